@@ -1,0 +1,1 @@
+//! What every daemon needs: configuration, logging, metrics, the admin port, traces, draining.

@@ -1,0 +1,1 @@
+//! Codecs, jitter buffer, loss concealment, DTMF, tones; sans-IO.

@@ -1,0 +1,1 @@
+//! SIP state machines: transactions, dialogs, user agent, digest; sans-IO.

@@ -1,0 +1,1 @@
+//! The sans-IO half of a WebRTC leg: ICE-lite, DTLS, SRTP.

@@ -1,0 +1,1 @@
+//! Media gateway: WebRTC leg <-> RTP leg.

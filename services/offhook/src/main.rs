@@ -1,0 +1,2 @@
+//! The offhook binary: roles, configuration, command line.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Stateful record-routing SIP proxy: numbers, routes, carriers, failover.

@@ -1,0 +1,1 @@
+//! Voice SDK Proxy: client sessions and their calls, JSON-RPC <-> SIP.

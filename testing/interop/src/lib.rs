@@ -1,0 +1,1 @@
+//! Real peers: SIPp, baresip, Chromium; harness that starts and ends them.

@@ -1,0 +1,1 @@
+//! Whole calls on a virtual clock: the real cores, joined by a simulated network.

@@ -1,0 +1,1 @@
+//! RTP, RTCP and telephone-event, read and rewritten in place.

@@ -1,0 +1,1 @@
+//! Session descriptions (RFC 8866) and the attributes that WebRTC and telephony need.

@@ -1,0 +1,1 @@
+//! SIP messages: a lossless lazy parser, typed headers on demand, edits as splices.

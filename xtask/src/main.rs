@@ -1,0 +1,2 @@
+//! Chores: run everything, test everything, keep the house tidy.
+fn main() {}
