@@ -1,0 +1,190 @@
+//! Checks on values of a client that later stand in a SIP message. What passes can be written into a header or a
+//! URI as it is.
+
+/// Longest destination in bytes: a phone number has 15 digits (E.164), a user name or an address some more.
+pub const DESTINATION_LEN_MAX: usize = 64;
+/// Longest header name in bytes.
+pub const HEADER_NAME_LEN_MAX: usize = 64;
+/// Longest header value in bytes; a UDP datagram with an SDP has to hold several.
+pub const HEADER_VALUE_LEN_MAX: usize = 256;
+/// Longest display name in bytes.
+pub const DISPLAY_NAME_LEN_MAX: usize = 64;
+
+/// Why a destination is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidDestination {
+    /// Nothing was dialled.
+    #[error("no destination number")]
+    Empty,
+    /// Longer than [`DESTINATION_LEN_MAX`].
+    #[error("the destination is longer than {DESTINATION_LEN_MAX} characters")]
+    TooLong,
+    /// A character that can stand in no number and no user name (line breaks and spaces among them).
+    #[error("the destination has a character other than A-Z a-z 0-9 + * # - _ . ! ~ ' ( )")]
+    Character,
+}
+
+/// A number or user name that can be dialled: the user part of a SIP URI, `#` still to be escaped.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Destination(String);
+
+impl Destination {
+    /// Takes `text`; spaces and the separators `-`, `.`, `(`, `)` that people write into phone numbers are dropped
+    /// when all else are digits.
+    pub fn new(text: &str) -> Result<Self, InvalidDestination> {
+        let text = text.strip_prefix("sip:").or_else(|| text.strip_prefix("tel:")).unwrap_or(text);
+        if text.is_empty() {
+            return Err(InvalidDestination::Empty);
+        }
+        if text.len() > DESTINATION_LEN_MAX {
+            return Err(InvalidDestination::TooLong);
+        }
+        let number: String = text.chars().filter(|c| !matches!(c, ' ' | '-' | '.' | '(' | ')')).collect();
+        let digits = number.strip_prefix('+').unwrap_or(&number);
+        if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'*' | b'#')) {
+            return Ok(Self(number));
+        }
+        let user = text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"+*#-_.!~'()".contains(&b));
+        if user { Ok(Self(text.to_owned())) } else { Err(InvalidDestination::Character) }
+    }
+
+    /// The number or user name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The user part of a SIP URI (RFC 3261 §25.1), with `#` escaped.
+    pub fn uri_user(&self) -> String {
+        self.0.replace('#', "%23")
+    }
+}
+
+/// Why a custom header is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidHeader {
+    /// Only extension headers may be set, so that nobody rewrites routing.
+    #[error("only headers whose names start with X- may be set, other than X-Offhook-")]
+    Name,
+    /// Longer than [`HEADER_NAME_LEN_MAX`] or [`HEADER_VALUE_LEN_MAX`].
+    #[error("a header has at most {HEADER_NAME_LEN_MAX} characters of name and {HEADER_VALUE_LEN_MAX} of value")]
+    TooLong,
+    /// Line breaks and other control characters would start a header of their own.
+    #[error("a header value has no line breaks or other control characters")]
+    Value,
+}
+
+/// A header `X-…` with a value of one line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CustomHeader {
+    name: String,
+    value: String,
+}
+
+impl CustomHeader {
+    /// Takes `name` and `value` if they are safe in a SIP message.
+    pub fn new(name: &str, value: &str) -> Result<Self, InvalidHeader> {
+        let lower = name.to_ascii_lowercase();
+        let token = |b: u8| b.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&b);
+        if name.len() > HEADER_NAME_LEN_MAX || value.len() > HEADER_VALUE_LEN_MAX {
+            return Err(InvalidHeader::TooLong);
+        }
+        let own = lower.starts_with("x-offhook-");
+        if name.len() < 3 || !lower.starts_with("x-") || own || !name.bytes().all(token) {
+            return Err(InvalidHeader::Name);
+        }
+        if value.chars().any(char::is_control) {
+            return Err(InvalidHeader::Value);
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            value: value.trim().to_owned(),
+        })
+    }
+
+    /// Its name, as it was written.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its value.
+    pub fn value(&self) -> &str {
+        &self.value
+    }
+}
+
+/// `text` as a display name: control characters, quotes and backslashes dropped, cut to [`DISPLAY_NAME_LEN_MAX`].
+pub fn display_name(text: &str) -> String {
+    let mut name = String::new();
+    for c in text.trim().chars().filter(|c| !c.is_control() && !matches!(c, '"' | '\\')) {
+        if name.len() + c.len_utf8() > DISPLAY_NAME_LEN_MAX {
+            break;
+        }
+        name.push(c);
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_users_pass() {
+        for (text, taken) in [
+            ("9196", "9196"),
+            ("+1 (555) 010-0100", "+15550100100"),
+            ("tel:+4930123456", "+4930123456"),
+            ("*72#", "*72#"),
+            ("bob", "bob"),
+            ("bob.smith-2", "bob.smith-2"),
+        ] {
+            assert_eq!(Destination::new(text).map(|d| d.0), Ok(taken.to_owned()), "{text}");
+        }
+        assert_eq!(Destination::new("*72#").unwrap().uri_user(), "*72%23");
+    }
+
+    #[test]
+    fn what_could_break_a_sip_message_is_refused() {
+        use InvalidDestination::{Character, Empty, TooLong};
+        for (text, why) in [
+            ("", Empty),
+            ("sip:", Empty),
+            ("12\r\nVia: x", Character),
+            ("12\n", Character),
+            ("bob@evil", Character),
+            ("a b", Character),
+            ("<1>", Character),
+            ("1;x=y", Character),
+            ("ü", Character),
+        ] {
+            assert_eq!(Destination::new(text), Err(why), "{text:?}");
+        }
+        assert_eq!(Destination::new(&"1".repeat(1024)), Err(TooLong));
+    }
+
+    #[test]
+    fn headers_cannot_smuggle_lines_or_routing() {
+        use InvalidHeader::{Name, TooLong, Value};
+        assert!(CustomHeader::new("X-Ticket", "8812").is_ok());
+        for (name, value, why) in [
+            ("Route", "<sip:evil>", Name),
+            ("X-", "", Name),
+            ("X-A:", "", Name),
+            ("X-A\r\nVia", "", Name),
+            ("X-Offhook-Call-Id", "1", Name),
+            ("X-A", "1\r\nVia: x", Value),
+            ("X-A", "1\u{0}", Value),
+        ] {
+            assert_eq!(CustomHeader::new(name, value), Err(why), "{name:?}: {value:?}");
+        }
+        assert_eq!(CustomHeader::new("X-A", &"1".repeat(257)), Err(TooLong));
+    }
+
+    #[test]
+    fn display_names_lose_what_would_end_the_quotes() {
+        assert_eq!(display_name(" Al\"i\\ce\r\n "), "Alice");
+        assert_eq!(display_name(&"ä".repeat(50)).len(), 64);
+    }
+}
