@@ -1,1 +1,57 @@
-//! Sockets: UDP, TLS, WebSocket.
+//! Sockets as the services want them: UDP in batches, TLS from PEM files, addresses of this machine.
+//!
+//! A service's core never sees any of this; its `run.rs` moves bytes between the two.
+
+pub mod address;
+pub mod tls;
+pub mod udp;
+
+/// Why a socket could not be bound: where, why, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {transport} {address}: {source}{hint}", hint = hint(.source, *.address))]
+pub struct BindError {
+    /// `udp` or `tcp`.
+    pub transport: &'static str,
+    /// The address that was asked for.
+    pub address: std::net::SocketAddr,
+    /// Why.
+    pub source: std::io::Error,
+}
+
+fn hint(error: &std::io::Error, address: std::net::SocketAddr) -> String {
+    use std::io::ErrorKind;
+    match error.kind() {
+        ErrorKind::AddrInUse => format!(
+            "; another process has port {port}: end it (find it with `ss -lntup 'sport = :{port}'`) or configure another port",
+            port = address.port()
+        ),
+        ErrorKind::AddrNotAvailable => "; this machine has no such address".to_owned(),
+        ErrorKind::PermissionDenied => "; ports below 1024 want root or CAP_NET_BIND_SERVICE".to_owned(),
+        _ => String::new(),
+    }
+}
+
+/// Listens on TCP. Async, for the listener belongs to the runtime that it is made in.
+pub async fn listen_tcp(address: std::net::SocketAddr) -> Result<tokio::net::TcpListener, BindError> {
+    tokio::net::TcpListener::bind(address)
+        .await
+        .map_err(|source| BindError {
+            transport: "tcp",
+            address,
+            source,
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_taken_port_is_named_with_the_remedy() {
+        let first = listen_tcp("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let address = first.local_addr().unwrap();
+        let error = listen_tcp(address).await.unwrap_err().to_string();
+        assert!(error.contains(&format!("tcp {address}")), "{error}");
+        assert!(error.contains(&format!("sport = :{}", address.port())), "{error}");
+    }
+}

@@ -1,0 +1,210 @@
+//! The admin port: health, metrics and traces over HTTP, for the machine's own eyes.
+
+use crate::{Context, RoleStatus, Secret, Shutdown};
+use axum::{
+    Json, Router,
+    extract::{Path, Query, Request, State},
+    http::{HeaderMap, StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::{net::SocketAddr, sync::Arc};
+use tokio::net::TcpListener;
+
+/// Most calls in one answer of `/calls`; what is asked beyond is cut.
+pub const CALLS_LISTED_MAX: usize = 1_000;
+/// Calls listed when nothing is asked.
+const CALLS_LISTED_DEFAULT: usize = 100;
+
+/// Where the admin port listens.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdminConfig {
+    /// Address and port. Other than loopback only with `token`.
+    pub listen: SocketAddr,
+    /// Bearer token that each request must carry (`Authorization: Bearer …`), except `/healthz` and `/readyz`.
+    pub token: Option<Secret>,
+}
+
+impl Default for AdminConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 9090)),
+            token: None,
+        }
+    }
+}
+
+/// Why the admin port could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// It would be open to the network without a token.
+    #[error("admin.listen is {0}, which is not loopback: set admin.token, or listen on 127.0.0.1")]
+    OpenToAll(SocketAddr),
+    /// The address cannot be bound.
+    #[error("admin.listen: cannot listen on {address}: {source}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// The open port.
+#[derive(Debug)]
+pub struct Admin {
+    listener: TcpListener,
+    local_address: SocketAddr,
+    routes: Router,
+}
+
+impl Admin {
+    /// Opens the port.
+    pub async fn bind(config: &AdminConfig, context: Context) -> Result<Self, AdminError> {
+        let address = config.listen;
+        if !address.ip().is_loopback() && config.token.is_none() {
+            return Err(AdminError::OpenToAll(address));
+        }
+        let bind = |source| AdminError::Bind { address, source };
+        let listener = TcpListener::bind(address).await.map_err(bind)?;
+        let local_address = listener.local_addr().map_err(bind)?;
+        Ok(Self {
+            listener,
+            local_address,
+            routes: routes(context, config.token.clone()),
+        })
+    }
+
+    /// Where it listens, with the port that the system chose if 0 was asked.
+    pub fn local_address(&self) -> SocketAddr {
+        self.local_address
+    }
+
+    /// Serves until the process stops.
+    pub async fn serve(self, mut shutdown: Shutdown) {
+        tokio::select! {
+            result = axum::serve(self.listener, self.routes).into_future() => {
+                if let Err(error) = result {
+                    tracing::error!(%error, "the admin port is gone");
+                }
+            }
+            () = shutdown.stopped() => {}
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ReadyBody {
+    ready: bool,
+    roles: Vec<RoleStatus>,
+}
+
+#[derive(Deserialize)]
+struct ListQuery {
+    limit: Option<usize>,
+}
+
+fn routes(context: Context, token: Option<Secret>) -> Router {
+    let guarded = Router::new()
+        .route("/", get(index))
+        .route("/metrics", get(metrics))
+        .route("/calls", get(calls))
+        .route("/calls/{id}", get(call))
+        .layer(middleware::from_fn_with_state(Arc::new(token), authorize));
+    Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .merge(guarded)
+        .fallback(async || not_found("no such page; see /"))
+        .with_state(context)
+}
+
+async fn authorize(State(token): State<Arc<Option<Secret>>>, request: Request, next: Next) -> Response {
+    let Some(token) = token.as_ref() else {
+        return next.run(request).await;
+    };
+    if carries(request.headers(), token.expose()) {
+        next.run(request).await
+    } else {
+        let body =
+            Json(json!({"error": "this port wants Authorization: Bearer with the token of admin.token"}));
+        (
+            StatusCode::UNAUTHORIZED,
+            [(header::WWW_AUTHENTICATE, "Bearer")],
+            body,
+        )
+            .into_response()
+    }
+}
+
+fn carries(headers: &HeaderMap, token: &str) -> bool {
+    let given = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok());
+    given
+        .and_then(|value| value.strip_prefix("Bearer "))
+        .is_some_and(|given| same(given, token))
+}
+
+/// Compares in a time that depends on the length of `given` alone.
+fn same(given: &str, token: &str) -> bool {
+    let differences = given
+        .bytes()
+        .zip(token.bytes().cycle())
+        .fold(0, |all, (a, b)| all | (a ^ b));
+    differences == 0 && given.len() == token.len()
+}
+
+async fn index(State(context): State<Context>) -> Json<serde_json::Value> {
+    Json(json!({
+        "node": context.node,
+        "version": env!("CARGO_PKG_VERSION"),
+        "/healthz": "200 while the process runs",
+        "/readyz": "200 when every role serves, otherwise 503; each role's state and addresses",
+        "/metrics": "OpenMetrics text",
+        "/calls": "the last calls, the latest first; ?limit=N",
+        "/calls/{id}": "the trace of a call, by call id, client callID or SIP Call-ID",
+    }))
+}
+
+async fn ready(State(context): State<Context>) -> Response {
+    let ready = context.readiness.is_ready();
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (
+        status,
+        Json(ReadyBody {
+            ready,
+            roles: context.readiness.roles(),
+        }),
+    )
+        .into_response()
+}
+
+async fn metrics(State(context): State<Context>) -> Response {
+    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, content_type)], context.metrics.encode()).into_response()
+}
+
+async fn calls(State(context): State<Context>, Query(query): Query<ListQuery>) -> Response {
+    let limit = query.limit.unwrap_or(CALLS_LISTED_DEFAULT).min(CALLS_LISTED_MAX);
+    Json(json!({ "calls": context.traces.list(limit) })).into_response()
+}
+
+async fn call(State(context): State<Context>, Path(id): Path<String>) -> Response {
+    match context.traces.find(&id) {
+        Some(call) => Json(call).into_response(),
+        None => not_found("no such call among those that are kept; see /calls"),
+    }
+}
+
+fn not_found(what: &str) -> Response {
+    (StatusCode::NOT_FOUND, Json(json!({ "error": what }))).into_response()
+}

@@ -1,0 +1,234 @@
+//! The calls of a trace store and their bounds.
+
+use super::{CallSummary, RecordedEvent, TraceLimits, TraceStore, TracedCall, cut, text};
+use offhook_call_trace::{CallId, TraceEvent};
+use std::{
+    collections::{HashMap, VecDeque},
+    time::SystemTime,
+};
+
+/// Most bytes of an event's name: a method name made up by a peer is not worth more.
+const NAME_LEN_MAX: usize = 128;
+
+#[derive(Debug)]
+pub(super) struct Calls {
+    limits: TraceLimits,
+    calls: HashMap<CallId, Call>,
+    aliases: HashMap<String, CallId>,
+    /// Ids of `calls`, in the order in which they began.
+    order: VecDeque<CallId>,
+    bytes: usize,
+    next_seq: u64,
+    latest: SystemTime,
+}
+
+#[derive(Debug)]
+struct Call {
+    started: SystemTime,
+    ended: Option<SystemTime>,
+    from: Option<String>,
+    to: Option<String>,
+    aliases: Vec<String>,
+    /// The beginning, never dropped.
+    head: Vec<Event>,
+    /// The latest events, once `head` is full.
+    tail: VecDeque<Event>,
+    dropped: u64,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Event {
+    seq: u64,
+    time: SystemTime,
+    event: TraceEvent,
+}
+
+impl Calls {
+    pub(super) fn new(limits: TraceLimits) -> Self {
+        Self {
+            limits,
+            calls: HashMap::new(),
+            aliases: HashMap::new(),
+            order: VecDeque::new(),
+            bytes: 0,
+            next_seq: 0,
+            latest: SystemTime::UNIX_EPOCH,
+        }
+    }
+
+    pub(super) fn record(&mut self, now: SystemTime, call_id: &CallId, mut event: TraceEvent) {
+        event.name.truncate(cut(&event.name, NAME_LEN_MAX).len());
+        event
+            .detail
+            .truncate(cut(&event.detail, TraceEvent::DETAIL_MAX + '…'.len_utf8()).len());
+        let time = self.tick(now);
+        let seq = self.next_seq;
+        self.next_seq += 1;
+        let half = self.limits.events_per_call.div_ceil(2);
+        let tail_max = self.limits.events_per_call - half;
+        self.change(time, call_id, |call| {
+            call.push(Event { seq, time, event }, half, tail_max)
+        });
+    }
+
+    pub(super) fn alias(&mut self, now: SystemTime, call_id: &CallId, alias: &str) {
+        let time = self.tick(now);
+        let alias = cut(alias, TraceStore::LABEL_LEN_MAX);
+        let mut added = false;
+        self.change(time, call_id, |call| {
+            added = call.aliases.len() < TraceStore::ALIASES_MAX && !call.aliases.iter().any(|a| a == alias);
+            if added {
+                call.aliases.push(alias.to_owned());
+                call.bytes += 2 * alias.len();
+            }
+        });
+        if added && self.calls.contains_key(call_id) {
+            self.aliases.insert(alias.to_owned(), call_id.clone());
+        }
+    }
+
+    pub(super) fn describe(&mut self, now: SystemTime, call_id: &CallId, from: &str, to: &str) {
+        let time = self.tick(now);
+        let label = |text: &str| Some(cut(text, TraceStore::LABEL_LEN_MAX).to_owned());
+        self.change(time, call_id, |call| {
+            call.from = label(from);
+            call.to = label(to);
+        });
+    }
+
+    pub(super) fn ended(&mut self, now: SystemTime, call_id: &CallId) {
+        let time = self.tick(now);
+        if let Some(call) = self.calls.get_mut(call_id) {
+            call.ended = Some(time);
+        }
+    }
+
+    pub(super) fn list(&self, limit: usize) -> Vec<CallSummary> {
+        let known = self
+            .order
+            .iter()
+            .rev()
+            .filter_map(|id| Some((id, self.calls.get(id)?)));
+        known.take(limit).map(|(id, call)| call.summary(id)).collect()
+    }
+
+    pub(super) fn find(&self, id: &str) -> Option<TracedCall> {
+        let id = CallId::new(id)
+            .ok()
+            .filter(|id| self.calls.contains_key(id))
+            .or_else(|| self.aliases.get(id).cloned())?;
+        self.calls.get(&id).map(|call| call.read(&id))
+    }
+
+    /// A time that never goes back, whatever the system's clock does.
+    fn tick(&mut self, now: SystemTime) -> SystemTime {
+        self.latest = self.latest.max(now);
+        self.latest
+    }
+
+    /// Changes one call, which it makes first if need be, and brings all of them back within bounds.
+    fn change(&mut self, time: SystemTime, call_id: &CallId, change: impl FnOnce(&mut Call)) {
+        if self.limits.calls_kept == 0 {
+            return;
+        }
+        let call = self.calls.entry(call_id.clone()).or_insert_with(|| {
+            self.order.push_back(call_id.clone());
+            self.bytes += Call::EMPTY_BYTES;
+            Call::new(time)
+        });
+        let before = call.bytes;
+        change(call);
+        self.bytes = self.bytes + call.bytes - before;
+        while self.order.len() > self.limits.calls_kept || self.bytes > self.limits.bytes {
+            let Some(oldest) = self.order.pop_front() else {
+                break;
+            };
+            self.forget(&oldest);
+        }
+    }
+
+    fn forget(&mut self, call_id: &CallId) {
+        let Some(call) = self.calls.remove(call_id) else {
+            return;
+        };
+        self.bytes -= call.bytes;
+        for alias in &call.aliases {
+            if self.aliases.get(alias) == Some(call_id) {
+                self.aliases.remove(alias);
+            }
+        }
+    }
+}
+
+impl Call {
+    /// What a call without events takes, about: itself, and its id in two collections.
+    const EMPTY_BYTES: usize = size_of::<Call>() + 3 * CallId::LEN_MAX;
+
+    fn new(started: SystemTime) -> Self {
+        Self {
+            started,
+            ended: None,
+            from: None,
+            to: None,
+            aliases: Vec::new(),
+            head: Vec::new(),
+            tail: VecDeque::new(),
+            dropped: 0,
+            bytes: Self::EMPTY_BYTES,
+        }
+    }
+
+    fn push(&mut self, event: Event, head_max: usize, tail_max: usize) {
+        self.bytes += event.bytes();
+        if self.head.len() < head_max {
+            self.head.push(event);
+            return;
+        }
+        self.tail.push_back(event);
+        if self.tail.len() > tail_max
+            && let Some(oldest) = self.tail.pop_front()
+        {
+            self.bytes -= oldest.bytes();
+            self.dropped += 1;
+        }
+    }
+
+    fn summary(&self, id: &CallId) -> CallSummary {
+        CallSummary {
+            call_id: id.clone(),
+            started: text(self.started),
+            ended: self.ended.map(text),
+            from: self.from.clone(),
+            to: self.to.clone(),
+            events: (self.head.len() + self.tail.len()) as u64 + self.dropped,
+        }
+    }
+
+    fn read(&self, id: &CallId) -> TracedCall {
+        TracedCall {
+            call_id: id.clone(),
+            started: text(self.started),
+            ended: self.ended.map(text),
+            from: self.from.clone(),
+            to: self.to.clone(),
+            aliases: self.aliases.clone(),
+            events_dropped: self.dropped,
+            events: self.head.iter().chain(&self.tail).map(Event::read).collect(),
+        }
+    }
+}
+
+impl Event {
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.event.name.len() + self.event.detail.len()
+    }
+
+    fn read(&self) -> RecordedEvent {
+        RecordedEvent {
+            seq: self.seq,
+            time: text(self.time),
+            event: self.event.clone(),
+        }
+    }
+}

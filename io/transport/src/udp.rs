@@ -1,0 +1,181 @@
+//! UDP for signalling: one wake-up, many datagrams.
+
+use crate::BindError;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::{io, net::SocketAddr};
+use tokio::io::Interest;
+
+/// Largest UDP payload over IPv4, so that nothing is ever cut.
+pub const DATAGRAM_LEN_MAX: usize = 65_507;
+/// Most datagrams taken in one wake-up, so that a flood cannot starve timers.
+pub const BATCH_MAX: usize = 64;
+/// Kernel buffer asked for in each direction, bytes: a second of 2,000 SIP messages. The kernel may grant less.
+pub const KERNEL_BUFFER_LEN: usize = 4 * 1024 * 1024;
+
+/// A bound UDP socket. Sending needs `&self` alone, so that it can be shared.
+#[derive(Debug)]
+pub struct UdpSocket {
+    socket: tokio::net::UdpSocket,
+    local_address: SocketAddr,
+}
+
+/// Where datagrams are received into; made once and used again.
+#[derive(Debug)]
+pub struct ReceiveBuffer(Box<[u8]>);
+
+impl Default for ReceiveBuffer {
+    fn default() -> Self {
+        Self(vec![0; DATAGRAM_LEN_MAX].into_boxed_slice())
+    }
+}
+
+impl UdpSocket {
+    /// Binds `address`; port 0 lets the system choose. Must be called inside a tokio runtime.
+    pub fn bind(address: SocketAddr) -> Result<Self, BindError> {
+        Self::try_bind(address).map_err(|source| BindError {
+            transport: "udp",
+            address,
+            source,
+        })
+    }
+
+    fn try_bind(address: SocketAddr) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+        if address.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        // Best effort: a container may refuse, and the default works at low load.
+        let _ = socket.set_recv_buffer_size(KERNEL_BUFFER_LEN);
+        let _ = socket.set_send_buffer_size(KERNEL_BUFFER_LEN);
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        let socket = tokio::net::UdpSocket::from_std(socket.into())?;
+        let local_address = socket.local_addr()?;
+        Ok(Self {
+            socket,
+            local_address,
+        })
+    }
+
+    /// The address that is bound, with the port that the system chose if 0 was asked.
+    pub fn local_address(&self) -> SocketAddr {
+        self.local_address
+    }
+
+    /// Waits until there is something to read, then hands up to [`BATCH_MAX`] datagrams to `take` and says how many.
+    /// Safe to drop half way (in `select!`): nothing is lost. ICMP errors of earlier sends are passed over.
+    pub async fn receive_batch(
+        &self,
+        buffer: &mut ReceiveBuffer,
+        mut take: impl FnMut(&[u8], SocketAddr),
+    ) -> io::Result<usize> {
+        loop {
+            self.socket.readable().await?;
+            for taken in 0..BATCH_MAX {
+                match self.socket.try_recv_from(&mut buffer.0) {
+                    Ok((len, from)) => take(&buffer.0[..len], from),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock && taken > 0 => return Ok(taken),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    Err(error) if is_icmp(&error) => {}
+                    Err(error) => return Err(error),
+                }
+                if taken + 1 == BATCH_MAX {
+                    return Ok(BATCH_MAX);
+                }
+            }
+        }
+    }
+
+    /// Sends one datagram without waiting. [`io::ErrorKind::WouldBlock`] says that the kernel's buffer is full: the
+    /// datagram is lost like any other on the way, and SIP sends it again.
+    pub fn try_send(&self, bytes: &[u8], to: SocketAddr) -> io::Result<()> {
+        match self.socket.try_send_to(bytes, to) {
+            // tokio has not seen the socket writable yet: ask the kernel itself.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let raw = socket2::SockRef::from(&self.socket);
+                raw.send_to(bytes, &to.into()).map(drop)
+            }
+            // The error belongs to an earlier datagram; this one has not been tried.
+            Err(error) if is_icmp(&error) => self.socket.try_send_to(bytes, to).map(drop),
+            result => result.map(drop),
+        }
+    }
+
+    /// Sends one datagram, waiting while the kernel's buffer is full.
+    pub async fn send(&self, bytes: &[u8], to: SocketAddr) -> io::Result<()> {
+        self.socket
+            .async_io(Interest::WRITABLE, || self.try_send(bytes, to))
+            .await
+    }
+}
+
+/// True for errors that an ICMP answer to an earlier datagram left on the socket.
+fn is_icmp(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn socket() -> UdpSocket {
+        UdpSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn datagrams_come_in_one_batch_and_whole() {
+        let (a, b) = (socket(), socket());
+        let large = vec![7; DATAGRAM_LEN_MAX];
+        a.try_send(b"one", b.local_address()).unwrap();
+        a.try_send(b"", b.local_address()).unwrap();
+        a.send(&large, b.local_address()).await.unwrap();
+        let mut got = Vec::new();
+        let mut buffer = ReceiveBuffer::default();
+        while got.len() < 3 {
+            b.receive_batch(&mut buffer, |bytes, from| got.push((bytes.to_vec(), from)))
+                .await
+                .unwrap();
+        }
+        let from = a.local_address();
+        assert_eq!(got, [(b"one".to_vec(), from), (Vec::new(), from), (large, from)]);
+    }
+
+    #[tokio::test]
+    async fn a_batch_has_an_end() {
+        let (a, b) = (socket(), socket());
+        for _ in 0..BATCH_MAX + 1 {
+            a.try_send(b"x", b.local_address()).unwrap();
+        }
+        let mut buffer = ReceiveBuffer::default();
+        assert_eq!(b.receive_batch(&mut buffer, |_, _| {}).await.unwrap(), BATCH_MAX);
+        assert_eq!(b.receive_batch(&mut buffer, |_, _| {}).await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_dead_peer_does_not_break_the_socket() {
+        let (a, b) = (socket(), socket());
+        let dead = socket().local_address();
+        for _ in 0..3 {
+            a.try_send(b"nobody there", dead).unwrap();
+        }
+        b.try_send(b"still here", a.local_address()).unwrap();
+        let mut got = 0;
+        a.receive_batch(&mut ReceiveBuffer::default(), |_, _| got += 1)
+            .await
+            .unwrap();
+        assert_eq!(got, 1);
+    }
+
+    #[tokio::test]
+    async fn a_taken_port_is_named() {
+        let first = socket();
+        let error = UdpSocket::bind(first.local_address()).unwrap_err().to_string();
+        assert!(
+            error.contains(&first.local_address().to_string()) && error.contains("another process"),
+            "{error}"
+        );
+    }
+}
