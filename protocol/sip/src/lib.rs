@@ -1,1 +1,25 @@
 //! SIP state machines: transactions, dialogs, user agent, digest; sans-IO.
+//!
+//! Bytes and the time go in (`handle_*(now, …)`), outputs come out (`poll_output`), and `poll_timeout` says when to
+//! come back. After each input the owner drains all outputs. Nothing here opens a socket, reads a clock or draws
+//! randomness of its own.
+//!
+//! - [`transaction::TransactionLayer`]: RFC 3261 §17 with RFC 6026, for a proxy and for a user agent.
+//! - [`user_agent::UserAgent`]: calls in both directions on top of it, with dialogs, CANCEL, ACK, BYE, re-INVITE.
+//! - [`dialog::Dialog`]: RFC 3261 §12 as plain data.
+//! - [`digest`]: RFC 7616 and RFC 8760, the client's half and a verifier.
+//! - [`locate`]: where responses and requests go (RFC 3261 §18.2.2, §12.2.1.1).
+
+mod deadline;
+pub mod dialog;
+pub mod digest;
+mod extra_header;
+mod flow;
+pub mod locate;
+mod timer;
+pub mod transaction;
+pub mod user_agent;
+
+pub use extra_header::{Header, InvalidHeader};
+pub use flow::{ConnectionId, Flow, Transport};
+pub use timer::Timing;
