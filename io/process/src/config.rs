@@ -29,7 +29,7 @@ pub enum ConfigError {
     },
     /// It is not TOML, or not our tree.
     #[error(transparent)]
-    Syntax(#[from] SyntaxError),
+    Syntax(#[from] Box<SyntaxError>),
 }
 
 /// What is wrong in the text of a configuration, and where.
@@ -82,7 +82,7 @@ pub fn load<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
 }
 
 /// Reads `text` as TOML into `T`; `file` is its name in errors.
-pub fn parse<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, SyntaxError> {
+pub fn parse<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, Box<SyntaxError>> {
     let deserializer =
         toml::Deserializer::parse(text).map_err(|error| syntax_error(file, text, String::new(), &error))?;
     serde_path_to_error::deserialize(deserializer).map_err(|error| {
@@ -94,7 +94,7 @@ pub fn parse<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, SyntaxErr
     })
 }
 
-fn syntax_error(file: &str, text: &str, path: String, error: &toml::de::Error) -> SyntaxError {
+fn syntax_error(file: &str, text: &str, path: String, error: &toml::de::Error) -> Box<SyntaxError> {
     let (line, column, excerpt) = error
         .span()
         .map_or((0, 0, String::new()), |span| locate(text, span.start));
@@ -105,13 +105,13 @@ fn syntax_error(file: &str, text: &str, path: String, error: &toml::de::Error) -
         remedy,
         severity: Severity::Error,
     };
-    SyntaxError {
+    Box::new(SyntaxError {
         file: file.to_owned(),
         line,
         column,
         problem,
         excerpt,
-    }
+    })
 }
 
 /// Line, column and the part of the line before any value, for the byte at `offset`.
@@ -178,7 +178,16 @@ mod tests {
         ring_timeout_ms: u32,
     }
 
-    fn error(text: &str) -> SyntaxError {
+    #[test]
+    fn a_right_text_gives_its_values() {
+        let tree = parse::<Tree>("t", "[[carrier]]\nuri = 'a'\nring_timeout_ms = 5\n").unwrap();
+        assert_eq!(
+            (tree.carrier[0].uri.as_str(), tree.carrier[0].ring_timeout_ms),
+            ("a", 5)
+        );
+    }
+
+    fn error(text: &str) -> Box<SyntaxError> {
         parse::<Tree>("offhook.toml", text).unwrap_err()
     }
 
