@@ -1,0 +1,418 @@
+/** A call, as the app sees it. call-state.ts decides; this does: microphone, peer connection, requests, notifications. */
+import { asOffhookError, CallError, MediaError, type OffhookError } from "../errors.js";
+import type { Logger } from "../logger.js";
+import { openMicrophone } from "../media/devices.js";
+import { Peer } from "../media/peer.js";
+import type { CallStats } from "../media/stats.js";
+import {
+  readableHeaders,
+  type CallIds,
+  type CallMessage,
+  type CustomHeaders,
+  type Header,
+} from "../signaling/messages.js";
+import { RpcRefusal } from "../signaling/rpc.js";
+import { inboundCall, isLive, isTalking, outboundCall, stepCall } from "./call-state.js";
+import type {
+  CallDirection,
+  CallEffect,
+  CallEnd,
+  CallInput,
+  CallModel,
+  CallStateName,
+} from "./call-state.js";
+
+/** RFC 4733's telephone keys; letters for the fourth column. */
+const DIGITS = /^[0-9*#A-Da-d]+$/;
+
+export interface NewCallOptions {
+  /** Number, SIP address or user to call. */
+  readonly destinationNumber: string;
+  readonly callerNumber?: string | undefined;
+  readonly callerName?: string | undefined;
+  /** Headers of the SIP INVITE that the carrier gets; names begin with `X-`. */
+  readonly customHeaders?: readonly Header[] | undefined;
+  /** Constraints for the microphone. */
+  readonly audio?: MediaTrackConstraints | true | undefined;
+  /** Audio to send instead of the microphone's. The app keeps owning it. */
+  readonly localStream?: MediaStream | undefined;
+  /** Element that plays the far end; without it the SDK plays by itself. */
+  readonly remoteElement?: HTMLMediaElement | undefined;
+}
+
+export type AnswerOptions = Pick<NewCallOptions, "customHeaders" | "audio" | "localStream" | "remoteElement">;
+
+/** What a call needs of its client. */
+export interface CallContext {
+  readonly iceServers: readonly RTCIceServer[];
+  readonly logger: Logger;
+  request(method: string, params: Record<string, unknown>): Promise<Record<string, unknown>>;
+  onUpdate(call: Call): void;
+  onError(error: OffhookError): void;
+}
+
+interface Details {
+  readonly id: string;
+  readonly options: NewCallOptions;
+  readonly headers: CustomHeaders;
+  /** The server's offer of a call that we take. */
+  readonly offer: string | null;
+  readonly ids: CallIds;
+}
+
+export class Call {
+  readonly id: string;
+  /** For an outbound call the number called, for an inbound call the number that was called. */
+  readonly destinationNumber: string;
+  readonly callerNumber: string;
+  readonly callerName: string;
+  /** Headers of the far end: of its INVITE, or of its answer. */
+  customHeaders: CustomHeaders;
+  localStream: MediaStream | null = null;
+  remoteStream: MediaStream | null = null;
+
+  readonly #context: CallContext;
+  readonly #offer: string | null;
+  #options: NewCallOptions;
+  #model: CallModel;
+  #shown: CallStateName = "new";
+  #previous: CallStateName = "new";
+  #ids: CallIds;
+  #peer: Peer | null = null;
+  #player: HTMLMediaElement | null = null;
+  #muted = false;
+  #answeredAt: number | null = null;
+
+  private constructor(context: CallContext, model: CallModel, details: Details) {
+    this.id = details.id;
+    this.destinationNumber = details.options.destinationNumber;
+    this.callerNumber = details.options.callerNumber ?? "";
+    this.callerName = details.options.callerName ?? "";
+    this.customHeaders = details.headers;
+    this.#context = context;
+    this.#model = model;
+    this.#options = details.options;
+    this.#offer = details.offer;
+    this.#ids = details.ids;
+  }
+
+  /** @internal Begins a call that the app places. */
+  static dial(context: CallContext, options: NewCallOptions): Call {
+    const call = new Call(context, outboundCall(), {
+      id: crypto.randomUUID(),
+      options,
+      headers: readableHeaders([]),
+      offer: null,
+      ids: { sessionId: null, legId: null },
+    });
+    call.#step({ type: "dial" });
+    return call;
+  }
+
+  /** @internal Takes note of a call that the server announces. */
+  static announced(context: CallContext, invite: CallMessage & { type: "invite" }): Call {
+    const call = new Call(context, inboundCall(), {
+      id: invite.callId,
+      options: {
+        destinationNumber: invite.calleeNumber,
+        callerNumber: invite.callerNumber,
+        callerName: invite.callerName,
+      },
+      headers: invite.headers,
+      offer: invite.sdp,
+      ids: invite.ids,
+    });
+    call.#step({ type: "ringing" });
+    return call;
+  }
+
+  get state(): CallStateName {
+    return this.#shown;
+  }
+
+  get prevState(): CallStateName {
+    return this.#previous;
+  }
+
+  get direction(): CallDirection {
+    return this.#model.direction;
+  }
+
+  /** Why the call ended; `null` while it lives. */
+  get end(): CallEnd | null {
+    return this.#model.end;
+  }
+
+  get cause(): string | null {
+    return this.#model.end?.cause ?? null;
+  }
+
+  get causeCode(): number | null {
+    return this.#model.end?.causeCode ?? null;
+  }
+
+  get sipCode(): number | null {
+    return this.#model.end?.sipCode ?? null;
+  }
+
+  get sipReason(): string | null {
+    return this.#model.end?.sipReason ?? null;
+  }
+
+  /** The server's names of this call: `sessionId` finds it in the server's logs and traces. */
+  get ids(): CallIds {
+    return this.#ids;
+  }
+
+  get isMuted(): boolean {
+    return this.#muted;
+  }
+
+  /** When the call became active, in ms since the epoch. */
+  get answeredAt(): number | null {
+    return this.#answeredAt;
+  }
+
+  /** Takes an inbound call. */
+  answer(options: AnswerOptions = {}): void {
+    this.#options = { ...this.#options, ...options };
+    this.#step({ type: "accept" });
+  }
+
+  /** Ends the call, whatever its state: cancels, rejects or hangs up. */
+  hangup(): void {
+    this.#step({ type: "hangup" });
+  }
+
+  /** Sends silence. Nobody is told: it is not a matter of the signalling. */
+  mute(): void {
+    this.#setMuted(true);
+  }
+
+  unmute(): void {
+    this.#setMuted(false);
+  }
+
+  /** Puts the far end on hold. Resolves when the server has done it. */
+  hold(): Promise<void> {
+    return this.#modify("hold");
+  }
+
+  unhold(): Promise<void> {
+    return this.#modify("unhold");
+  }
+
+  /** Sends telephone keys: `0`-`9`, `*`, `#`, `A`-`D`. */
+  async sendDigits(digits: string): Promise<void> {
+    if (!DIGITS.test(digits) || !isTalking(this.#model)) throw new CallError(44006, { callId: this.id });
+    try {
+      await this.#context.request("info", { dtmf: digits.toUpperCase(), dialogParams: { callID: this.id } });
+    } catch (thrown) {
+      throw new CallError(44006, { callId: this.id, detail: String(thrown), cause: thrown });
+    }
+  }
+
+  /** How the audio does right now; `null` before the peer connection exists. */
+  async stats(): Promise<CallStats | null> {
+    return this.#peer ? this.#peer.stats() : null;
+  }
+
+  /** Name of {@link Call.mute} in the public dialect. */
+  muteAudio(): void {
+    this.mute();
+  }
+
+  /** Name of {@link Call.unmute} in the public dialect. */
+  unmuteAudio(): void {
+    this.unmute();
+  }
+
+  /** Name of {@link Call.sendDigits} in the public dialect; what fails is emitted as `error`. */
+  dtmf(digits: string): void {
+    this.sendDigits(digits).catch((thrown: unknown) => this.#context.onError(asOffhookError(thrown)));
+  }
+
+  /** @internal */
+  get live(): boolean {
+    return isLive(this.#model);
+  }
+
+  /** @internal The server says something about this call. */
+  handle(message: CallMessage): void {
+    switch (message.type) {
+      case "ringing":
+        this.#ids = message.ids;
+        return this.#step({ type: "ringing" });
+      case "media":
+        return this.#step({ type: "media", sdp: message.sdp });
+      case "answer":
+        if (message.ids.sessionId !== null) this.#ids = message.ids;
+        if (message.headers.length > 0) this.customHeaders = message.headers;
+        return this.#step({ type: "answer", sdp: message.sdp });
+      case "bye":
+        if (message.headers.length > 0) this.customHeaders = message.headers;
+        this.#step({ type: "remote-bye", end: message });
+        return this.#step({ type: "hangup-confirmed" });
+      case "invite":
+        return;
+    }
+  }
+
+  /** @internal The server no longer has this call. */
+  lose(): void {
+    this.#step({ type: "lost", error: new CallError(48501, { callId: this.id }) });
+  }
+
+  #step(input: CallInput): void {
+    const [model, effects] = stepCall(this.#model, input);
+    this.#model = model;
+    for (const effect of effects) this.#perform(effect);
+  }
+
+  #perform(effect: CallEffect): void {
+    switch (effect.type) {
+      case "enter":
+        return this.#enter(effect.state);
+      case "make-offer":
+        return this.#attempt(async () => {
+          const sdp = await (await this.#openPeer()).offer();
+          this.#step({ type: "offer-made", sdp });
+        });
+      case "make-answer":
+        return this.#attempt(async () => {
+          const sdp = await (await this.#openPeer()).answer(this.#offer ?? "");
+          this.#step({ type: "answer-made", sdp });
+        });
+      case "send-invite":
+        return this.#attempt(async () => {
+          await this.#send("invite", effect.sdp);
+          this.#step({ type: "invite-accepted" });
+        });
+      case "send-answer":
+        return this.#attempt(async () => {
+          await this.#send("answer", effect.sdp);
+          this.#step({ type: "answer-accepted" });
+        });
+      case "apply-remote-media":
+        return this.#attempt(async () => {
+          await this.#peer?.acceptAnswer(effect.sdp);
+          this.#step({ type: "remote-media-applied" });
+        });
+      case "send-bye":
+        return void this.#sendBye(effect.end);
+      case "close-media":
+        return this.#closeMedia();
+      case "report":
+        return this.#context.onError(effect.error);
+    }
+  }
+
+  /** Runs one asynchronous effect; its failure ends the call, unless the call has ended meanwhile. */
+  #attempt(work: () => Promise<void>): void {
+    work().catch((thrown: unknown) => {
+      if (this.live) this.#step({ type: "failed", error: asOffhookError(thrown) });
+    });
+  }
+
+  #enter(state: CallStateName): void {
+    this.#previous = this.#shown;
+    this.#shown = state;
+    if (state === "active") this.#answeredAt ??= Date.now();
+    this.#context.logger.info(`call ${this.#previous} -> ${state}`, { call: this.id });
+    this.#context.onUpdate(this);
+  }
+
+  async #openPeer(): Promise<Peer> {
+    const own = this.#options.localStream;
+    const stream = own ?? (await openMicrophone(this.#options.audio ?? true));
+    if (!this.live) {
+      if (!own) stopTracks(stream);
+      throw new CallError(44002, { callId: this.id, detail: "the call ended before it began" });
+    }
+    this.localStream = stream;
+    this.#setMuted(this.#muted);
+    this.#peer = new Peer(this.#context.iceServers, stream, {
+      onRemoteStream: (remote) => this.#play(remote),
+      onLost: () => this.#step({ type: "failed", error: new MediaError(47002, { callId: this.id }) }),
+    });
+    return this.#peer;
+  }
+
+  #play(stream: MediaStream): void {
+    this.remoteStream = stream;
+    this.#player = this.#options.remoteElement ?? new Audio();
+    this.#player.srcObject = stream;
+    this.#player.play().catch((thrown: unknown) => {
+      this.#context.logger.warn("the browser does not play yet: click on the page", {
+        detail: String(thrown),
+      });
+    });
+  }
+
+  async #send(method: "invite" | "answer", sdp: string): Promise<void> {
+    const params = {
+      sdp,
+      dialogParams: {
+        callID: this.id,
+        destination_number: this.destinationNumber,
+        caller_id_number: this.callerNumber,
+        caller_id_name: this.callerName,
+        custom_headers: this.#options.customHeaders,
+        audio: true,
+      },
+    };
+    try {
+      await this.#context.request(method, params);
+    } catch (thrown) {
+      throw new CallError(40005, { callId: this.id, detail: messageOf(thrown), cause: thrown });
+    }
+  }
+
+  async #sendBye(end: CallEnd): Promise<void> {
+    try {
+      await this.#context.request("bye", {
+        cause: end.cause,
+        causeCode: end.causeCode,
+        dialogParams: { callID: this.id },
+      });
+    } catch (thrown) {
+      // Without an answer the server ends its side by itself, so only a refusal is worth the app's attention.
+      const error = new CallError(44003, { callId: this.id, detail: messageOf(thrown), cause: thrown });
+      if (thrown instanceof RpcRefusal) this.#context.onError(error);
+      else this.#context.logger.warn(error.message, { detail: error.detail });
+    }
+    this.#step({ type: "hangup-confirmed" });
+  }
+
+  async #modify(action: "hold" | "unhold"): Promise<void> {
+    if (!isTalking(this.#model)) throw new CallError(44002, { callId: this.id });
+    let result: Record<string, unknown>;
+    try {
+      result = await this.#context.request("modify", { action, dialogParams: { callID: this.id } });
+    } catch (thrown) {
+      throw new CallError(44001, { callId: this.id, detail: messageOf(thrown), cause: thrown });
+    }
+    this.#step({ type: "hold-changed", held: result["holdState"] === "held" });
+  }
+
+  #setMuted(muted: boolean): void {
+    this.#muted = muted;
+    for (const track of this.localStream?.getAudioTracks() ?? []) track.enabled = !muted;
+  }
+
+  #closeMedia(): void {
+    this.#peer?.close();
+    this.#peer = null;
+    if (this.#player) this.#player.srcObject = null;
+    this.#player = null;
+    if (this.localStream && this.localStream !== this.#options.localStream) stopTracks(this.localStream);
+  }
+}
+
+function stopTracks(stream: MediaStream): void {
+  for (const track of stream.getTracks()) track.stop();
+}
+
+function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}

@@ -1,0 +1,164 @@
+/** The client: credentials in, calls and events out. Nothing happens before `connect()`. */
+import { Call, type NewCallOptions } from "./call/call.js";
+import { CallError, SessionError, type OffhookError } from "./errors.js";
+import { Emitter, type EventName, type Listener } from "./events.js";
+import { createLogger, type Logger, type LogLevel } from "./logger.js";
+import { Session } from "./session/session.js";
+import type { CallMessage } from "./signaling/messages.js";
+
+/** More calls at once than one person can handle by far; bounds what a server can make a page allocate. */
+const CALLS_MAX = 32;
+
+export interface ClientOptions {
+  /** `wss://voice.example.com`, or a bare host name. */
+  readonly host: string;
+  readonly login?: string | undefined;
+  readonly password?: string | undefined;
+  /** A JWT instead of user and password. */
+  readonly login_token?: string | undefined;
+  /** STUN and TURN servers; none are needed where the server's UDP port can be reached. */
+  readonly iceServers?: readonly RTCIceServer[] | undefined;
+  /** Connect the audio path while the far end still rings. On unless `false`. */
+  readonly earlySdpAnswer?: boolean | undefined;
+  readonly userVariables?: Record<string, unknown> | undefined;
+  readonly logLevel?: LogLevel | undefined;
+}
+
+export class OffhookClient {
+  readonly #calls = new Map<string, Call>();
+  readonly #logger: Logger;
+  readonly #emitter: Emitter;
+  readonly #session: Session;
+  readonly #iceServers: readonly RTCIceServer[];
+
+  constructor(options: ClientOptions) {
+    const { login, password, login_token: loginToken } = options;
+    if (!loginToken && !(login && password)) throw new SessionError(46002);
+    if (!options.host) throw new SessionError(45001);
+    this.#logger = createLogger(options.logLevel ?? "warn");
+    this.#emitter = new Emitter((thrown) => this.#logger.error("a listener threw", { thrown }));
+    this.#iceServers = options.iceServers ?? [];
+    this.#session = new Session(
+      {
+        host: options.host,
+        credentials: { login, password, loginToken },
+        earlySdpAnswer: options.earlySdpAnswer ?? true,
+        userVariables: options.userVariables ?? {},
+        logger: this.#logger,
+      },
+      {
+        onReady: ({ sessionId, region, again }) => {
+          if (again) this.#emitter.emit("reconnected", { sessionId });
+          this.#emitter.emit("ready", { sessionId, region });
+        },
+        onReconnecting: (attempt, delayMs) => this.#emitter.emit("reconnecting", { attempt, delayMs }),
+        onDisconnected: (reason) => this.#emitter.emit("disconnected", { reason }),
+        onError: (error) => this.#reportError(error),
+        onCallMessage: (message) => this.#onCallMessage(message),
+        onCallsKept: (callIds) => this.#keepCalls(callIds),
+      },
+    );
+  }
+
+  /** True between `ready` and the loss or end of the connection. */
+  get connected(): boolean {
+    return this.#session.ready;
+  }
+
+  get sessionId(): string | null {
+    return this.#session.sessionId;
+  }
+
+  /** The calls that have not ended, by id. */
+  get calls(): ReadonlyMap<string, Call> {
+    return this.#calls;
+  }
+
+  /** Opens the connection and logs in; `ready` follows. Also starts again after `disconnected`. */
+  connect(): void {
+    this.#session.connect();
+  }
+
+  /** Hangs up every call and closes the connection. */
+  disconnect(): void {
+    for (const call of [...this.#calls.values()]) call.hangup();
+    this.#session.disconnect();
+  }
+
+  /** Places a call. Returns at once, in state `new`; `notification` events follow. Throws before `ready`. */
+  newCall(options: NewCallOptions): Call {
+    if (!options.destinationNumber) throw new CallError(44002);
+    if (!this.#session.ready) throw new CallError(44007);
+    if (this.#calls.size >= CALLS_MAX) throw new CallError(44002, { detail: `more than ${CALLS_MAX} calls` });
+    const call = Call.dial(this.#callContext(), options);
+    this.#calls.set(call.id, call);
+    return call;
+  }
+
+  /** Listens to an event, by our name (`ready`) or that of the public dialect (`telnyx.ready`). */
+  on<N extends EventName>(name: N, listener: Listener<N>): this {
+    this.#emitter.on(name, listener);
+    return this;
+  }
+
+  off<N extends EventName>(name: N, listener?: Listener<N>): this {
+    this.#emitter.off(name, listener);
+    return this;
+  }
+
+  #callContext() {
+    return {
+      iceServers: this.#iceServers,
+      logger: this.#logger,
+      request: (method: string, params: Record<string, unknown>) => this.#session.request(method, params),
+      onUpdate: (call: Call) => {
+        if (call.state === "destroy") this.#calls.delete(call.id);
+        this.#emitter.emit("notification", { type: "callUpdate", call });
+      },
+      onError: (error: OffhookError) => this.#reportError(error),
+    };
+  }
+
+  #onCallMessage(message: CallMessage): boolean {
+    const known = this.#calls.get(message.callId);
+    if (known) {
+      known.handle(message);
+      return true;
+    }
+    if (message.type !== "invite" || this.#calls.size >= CALLS_MAX) return false;
+    const context = this.#callContext();
+    const call = Call.announced(
+      { ...context, onUpdate: (ringing) => this.#admit(ringing, context.onUpdate) },
+      message,
+    );
+    return call.live;
+  }
+
+  /** An inbound call has to be in `calls` before the app hears of it. */
+  #admit(call: Call, onUpdate: (call: Call) => void): void {
+    if (call.live) this.#calls.set(call.id, call);
+    onUpdate(call);
+  }
+
+  #keepCalls(callIds: readonly string[]): void {
+    for (const call of [...this.#calls.values()]) {
+      if (!callIds.includes(call.id)) call.lose();
+    }
+    for (const callId of callIds) {
+      if (!this.#calls.has(callId)) this.#endForgotten(callId);
+    }
+  }
+
+  /** A call that was hung up here while the connection was down. */
+  #endForgotten(callId: string): void {
+    const params = { cause: "NORMAL_CLEARING", causeCode: 16, dialogParams: { callID: callId } };
+    this.#session.request("bye", params).catch((thrown: unknown) => {
+      this.#logger.warn("a forgotten call could not be ended", { callId, thrown });
+    });
+  }
+
+  #reportError(error: OffhookError): void {
+    this.#logger.warn(`${error.code} ${error.name}`, { detail: error.detail, call: error.callId });
+    this.#emitter.emit("error", { error, callId: error.callId });
+  }
+}

@@ -1,0 +1,71 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { decodeFrame, readableHeaders, request } from "./messages.js";
+
+test("garbage is refused, not thrown", () => {
+  for (const text of ["", "null", "17", "[]", "{", '"x"', "{}", '{"id":1}', '{"id":"a","result":null}']) {
+    assert.equal(decodeFrame(text), null, text);
+  }
+});
+
+test("a call message without its call id or its needed SDP is not a call message", () => {
+  for (const method of ["ringing", "media", "answer", "bye", "invite"]) {
+    const frame = decodeFrame(JSON.stringify({ id: 1, method: `telnyx_rtc.${method}`, params: {} }));
+    assert.equal(frame?.message.type, "unknown", method);
+  }
+  const media = decodeFrame(JSON.stringify({ id: 1, method: "telnyx_rtc.media", params: { callID: "c" } }));
+  assert.equal(media?.message.type, "unknown");
+});
+
+test("a bye keeps the words of the telephone network", () => {
+  const frame = decodeFrame(
+    JSON.stringify({
+      id: 46,
+      method: "telnyx_rtc.bye",
+      params: { callID: "c", cause: "USER_BUSY", causeCode: 17, sipCode: 486, sipReason: "Busy Here" },
+      voice_sdk_id: "v",
+    }),
+  );
+  assert.equal(frame?.voiceSdkId, "v");
+  assert.ok(frame?.message.type === "call" && frame.message.message.type === "bye");
+  const { cause, causeCode, sipCode, sipReason } = frame.message.message;
+  assert.deepEqual(
+    { cause, causeCode, sipCode, sipReason },
+    { cause: "USER_BUSY", causeCode: 17, sipCode: 486, sipReason: "Busy Here" },
+  );
+});
+
+test("clientReady: a missing list and an empty list are different things", () => {
+  const ready = (params: object) =>
+    decodeFrame(JSON.stringify({ id: 1, method: "telnyx_rtc.clientReady", params }));
+  assert.deepEqual(ready({})?.message, { type: "client-ready", callIds: null });
+  assert.deepEqual(ready({ reattached_sessions: [] })?.message, { type: "client-ready", callIds: [] });
+});
+
+test("R56: custom headers read as a list and by name", () => {
+  const headers = readableHeaders([
+    { name: "X-Caller-Name", value: "John" },
+    { name: "X-Tag", value: "1" },
+    { name: "X-Tag", value: "2" },
+  ]);
+  assert.equal(headers["X-Caller-Name"], "John");
+  assert.equal(headers["X-Tag"], "1");
+  assert.deepEqual(
+    [...headers].map((header) => header.value),
+    ["John", "1", "2"],
+  );
+});
+
+test("a header cannot replace what a list is made of", () => {
+  const headers = readableHeaders([
+    { name: "length", value: "9" },
+    { name: "__proto__", value: "x" },
+  ]);
+  assert.equal(headers.length, 2);
+  assert.ok(Array.isArray(headers));
+});
+
+test("login alone goes without the prefix", () => {
+  assert.equal(request("login", {}).method, "login");
+  assert.equal(request("invite", {}).method, "telnyx_rtc.invite");
+});
