@@ -1,0 +1,151 @@
+//! Character classes of the grammar (RFC 3261 §25.1) and small scanners over bytes.
+
+/// Bit of [`CLASS`]: may stand in a `token`.
+const TOKEN: u8 = 1;
+/// Bit of [`CLASS`]: may stand unescaped in a URI's user part.
+const USER: u8 = 2;
+/// Bit of [`CLASS`]: may stand in a host name.
+const HOST: u8 = 4;
+/// Bit of [`CLASS`]: may stand unescaped in a URI parameter or a URI header.
+const PARAM: u8 = 8;
+
+static CLASS: [u8; 256] = classes();
+
+const fn classes() -> [u8; 256] {
+    let mut table = [0u8; 256];
+    let mut b = 0usize;
+    while b < 256 {
+        let c = b as u8;
+        if c.is_ascii_alphanumeric() {
+            table[b] = TOKEN | USER | HOST | PARAM;
+        }
+        b += 1;
+    }
+    set(&mut table, b"-.!%*_+`'~", TOKEN);
+    // unreserved marks, then what `user` and `param-unreserved` add
+    set(&mut table, b"-_.!~*'()", USER | PARAM);
+    set(&mut table, b"&=+$,;?/#%", USER);
+    set(&mut table, b"[]/:&+$%", PARAM);
+    set(&mut table, b"-._", HOST);
+    table
+}
+
+const fn set(table: &mut [u8; 256], members: &[u8], class: u8) {
+    let mut i = 0;
+    while i < members.len() {
+        table[members[i] as usize] |= class;
+        i += 1;
+    }
+}
+
+pub(crate) const fn is_token_byte(b: u8) -> bool {
+    CLASS[b as usize] & TOKEN != 0
+}
+
+pub(crate) const fn is_token(text: &[u8]) -> bool {
+    let mut i = 0;
+    while i < text.len() {
+        if !is_token_byte(text[i]) {
+            return false;
+        }
+        i += 1;
+    }
+    !text.is_empty()
+}
+
+pub(crate) fn is_user_byte(b: u8) -> bool {
+    CLASS[b as usize] & USER != 0
+}
+
+pub(crate) fn is_host_byte(b: u8) -> bool {
+    CLASS[b as usize] & HOST != 0
+}
+
+pub(crate) fn is_param_byte(b: u8) -> bool {
+    CLASS[b as usize] & PARAM != 0
+}
+
+/// White space within a header value; a folded line's CR LF counts, since folding is white space (§7.3.1).
+pub(crate) const fn is_space(b: u8) -> bool {
+    matches!(b, b' ' | b'\t' | b'\r' | b'\n')
+}
+
+/// `text` without white space at either end.
+pub(crate) fn trim(mut text: &[u8]) -> &[u8] {
+    while let [first, rest @ ..] = text
+        && is_space(*first)
+    {
+        text = rest;
+    }
+    while let [rest @ .., last] = text
+        && is_space(*last)
+    {
+        text = rest;
+    }
+    text
+}
+
+/// Position after the quoted string that opens at `start`, or `None` if it never closes.
+pub(crate) fn quoted_end(text: &[u8], start: usize) -> Option<usize> {
+    let mut at = start + 1;
+    loop {
+        at += memchr::memchr2(b'"', b'\\', text.get(at..)?)?;
+        if text[at] == b'"' {
+            return Some(at + 1);
+        }
+        at += 2;
+    }
+}
+
+/// Splits at the first `separator` outside quotes and angle brackets; `None` if there is none.
+pub(crate) fn find_outside(text: &[u8], separator: u8) -> Option<usize> {
+    let mut at = 0;
+    let mut in_angle = false;
+    while let Some(&b) = text.get(at) {
+        match b {
+            b'"' if !in_angle => at = quoted_end(text, at)?.max(at + 1),
+            b'<' => {
+                in_angle = true;
+                at += 1;
+            }
+            b'>' => {
+                in_angle = false;
+                at += 1;
+            }
+            _ if b == separator && !in_angle => return Some(at),
+            _ => at += 1,
+        }
+    }
+    None
+}
+
+/// A decimal number without sign, or `None` if it is empty, has other characters or does not fit.
+pub(crate) fn decimal<T: TryFrom<u64>>(text: &[u8]) -> Option<T> {
+    if text.is_empty() {
+        return None;
+    }
+    let mut number: u64 = 0;
+    for b in text {
+        if !b.is_ascii_digit() {
+            return None;
+        }
+        number = number.checked_mul(10)?.checked_add(u64::from(b - b'0'))?;
+    }
+    T::try_from(number).ok()
+}
+
+/// Appends `number` in decimal.
+pub(crate) fn push_decimal(out: &mut Vec<u8>, number: impl Into<u64>) {
+    let mut digits = [0u8; 20];
+    let mut at = digits.len();
+    let mut rest = number.into();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}

@@ -1,0 +1,141 @@
+//! Finds the start line and the header lines of a message: the only parsing that every message pays for.
+
+use crate::chars;
+use crate::limits::{HEADER_LINES_MAX, MESSAGE_MAX};
+use crate::message::ParseError;
+use crate::name::Kind;
+use smallvec::SmallVec;
+
+/// A position in a message; [`MESSAGE_MAX`] keeps it within 16 bits.
+pub(crate) type Position = u16;
+
+/// Where one header stands: `start..end` with its line break and all folds, name and trimmed value inside.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Line {
+    pub(crate) kind: Kind,
+    pub(crate) start: Position,
+    pub(crate) name_end: Position,
+    pub(crate) value_start: Position,
+    pub(crate) value_end: Position,
+    pub(crate) end: Position,
+}
+
+/// Lines of an ordinary message fit without allocating.
+pub(crate) type Lines = SmallVec<[Line; 32]>;
+
+/// The head of a message, found.
+pub(crate) struct Head {
+    /// End of the start line without its line break.
+    pub(crate) start_line_end: usize,
+    pub(crate) lines: Lines,
+    /// After the empty line.
+    pub(crate) body_start: usize,
+}
+
+/// What to do with a line that is no header.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Broken {
+    /// Give up.
+    Refuse,
+    /// Leave it out, also a missing end of the head: enough to answer the sender.
+    Skip,
+}
+
+/// Indexes `raw`, which starts with its start line.
+pub(crate) fn head(raw: &[u8], broken: Broken) -> Result<Head, ParseError> {
+    if raw.len() > MESSAGE_MAX {
+        return Err(ParseError::TooLarge { bytes: raw.len() });
+    }
+    let start_line_end = line_end(raw, 0, broken)?.ok_or(ParseError::Unfinished)?;
+    let mut lines = Lines::new();
+    let mut at = start_line_end + 2;
+    loop {
+        let start = at;
+        let end = match unfolded_end(raw, start, broken) {
+            Ok(Some(end)) => end,
+            Ok(None) if broken == Broken::Skip => break,
+            Ok(None) => return Err(ParseError::Unfinished),
+            Err(error) => return Err(error),
+        };
+        at = end + 2;
+        if end == start {
+            break;
+        }
+        match split(raw, start, end) {
+            Some(line) if lines.len() < HEADER_LINES_MAX => lines.push(line),
+            Some(_) if broken == Broken::Skip => break,
+            Some(_) => return Err(ParseError::TooManyHeaders),
+            None if broken == Broken::Skip => {}
+            None => return Err(ParseError::HeaderLine { at: start }),
+        }
+    }
+    Ok(Head {
+        start_line_end,
+        lines,
+        body_start: at.min(raw.len()),
+    })
+}
+
+/// Position of the CR LF that ends the header from `start`, beyond all folds (§7.3.1).
+fn unfolded_end(raw: &[u8], start: usize, broken: Broken) -> Result<Option<usize>, ParseError> {
+    let mut from = start;
+    loop {
+        let Some(end) = line_end(raw, from, broken)? else {
+            return Ok(None);
+        };
+        let folded = end > start && matches!(raw.get(end + 2), Some(b' ' | b'\t'));
+        if !folded {
+            return Ok(Some(end));
+        }
+        from = end + 2;
+    }
+}
+
+/// Position of the next CR LF. A CR or LF alone is refused: parsers that disagree on it see different messages.
+fn line_end(raw: &[u8], from: usize, broken: Broken) -> Result<Option<usize>, ParseError> {
+    let mut from = from;
+    loop {
+        let Some(found) = raw
+            .get(from..)
+            .and_then(|rest| memchr::memchr2(b'\r', b'\n', rest))
+        else {
+            return Ok(None);
+        };
+        let at = from + found;
+        if raw[at] == b'\r' && raw.get(at + 1) == Some(&b'\n') {
+            return Ok(Some(at));
+        }
+        match broken {
+            Broken::Refuse => return Err(ParseError::BareLineBreak { at }),
+            Broken::Skip => from = at + 1,
+        }
+    }
+}
+
+/// Name and value of the header in `start..end`; `None` if there is no name or no colon.
+fn split(raw: &[u8], start: usize, end: usize) -> Option<Line> {
+    let line = raw.get(start..end)?;
+    let name_len = line.iter().position(|b| !chars::is_token_byte(*b))?;
+    let mut colon = name_len;
+    while matches!(line.get(colon), Some(b' ' | b'\t')) {
+        colon += 1;
+    }
+    if name_len == 0 || line.get(colon) != Some(&b':') {
+        return None;
+    }
+    let after = &line[colon + 1..];
+    let value = chars::trim(after);
+    let value_start = start + colon + 1 + (value.as_ptr() as usize - after.as_ptr() as usize);
+    Some(Line {
+        kind: Kind::of(&line[..name_len]),
+        start: position(start),
+        name_end: position(start + name_len),
+        value_start: position(value_start),
+        value_end: position(value_start + value.len()),
+        end: position(end + 2),
+    })
+}
+
+fn position(at: usize) -> Position {
+    Position::try_from(at).expect("the length was checked against MESSAGE_MAX")
+}

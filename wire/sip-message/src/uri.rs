@@ -1,0 +1,402 @@
+//! URIs: `sip`, `sips` and `tel` taken apart, others kept whole (RFC 3261 §19.1, RFC 3966).
+
+use crate::chars;
+use crate::header::Transport;
+use crate::host::Host;
+use crate::params::{ParamWriter, Params};
+use bytes::Bytes;
+use std::borrow::Cow;
+use std::fmt;
+
+mod compare;
+
+/// Scheme of a URI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// `sip:`
+    Sip,
+    /// `sips:`
+    Sips,
+    /// `tel:`
+    Tel,
+    /// Any other: nothing of such a URI is taken apart.
+    Other,
+}
+
+/// A view on a URI. Parts are as they stand, with their percent escapes.
+#[derive(Clone, Copy)]
+pub struct Uri<'a> {
+    raw: &'a [u8],
+    scheme: Scheme,
+    user: Option<&'a [u8]>,
+    password: Option<&'a [u8]>,
+    host: Option<Host<'a>>,
+    port: Option<u16>,
+    params: Params<'a>,
+    headers: &'a [u8],
+}
+
+/// A text is no URI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("malformed URI: {what}")]
+pub struct InvalidUri {
+    /// What is wrong, in words.
+    pub what: &'static str,
+}
+
+const fn wrong<T>(what: &'static str) -> Result<T, InvalidUri> {
+    Err(InvalidUri { what })
+}
+
+impl<'a> Uri<'a> {
+    /// Takes `raw` apart; it holds nothing but the URI.
+    pub fn parse(raw: &'a [u8]) -> Result<Self, InvalidUri> {
+        let Some(colon) = memchr::memchr(b':', raw) else {
+            return wrong("no scheme");
+        };
+        let (scheme_text, rest) = (&raw[..colon], &raw[colon + 1..]);
+        let stray = |b: &u8| *b <= b' ' || *b >= 0x7f || matches!(b, b'<' | b'>' | b'"');
+        if raw.iter().any(stray) {
+            return wrong(
+                "white space, control characters, quotes, <> and bytes beyond ASCII must be escaped",
+            );
+        }
+        let scheme = match scheme_text {
+            s if s.eq_ignore_ascii_case(b"sip") => Scheme::Sip,
+            s if s.eq_ignore_ascii_case(b"sips") => Scheme::Sips,
+            s if s.eq_ignore_ascii_case(b"tel") => Scheme::Tel,
+            [first, more @ ..]
+                if first.is_ascii_alphabetic()
+                    && more
+                        .iter()
+                        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.')) =>
+            {
+                Scheme::Other
+            }
+            _ => return wrong("the scheme is malformed"),
+        };
+        if rest.is_empty() {
+            return wrong("nothing after the scheme");
+        }
+        let blank = Self {
+            raw,
+            scheme,
+            user: None,
+            password: None,
+            host: None,
+            port: None,
+            params: Params::default(),
+            headers: b"",
+        };
+        match scheme {
+            Scheme::Sip | Scheme::Sips => blank.with_sip_parts(rest),
+            Scheme::Tel => blank.with_tel_parts(rest),
+            Scheme::Other => Ok(blank),
+        }
+    }
+
+    fn with_sip_parts(mut self, rest: &'a [u8]) -> Result<Self, InvalidUri> {
+        let after_user = match memchr::memchr(b'@', rest) {
+            Some(at) => {
+                let (user, password) = match memchr::memchr(b':', &rest[..at]) {
+                    Some(colon) => (&rest[..colon], Some(&rest[colon + 1..at])),
+                    None => (&rest[..at], None),
+                };
+                if user.is_empty() || !is_escaped(user, chars::is_user_byte) {
+                    return wrong("the user part is empty or holds characters that must be escaped");
+                }
+                if !password.is_none_or(|p| is_escaped(p, chars::is_user_byte)) {
+                    return wrong("the password holds characters that must be escaped");
+                }
+                (self.user, self.password) = (Some(user), password);
+                &rest[at + 1..]
+            }
+            None => rest,
+        };
+        let host_end = memchr::memchr2(b';', b'?', after_user).unwrap_or(after_user.len());
+        let Some((host, port)) = Host::with_port(&after_user[..host_end]) else {
+            return wrong("the host or the port is malformed");
+        };
+        (self.host, self.port) = (Some(host), port);
+        let tail = &after_user[host_end..];
+        let headers_start = memchr::memchr(b'?', tail).unwrap_or(tail.len());
+        self.params = uri_params(&tail[..headers_start])?;
+        self.headers = tail.get(headers_start + 1..).unwrap_or_default();
+        if headers_start < tail.len() && !is_header_list(self.headers) {
+            return wrong("the part after ? is malformed");
+        }
+        Ok(self)
+    }
+
+    fn with_tel_parts(mut self, rest: &'a [u8]) -> Result<Self, InvalidUri> {
+        let end = memchr::memchr(b';', rest).unwrap_or(rest.len());
+        let number = &rest[..end];
+        let digits = number.strip_prefix(b"+").unwrap_or(number);
+        let phone_digit =
+            |b: &u8| b.is_ascii_hexdigit() || matches!(b, b'*' | b'#' | b'-' | b'.' | b'(' | b')');
+        if digits.is_empty() || !digits.iter().all(phone_digit) {
+            return wrong("a tel number consists of digits, * # and separators");
+        }
+        self.user = Some(number);
+        self.params = uri_params(&rest[end..])?;
+        Ok(self)
+    }
+
+    /// The whole URI as it stands.
+    pub fn as_bytes(&self) -> &'a [u8] {
+        self.raw
+    }
+
+    /// Its scheme.
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// User part, or the number of a `tel` URI; escapes as they stand.
+    pub fn user(&self) -> Option<&'a [u8]> {
+        self.user
+    }
+
+    /// User part without escapes. May hold any byte: check it before it goes into a text of another kind.
+    pub fn user_unescaped(&self) -> Option<Cow<'a, [u8]>> {
+        self.user.map(unescape)
+    }
+
+    /// Password part, which nobody should use (§19.1.1).
+    pub fn password(&self) -> Option<&'a [u8]> {
+        self.password
+    }
+
+    /// Host; `None` for `tel` and unknown schemes.
+    pub fn host(&self) -> Option<Host<'a>> {
+        self.host
+    }
+
+    /// Port as it stands; `None` if it is left to the transport's default.
+    pub fn port(&self) -> Option<u16> {
+        self.port
+    }
+
+    /// Port with the scheme's and transport's default filled in: 5061 for `sips` and TLS, otherwise 5060.
+    pub fn port_or_default(&self) -> u16 {
+        self.port.unwrap_or(match (self.scheme, self.transport()) {
+            (Scheme::Sips, _) | (_, Some(Transport::Tls)) => 5061,
+            _ => 5060,
+        })
+    }
+
+    /// Parameters after the host or number.
+    pub fn params(&self) -> Params<'a> {
+        self.params
+    }
+
+    /// The `lr` parameter: the element is a loose router (§16.12). Some write `lr=on` and mean the same.
+    pub fn is_loose_router(&self) -> bool {
+        self.params.has("lr")
+    }
+
+    /// The `transport` parameter.
+    pub fn transport(&self) -> Option<Transport<'a>> {
+        self.params.get("transport").map(Transport::parse)
+    }
+
+    /// The `maddr` parameter.
+    pub fn maddr(&self) -> Option<Host<'a>> {
+        Host::new(self.params.get("maddr")?)
+    }
+
+    /// What follows the `?`, without it: headers for the request that is made from this URI.
+    pub fn headers(&self) -> &'a [u8] {
+        self.headers
+    }
+
+    /// Whether both mean the same by the rules of §19.1.4 (`sip`, `sips`) or RFC 3966 §4 (`tel`); others byte by byte.
+    pub fn is_equivalent(&self, other: &Uri<'_>) -> bool {
+        compare::equivalent(self, other)
+    }
+
+    /// A copy that owns its bytes.
+    pub fn to_buf(&self) -> UriBuf {
+        UriBuf(Bytes::copy_from_slice(self.raw))
+    }
+}
+
+impl fmt::Display for Uri<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(self.raw))
+    }
+}
+
+impl fmt::Debug for Uri<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A URI that owns its bytes, checked when made. Cloning shares them.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct UriBuf(Bytes);
+
+impl UriBuf {
+    /// Takes `text` if it is a URI.
+    pub fn new(text: impl Into<Bytes>) -> Result<Self, InvalidUri> {
+        let text = text.into();
+        Uri::parse(&text)?;
+        Ok(Self(text))
+    }
+
+    /// The view on it.
+    pub fn uri(&self) -> Uri<'_> {
+        Uri::parse(&self.0).expect("it was parsed when it was made")
+    }
+
+    /// The whole URI.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Display for UriBuf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.0))
+    }
+}
+
+impl fmt::Debug for UriBuf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Makes a `sip` or `sips` URI.
+#[derive(Clone, Debug)]
+pub struct UriBuilder {
+    text: Vec<u8>,
+    params: ParamWriter,
+}
+
+impl UriBuilder {
+    /// `sip:user@host:port`; `user` is escaped as needed.
+    pub fn sip(user: Option<&[u8]>, host: Host<'_>, port: Option<u16>) -> Self {
+        Self::with_scheme(b"sip:", user, host, port)
+    }
+
+    /// `sips:user@host:port`; `user` is escaped as needed.
+    pub fn sips(user: Option<&[u8]>, host: Host<'_>, port: Option<u16>) -> Self {
+        Self::with_scheme(b"sips:", user, host, port)
+    }
+
+    fn with_scheme(scheme: &[u8], user: Option<&[u8]>, host: Host<'_>, port: Option<u16>) -> Self {
+        let mut text = Vec::with_capacity(64);
+        text.extend_from_slice(scheme);
+        if let Some(user) = user {
+            push_escaped(&mut text, user);
+            text.push(b'@');
+        }
+        host.write(&mut text);
+        if let Some(port) = port {
+            text.push(b':');
+            chars::push_decimal(&mut text, port);
+        }
+        Self {
+            text,
+            params: ParamWriter::new(),
+        }
+    }
+
+    /// Adds `;name`.
+    pub fn flag(mut self, name: &str) -> Self {
+        self.params = self.params.flag(name);
+        self
+    }
+
+    /// Adds `;name=value`.
+    pub fn param(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.params = self.params.pair(name, value);
+        self
+    }
+
+    /// The URI; an error if a parameter or the host was none.
+    pub fn build(mut self) -> Result<UriBuf, InvalidUri> {
+        self.text.extend_from_slice(self.params.params().as_bytes());
+        UriBuf::new(self.text)
+    }
+}
+
+fn push_escaped(out: &mut Vec<u8>, text: &[u8]) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    for &b in text {
+        if chars::is_user_byte(b) && !matches!(b, b'%' | b'#') {
+            out.push(b);
+        } else {
+            out.extend_from_slice(&[b'%', HEX[usize::from(b >> 4)], HEX[usize::from(b & 15)]]);
+        }
+    }
+}
+
+/// `text` with `%41` as `A`. What is no escape stays.
+pub(crate) fn unescape(text: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memchr(b'%', text).is_none() {
+        return Cow::Borrowed(text);
+    }
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let [first, tail @ ..] = rest {
+        match escape(rest) {
+            Some(byte) => {
+                out.push(byte);
+                rest = &rest[3..];
+            }
+            None => {
+                out.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// The byte that an escape at the start of `text` stands for.
+fn escape(text: &[u8]) -> Option<u8> {
+    let [b'%', high, low, ..] = text else { return None };
+    let digit = |b: u8| char::from(b).to_digit(16);
+    u8::try_from(digit(*high)? * 16 + digit(*low)?).ok()
+}
+
+/// Whether each byte is allowed by `class` and each `%` starts an escape.
+fn is_escaped(text: &[u8], class: fn(u8) -> bool) -> bool {
+    text.iter()
+        .enumerate()
+        .all(|(at, b)| class(*b) && (*b != b'%' || escape(&text[at..]).is_some()))
+}
+
+fn uri_params(text: &[u8]) -> Result<Params<'_>, InvalidUri> {
+    let part_ok = |part: &[u8]| !part.is_empty() && is_escaped(part, chars::is_param_byte);
+    let all_ok = text.strip_prefix(b";").is_none_or(|inner| {
+        inner
+            .split(|b| *b == b';')
+            .all(|param| match memchr::memchr(b'=', param) {
+                Some(equals) => part_ok(&param[..equals]) && part_ok(&param[equals + 1..]),
+                None => part_ok(param),
+            })
+    });
+    if all_ok {
+        Ok(Params::new(text))
+    } else {
+        wrong("a parameter is malformed")
+    }
+}
+
+/// `name=value&name=value`, values may be empty (§25.1 `headers`).
+fn is_header_list(text: &[u8]) -> bool {
+    let header_byte = |b: u8| chars::is_param_byte(b) && b != b'&' || b == b'?';
+    let part_ok = |part: &[u8]| {
+        part.iter()
+            .enumerate()
+            .all(|(at, b)| header_byte(*b) && (*b != b'%' || escape(&part[at..]).is_some()))
+    };
+    text.split(|b| *b == b'&').all(|pair| {
+        memchr::memchr(b'=', pair)
+            .is_some_and(|at| at > 0 && part_ok(&pair[..at]) && part_ok(&pair[at + 1..]))
+    })
+}

@@ -1,0 +1,97 @@
+//! What a receiver has to check before it believes a message (RFC 3261 §8.1.1, §8.2, §16.3, §18.3).
+
+use crate::StatusCode;
+use crate::header::{CSeq, CallId, Contact, ContentLength, From, HeaderError, MaxForwards, Route, To, Via};
+use crate::message::{Message, StartLine};
+use crate::name::HeaderName;
+use crate::uri::{InvalidUri, Uri};
+
+/// A rule that a message breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Defect {
+    /// A header is missing or malformed.
+    #[error(transparent)]
+    Header(#[from] HeaderError),
+    /// A header that may be there once is there more often.
+    #[error("header {0} is there more than once")]
+    Repeated(HeaderName<'static>),
+    /// The method in CSeq is not the request's.
+    #[error("the method in CSeq differs from the request's")]
+    CSeqMethod,
+    /// The datagram ends before the body does.
+    #[error("Content-Length says {declared} bytes, {present} are there")]
+    BodyCut {
+        /// What Content-Length says.
+        declared: u32,
+        /// What is there.
+        present: usize,
+    },
+    /// The request URI.
+    #[error("request URI: {0}")]
+    RequestUri(#[from] InvalidUri),
+    /// The request URI carries headers, which only other URIs may (§19.1.1).
+    #[error("the request URI holds headers")]
+    RequestUriHeaders,
+}
+
+impl Defect {
+    /// The status that tells a request's sender. A response with a defect is dropped.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Header(_)
+            | Self::Repeated(_)
+            | Self::CSeqMethod
+            | Self::BodyCut { .. }
+            | Self::RequestUri(_)
+            | Self::RequestUriHeaders => StatusCode::BAD_REQUEST,
+        }
+    }
+}
+
+/// Headers that a message has at most once.
+const SINGLE: [HeaderName<'static>; 7] = [
+    HeaderName::From,
+    HeaderName::To,
+    HeaderName::CallId,
+    HeaderName::CSeq,
+    HeaderName::MaxForwards,
+    HeaderName::ContentLength,
+    HeaderName::ContentType,
+];
+
+/// The first rule that `message` breaks. Checks what every element needs to handle it; whether an extension, a method
+/// or a scheme is supported is the element's own question. Max-Forwards may be missing (§16.3).
+pub fn validate(message: &Message) -> Result<(), Defect> {
+    for name in SINGLE {
+        if message.headers_named(name).nth(1).is_some() {
+            return Err(Defect::Repeated(name));
+        }
+    }
+    message.require::<Via<'_>>()?;
+    message.require::<From<'_>>()?;
+    message.require::<To<'_>>()?;
+    message.require::<CallId<'_>>()?;
+    let cseq: CSeq = message.require()?;
+    message.get::<MaxForwards>().transpose()?;
+    message.get::<Route<'_>>().transpose()?;
+    for contact in message.all::<Contact<'_>>() {
+        contact?;
+    }
+    if let Some(length) = message.get::<ContentLength>().transpose()?
+        && length.0 as usize > message.body().len()
+    {
+        return Err(Defect::BodyCut {
+            declared: length.0,
+            present: message.body().len(),
+        });
+    }
+    if let StartLine::Request { method, uri } = message.start_line() {
+        if *method != cseq.method {
+            return Err(Defect::CSeqMethod);
+        }
+        if !Uri::parse(uri)?.headers().is_empty() {
+            return Err(Defect::RequestUriHeaders);
+        }
+    }
+    Ok(())
+}
