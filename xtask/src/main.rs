@@ -1,2 +1,60 @@
-//! Chores: run everything, test everything, keep the house tidy.
-fn main() {}
+//! Chores: run everything on this machine, test everything, keep the house tidy.
+
+mod install;
+mod process;
+mod suites;
+mod test;
+mod tidy;
+mod up;
+
+use clap::{Parser, Subcommand};
+use std::{path::PathBuf, process::ExitCode};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Chores of the Offhook workspace")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Installs what is missing, builds, and runs all of Offhook on this machine.
+    Up {
+        /// For `offhook up`, after `--`: for example `--config my.toml`.
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
+    /// Installs what the tests need and runs all of them, or those suites whose name contains a FILTER.
+    Test {
+        /// Parts of suite names; see the list that a wrong one prints.
+        filters: Vec<String>,
+        /// Without browsers and fuzzing.
+        #[arg(long)]
+        quick: bool,
+    },
+    /// Checks the rules of the house: layers, sizes, headers, clocks, licences, lock files.
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().chore {
+        Chore::Up { arguments } => up::run(&root(), &arguments),
+        Chore::Test { filters, quick } => test::run(&root(), &filters, quick),
+        Chore::Tidy => tidy::run(&root()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            process::say(&format!("xtask: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The workspace's folder.
+fn root() -> PathBuf {
+    let mut root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    root.pop();
+    root
+}

@@ -1,0 +1,173 @@
+//! What `cargo xtask test` runs, in this order.
+
+use crate::{
+    process::{command, find},
+    up::{cargo, target_folder},
+};
+use std::{path::Path, process::Command};
+
+/// One part of the tests; its steps run until one fails.
+pub(crate) struct Suite {
+    pub(crate) name: &'static str,
+    /// Left out by `--quick`.
+    pub(crate) slow: bool,
+    pub(crate) steps: fn(&Path) -> Vec<Step>,
+    /// Why it is left out on this machine, if it is.
+    pub(crate) absent: fn(&Path) -> Option<&'static str>,
+}
+
+/// One command of a suite.
+pub(crate) struct Step {
+    pub(crate) command: Command,
+    /// Which lines of its output tell how it went; they are shown.
+    pub(crate) closing: fn(&str) -> bool,
+}
+
+/// All suites. Quick ones that find much come first; the clients are built before Rust, because the binary embeds
+/// their page.
+pub(crate) const SUITES: &[Suite] = &[
+    suite("tidy", false, |root| {
+        vec![step(command(root, &this_program(), &["tidy"]), |line| {
+            line.contains("tidy:")
+        })]
+    }),
+    suite("format", false, |root| {
+        vec![step(
+            command(root, &cargo(), &["fmt", "--all", "--check"]),
+            |_| false,
+        )]
+    }),
+    suite("clients", false, |root| {
+        let clients = root.join("clients");
+        let npm = |script: &str, closing| step(command(&clients, "npm", &["run", script]), closing);
+        vec![
+            npm("build", |_| false),
+            npm("typecheck", |_| false),
+            npm("format:check", |_| false),
+            npm("test", is_node_summary),
+        ]
+    }),
+    suite("clippy", false, |root| {
+        let arguments = [
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--locked",
+            "--",
+            "-D",
+            "warnings",
+        ];
+        vec![step(command(root, &cargo(), &arguments), is_cargo_finish)]
+    }),
+    Suite {
+        name: "deny",
+        slow: false,
+        steps: |root| {
+            vec![step(
+                command(
+                    root,
+                    &cargo(),
+                    &["deny", "--offline", "check", "bans", "licenses", "sources"],
+                ),
+                |line| line.contains(" ok"),
+            )]
+        },
+        absent: |_| {
+            find("cargo-deny")
+                .is_none()
+                .then_some("cargo-deny is not installed; tidy has checked the licences")
+        },
+    },
+    suite("rust", false, rust_tests),
+    suite("fuzz", true, |root| {
+        vec![step(
+            command(
+                root,
+                &cargo(),
+                &["run", "--quiet", "--locked", "--package", "offhook-fuzz"],
+            ),
+            |line| line.starts_with("fuzz"),
+        )]
+    }),
+    suite("browser", true, |root| {
+        let mut tests = command(&root.join("testing/browser"), "npm", &["test"]);
+        tests.env("OFFHOOK_BIN", target_folder(root).join("debug/offhook"));
+        vec![
+            step(
+                command(root, &cargo(), &["build", "--locked", "--package", "offhook"]),
+                is_cargo_finish,
+            ),
+            step(tests, is_node_summary),
+        ]
+    }),
+];
+
+const fn suite(name: &'static str, slow: bool, steps: fn(&Path) -> Vec<Step>) -> Suite {
+    Suite {
+        name,
+        slow,
+        steps,
+        absent: |_| None,
+    }
+}
+
+fn step(command: Command, closing: fn(&str) -> bool) -> Step {
+    Step { command, closing }
+}
+
+fn rust_tests(root: &Path) -> Vec<Step> {
+    let workspace = ["--workspace", "--locked"];
+    if find("cargo-nextest").is_none() {
+        let all = command(
+            root,
+            &cargo(),
+            &[&["test", "--no-fail-fast"][..], &workspace].concat(),
+        );
+        return vec![step(all, is_rust_summary)];
+    }
+    let tests = command(
+        root,
+        &cargo(),
+        &[&["nextest", "run", "--no-fail-fast"][..], &workspace].concat(),
+    );
+    let examples = command(root, &cargo(), &[&["test", "--doc"][..], &workspace].concat());
+    vec![
+        step(tests, |line| line.trim_start().starts_with("Summary")),
+        step(examples, is_rust_summary),
+    ]
+}
+
+/// `test result: ok. 3 passed; …`, without the binaries that have no test.
+fn is_rust_summary(line: &str) -> bool {
+    line.starts_with("test result:") && !line.contains(" 0 passed; 0 failed")
+}
+
+fn is_cargo_finish(line: &str) -> bool {
+    line.trim_start().starts_with("Finished")
+}
+
+/// Closing lines of node's own test runner (`ℹ pass 12`, `# fail 0`).
+fn is_node_summary(line: &str) -> bool {
+    let line = line.trim_start_matches(['ℹ', '#', ' ']);
+    ["tests ", "pass ", "fail "].iter().any(|start| {
+        line.strip_prefix(start)
+            .is_some_and(|rest| rest.trim().parse::<u32>().is_ok())
+    })
+}
+
+fn this_program() -> String {
+    std::env::current_exe().map_or_else(|_| "xtask".to_owned(), |path| path.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closing_lines() {
+        assert!(is_rust_summary("test result: ok. 27 passed; 0 failed; 0 ignored"));
+        assert!(!is_rust_summary("test result: ok. 0 passed; 0 failed; 0 ignored"));
+        assert!(is_node_summary("ℹ pass 12") && is_node_summary("# fail 0"));
+        assert!(!is_node_summary("passes audio both ways"));
+    }
+}
