@@ -16,10 +16,11 @@ pub mod digest;
 mod extra_header;
 mod flow;
 pub mod locate;
+mod random;
 mod timer;
 pub mod transaction;
 pub mod user_agent;
 
-pub use extra_header::{Header, InvalidHeader};
+pub use extra_header::{Header, InvalidHeader, text_of};
 pub use flow::{ConnectionId, Flow, Transport};
 pub use timer::Timing;

@@ -88,10 +88,17 @@ pub enum Event {
         /// Where it came from.
         flow: Flow,
     },
+    /// The answer to a CANCEL that the layer sent, for the trace only.
+    CancelAnswered {
+        /// The INVITE that was to be cancelled.
+        invite: ClientTransactionId,
+        /// The answer: 200, or 481 where the INVITE was over already.
+        response: Message,
+    },
     /// No final response in time (timer B or F, a shorter `give_up_after`, or 64 × T1 after CANCEL). To be treated as
-    /// 408. `Terminated` follows.
+    /// 408. `Terminated` follows: at once, except after `give_up_after`, when a 2xx may still come before it.
     TimedOut {
-        /// The client transaction, which is over.
+        /// The client transaction.
         transaction: ClientTransactionId,
     },
     /// No ACK to a non-2xx final answer in time (timer H). `Terminated` follows.
@@ -135,6 +142,6 @@ pub struct Counts {
     pub malformed_total: u64,
     /// Responses that belong to no transaction of ours.
     pub stray_responses_total: u64,
-    /// Requests refused with 503 because [`super::TRANSACTIONS_MAX`] was reached.
+    /// Requests refused with 503 and own ones not sent because [`super::TRANSACTIONS_MAX`] was reached.
     pub overload_total: u64,
 }

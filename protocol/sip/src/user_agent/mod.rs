@@ -3,8 +3,8 @@
 mod api;
 
 pub use api::{
-    ActionError, Body, Config, Counts, Direction, Ending, Event, Failure, IncomingId, LegId, NameAddr, Observation,
-    OutgoingInvite, OutgoingRequest, Output, Reply, RequestId, Target,
+    ActionError, Body, Config, Counts, Direction, Ending, Event, Failure, IncomingId, LegId, NameAddr,
+    Observation, OutgoingInvite, OutgoingRequest, Output, Reply, RequestId, Target,
 };
 
 use crate::dialog::Dialog;
@@ -90,7 +90,12 @@ impl UserAgent {
 
     /// Sends a request within an answered call (INFO, UPDATE, MESSAGE, REFER, …; INVITE for a re-INVITE, whose 491 is
     /// tried again by the user agent after the random time of RFC 3261 §14.1).
-    pub fn request(&mut self, now: Instant, leg: LegId, request: OutgoingRequest) -> Result<RequestId, ActionError> {
+    pub fn request(
+        &mut self,
+        now: Instant,
+        leg: LegId,
+        request: OutgoingRequest,
+    ) -> Result<RequestId, ActionError> {
         todo!()
     }
 
