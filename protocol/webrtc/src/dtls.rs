@@ -58,7 +58,10 @@ impl Fingerprint {
     /// Hashes a certificate (DER).
     pub fn of(hash: HashFunction, certificate: &[u8]) -> Self {
         let _ = certificate;
-        Self { hash, digest: Vec::new() }
+        Self {
+            hash,
+            digest: Vec::new(),
+        }
     }
 
     /// Its hash function.

@@ -119,7 +119,9 @@ pub enum LegEvent {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FailureReason {
     /// No pair was nominated in time.
-    #[error("ICE: no nominated pair within {waited:?} ({checks} authenticated checks came); is the media port reachable?")]
+    #[error(
+        "ICE: no nominated pair within {waited:?} ({checks} authenticated checks came); is the media port reachable?"
+    )]
     IceTimeout {
         /// How long we waited.
         waited: Duration,
@@ -136,7 +138,9 @@ pub enum FailureReason {
     #[error("DTLS: {0}")]
     DtlsFailed(String),
     /// The certificate is not the one the SDP named.
-    #[error("DTLS: the peer's certificate has the fingerprint {actual}, its SDP named {expected}; no media is accepted")]
+    #[error(
+        "DTLS: the peer's certificate has the fingerprint {actual}, its SDP named {expected}; no media is accepted"
+    )]
     FingerprintMismatch {
         /// What the SDP said, comma separated.
         expected: String,
@@ -144,7 +148,9 @@ pub enum FailureReason {
         actual: String,
     },
     /// The peer negotiated no SRTP profile.
-    #[error("DTLS: no SRTP profile in common (use_srtp); AEAD_AES_128_GCM, AEAD_AES_256_GCM and AES128_CM_SHA1_80 are known")]
+    #[error(
+        "DTLS: no SRTP profile in common (use_srtp); AEAD_AES_128_GCM, AEAD_AES_256_GCM and AES128_CM_SHA1_80 are known"
+    )]
     NoSrtpProfile,
 }
 

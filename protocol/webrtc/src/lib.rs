@@ -18,8 +18,8 @@ pub mod stun;
 
 pub use dtls::{Certificate, CertificateError, DtlsRole, Fingerprint, FingerprintError, HashFunction};
 pub use leg::{
-    DropReason, FailureReason, LegConfig, LegCounters, LegEvent, LegState, Received, RemoteParameters, SendError, Sending,
-    Transmit, WebRtcLeg,
+    DropReason, FailureReason, LegConfig, LegCounters, LegEvent, LegState, Received, RemoteParameters,
+    SendError, Sending, Transmit, WebRtcLeg,
 };
 
 use std::net::SocketAddr;

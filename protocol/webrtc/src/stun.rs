@@ -15,7 +15,11 @@ pub fn local_ufrag(datagram: &[u8]) -> Option<&str> {
 
 /// Answers a binding request without credentials with where it came from, as a STUN server does (RFC 8489 §7.3.1).
 /// Stateless. Writes into `out` and returns the length; None if `datagram` is anything else.
-pub fn answer_plain_request(datagram: &[u8], source: SocketAddr, out: &mut [u8; PLAIN_RESPONSE_LEN_MAX]) -> Option<usize> {
+pub fn answer_plain_request(
+    datagram: &[u8],
+    source: SocketAddr,
+    out: &mut [u8; PLAIN_RESPONSE_LEN_MAX],
+) -> Option<usize> {
     let _ = (datagram, source, out);
     todo!()
 }

@@ -92,7 +92,18 @@ impl<'a> RtpPacket<'a> {
     pub fn parse(bytes: &'a [u8]) -> Result<Self, RtpError> {
         let (fields, payload_start) = read_header(bytes)?;
         let payload_end = payload_end(bytes, payload_start)?;
-        Ok(Self { bytes, fields, payload_start, payload_end })
+        Ok(Self {
+            bytes,
+            fields,
+            payload_start,
+            payload_end,
+        })
+    }
+
+    /// Checks and reads the header alone and returns it with its length: all that can be said of an SRTP packet, whose
+    /// padding is encrypted.
+    pub fn parse_header(bytes: &[u8]) -> Result<(RtpFields, usize), RtpError> {
+        read_header(bytes)
     }
 
     /// The fixed header's fields.
@@ -183,7 +194,9 @@ fn read_header(bytes: &[u8]) -> Result<(RtpFields, usize), RtpError> {
     let too_short = RtpError::TooShort { len: bytes.len() };
     let header = bytes.first_chunk::<FIXED_HEADER_LEN>().ok_or(too_short)?;
     if header[0] & 0xc0 != VERSION_BITS {
-        return Err(RtpError::Version { version: header[0] >> 6 });
+        return Err(RtpError::Version {
+            version: header[0] >> 6,
+        });
     }
     let mut start = FIXED_HEADER_LEN + 4 * usize::from(header[0] & CSRC_COUNT_MASK);
     if header[0] & EXTENSION_BIT != 0 {

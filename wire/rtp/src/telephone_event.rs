@@ -40,14 +40,22 @@ impl TelephoneEvent {
     /// The payload's bytes.
     pub fn to_payload(&self) -> [u8; PAYLOAD_LEN] {
         let [d0, d1] = self.duration.to_be_bytes();
-        [self.event, u8::from(self.end) << 7 | self.volume.min(0x3f), d0, d1]
+        [
+            self.event,
+            u8::from(self.end) << 7 | self.volume.min(0x3f),
+            d0,
+            d1,
+        ]
     }
 }
 
 /// Event code of a digit, `0-9 * # A-D` (also `a-d`).
 pub fn event_of_digit(digit: char) -> Option<u8> {
     let digit = u8::try_from(digit.to_ascii_uppercase()).ok()?;
-    DIGITS.iter().position(|known| *known == digit).map(|event| event as u8)
+    DIGITS
+        .iter()
+        .position(|known| *known == digit)
+        .map(|event| event as u8)
 }
 
 /// Digit of an event code; None above 15.

@@ -4,8 +4,13 @@ use proptest::prelude::*;
 
 use super::*;
 
-const FIELDS: RtpFields =
-    RtpFields { marker: true, payload_type: 111, sequence: 0xfffe, timestamp: 0x0102_0304, ssrc: Ssrc(0xdead_beef) };
+const FIELDS: RtpFields = RtpFields {
+    marker: true,
+    payload_type: 111,
+    sequence: 0xfffe,
+    timestamp: 0x0102_0304,
+    ssrc: Ssrc(0xdead_beef),
+};
 
 /// A packet with CSRCs, a one-byte extension and padding around `payload`.
 fn decorated(payload: &[u8]) -> Vec<u8> {
@@ -25,7 +30,10 @@ fn reads_csrc_extension_and_padding() {
     assert_eq!(packet.fields(), FIELDS);
     assert_eq!(packet.payload(), b"voice");
     assert_eq!(packet.header_len(), 28);
-    assert_eq!(packet.contributing_sources().collect::<Vec<_>>(), [Ssrc(1), Ssrc(2)]);
+    assert_eq!(
+        packet.contributing_sources().collect::<Vec<_>>(),
+        [Ssrc(1), Ssrc(2)]
+    );
 }
 
 #[test]
@@ -39,11 +47,20 @@ fn skips_a_two_byte_extension() {
 #[test]
 fn strips_to_header_and_payload_without_moving_the_payload() {
     let mut bytes = decorated(b"voice");
-    let new = RtpFields { marker: false, payload_type: 0, sequence: 7, timestamp: 8, ssrc: Ssrc(9) };
+    let new = RtpFields {
+        marker: false,
+        payload_type: 0,
+        sequence: 7,
+        timestamp: 8,
+        ssrc: Ssrc(9),
+    };
     let range = strip_to_payload(&mut bytes, &new).unwrap();
     assert_eq!(range, 16..33);
     let packet = RtpPacket::parse(&bytes[range]).unwrap();
-    assert_eq!((packet.fields(), packet.payload(), packet.header_len()), (new, &b"voice"[..], 12));
+    assert_eq!(
+        (packet.fields(), packet.payload(), packet.header_len()),
+        (new, &b"voice"[..], 12)
+    );
 }
 
 #[test]
@@ -55,7 +72,13 @@ fn setters_change_only_their_field() {
     packet.set_sequence(1);
     packet.set_timestamp(2);
     packet.set_ssrc(Ssrc(3));
-    let expected = RtpFields { marker: false, payload_type: 127, sequence: 1, timestamp: 2, ssrc: Ssrc(3) };
+    let expected = RtpFields {
+        marker: false,
+        payload_type: 127,
+        sequence: 1,
+        timestamp: 2,
+        ssrc: Ssrc(3),
+    };
     let packet = RtpPacket::parse(&bytes).unwrap();
     assert_eq!((packet.fields(), packet.payload()), (expected, &b"voice"[..]));
 }
@@ -69,14 +92,26 @@ fn refuses_what_does_not_fit() {
     }
     let mut version = whole.clone();
     version[0] = 0x40;
-    assert_eq!(RtpPacket::parse(&version).unwrap_err(), RtpError::Version { version: 1 });
+    assert_eq!(
+        RtpPacket::parse(&version).unwrap_err(),
+        RtpError::Version { version: 1 }
+    );
     for padding in [0, 4, 255] {
         let mut bytes = whole.clone();
         *bytes.last_mut().unwrap() = padding;
-        assert_eq!(RtpPacket::parse(&bytes).unwrap_err(), RtpError::Padding { padding, payload: 3 });
+        assert_eq!(
+            RtpPacket::parse(&bytes).unwrap_err(),
+            RtpError::Padding { padding, payload: 3 }
+        );
     }
     let none = &whole[..28];
-    assert_eq!(RtpPacket::parse(none).unwrap_err(), RtpError::Padding { padding: 0, payload: 0 });
+    assert_eq!(
+        RtpPacket::parse(none).unwrap_err(),
+        RtpError::Padding {
+            padding: 0,
+            payload: 0
+        }
+    );
 }
 
 proptest! {

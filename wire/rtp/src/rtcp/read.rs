@@ -52,7 +52,10 @@ impl<'a> Compound<'a> {
         let mut at = 0;
         loop {
             let frame = Frame::split(bytes, at)?;
-            frame.read().ok_or(RtcpError::Content { at, packet_type: frame.packet_type })?;
+            frame.read().ok_or(RtcpError::Content {
+                at,
+                packet_type: frame.packet_type,
+            })?;
             at = frame.end;
             if at == bytes.len() {
                 return Ok(Self { bytes });
@@ -166,7 +169,10 @@ impl<'a> Iterator for SdesChunks<'a> {
     fn next(&mut self) -> Option<SdesChunk<'a>> {
         self.left = self.left.checked_sub(1)?;
         let before = self.rest.0.len();
-        let mut chunk = SdesChunk { ssrc: Ssrc(self.rest.word()?), cname: None };
+        let mut chunk = SdesChunk {
+            ssrc: Ssrc(self.rest.word()?),
+            cname: None,
+        };
         loop {
             let item = self.rest.byte()?;
             if item == 0 {
@@ -196,11 +202,17 @@ struct Frame<'a> {
 
 impl<'a> Frame<'a> {
     fn split(datagram: &'a [u8], at: usize) -> Result<Self, RtcpError> {
-        let length = RtcpError::Length { at, len: datagram.len() };
+        let length = RtcpError::Length {
+            at,
+            len: datagram.len(),
+        };
         let rest = datagram.get(at..).ok_or(length)?;
         let [first, packet_type, l0, l1] = *rest.first_chunk::<HEADER_LEN>().ok_or(length)?;
         if first >> 6 != 2 {
-            return Err(RtcpError::Version { at, version: first >> 6 });
+            return Err(RtcpError::Version {
+                at,
+                version: first >> 6,
+            });
         }
         let len = HEADER_LEN + 4 * usize::from(u16::from_be_bytes([l0, l1]));
         let mut body = rest.get(HEADER_LEN..len).ok_or(length)?;
@@ -212,7 +224,12 @@ impl<'a> Frame<'a> {
             }
             body = &body[..body.len() - padding];
         }
-        Ok(Self { count: first & 0x1f, packet_type, body, end: at + len })
+        Ok(Self {
+            count: first & 0x1f,
+            packet_type,
+            body,
+            end: at + len,
+        })
     }
 
     /// None if the content of a known type is cut short.
@@ -228,14 +245,24 @@ impl<'a> Frame<'a> {
                     packets: body.word()?,
                     octets: body.word()?,
                 };
-                Some(Packet::SenderReport { ssrc, info, reports: body.report_blocks(self.count)? })
+                Some(Packet::SenderReport {
+                    ssrc,
+                    info,
+                    reports: body.report_blocks(self.count)?,
+                })
             }
             RR => {
                 let ssrc = Ssrc(body.word()?);
-                Some(Packet::ReceiverReport { ssrc, reports: body.report_blocks(self.count)? })
+                Some(Packet::ReceiverReport {
+                    ssrc,
+                    reports: body.report_blocks(self.count)?,
+                })
             }
             SDES => {
-                let chunks = SdesChunks { rest: body, left: self.count };
+                let chunks = SdesChunks {
+                    rest: body,
+                    left: self.count,
+                };
                 let whole = chunks.clone().count() == usize::from(self.count);
                 whole.then_some(Packet::SourceDescription(chunks))
             }
@@ -245,7 +272,10 @@ impl<'a> Frame<'a> {
                     Some(len) => Some(body.take(usize::from(len))?),
                     None => None,
                 };
-                Some(Packet::Goodbye { sources: Ssrcs(sources.iter()), reason })
+                Some(Packet::Goodbye {
+                    sources: Ssrcs(sources.iter()),
+                    reason,
+                })
             }
             packet_type => Some(Packet::Unknown { packet_type }),
         }

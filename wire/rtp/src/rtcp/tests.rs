@@ -13,8 +13,12 @@ const BLOCK: ReportBlock = ReportBlock {
     last_sr: 0x1234_5678,
     delay_since_last_sr: 0x0001_0000,
 };
-const INFO: SenderInfo =
-    SenderInfo { ntp: NtpTime(0xe000_0000_8000_0000), rtp_timestamp: 160, packets: 2, octets: 320 };
+const INFO: SenderInfo = SenderInfo {
+    ntp: NtpTime(0xe000_0000_8000_0000),
+    rtp_timestamp: 160,
+    packets: 2,
+    octets: 320,
+};
 
 fn full() -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -31,7 +35,11 @@ fn reads_what_it_writes() {
     let compound = Compound::parse(&bytes).unwrap();
     let packets: Vec<_> = compound.packets().collect();
     let [
-        Packet::SenderReport { ssrc: Ssrc(1), info, reports },
+        Packet::SenderReport {
+            ssrc: Ssrc(1),
+            info,
+            reports,
+        },
         Packet::SourceDescription(chunks),
         Packet::Goodbye { sources, reason },
     ] = &packets[..]
@@ -40,9 +48,15 @@ fn reads_what_it_writes() {
     };
     assert_eq!(*info, INFO);
     assert_eq!(reports.clone().collect::<Vec<_>>(), [BLOCK, BLOCK]);
-    let chunk = SdesChunk { ssrc: Ssrc(1), cname: Some("någon".as_bytes()) };
+    let chunk = SdesChunk {
+        ssrc: Ssrc(1),
+        cname: Some("någon".as_bytes()),
+    };
     assert_eq!(chunks.clone().collect::<Vec<_>>(), [chunk]);
-    assert_eq!((sources.clone().collect::<Vec<_>>(), *reason), (vec![Ssrc(1)], Some(&b"moved"[..])));
+    assert_eq!(
+        (sources.clone().collect::<Vec<_>>(), *reason),
+        (vec![Ssrc(1)], Some(&b"moved"[..]))
+    );
 }
 
 #[test]
@@ -56,10 +70,17 @@ fn receiver_report_without_blocks_is_eight_bytes() {
 fn cumulative_loss_is_held_within_24_bits() {
     for (given, read) in [(0x7fff_ffff, 0x7f_ffff), (-0x7fff_ffff, -0x80_0000), (-1, -1)] {
         let mut bytes = Vec::new();
-        CompoundWriter::new(&mut bytes)
-            .receiver_report(Ssrc(5), &[ReportBlock { cumulative_lost: given, ..BLOCK }]);
+        CompoundWriter::new(&mut bytes).receiver_report(
+            Ssrc(5),
+            &[ReportBlock {
+                cumulative_lost: given,
+                ..BLOCK
+            }],
+        );
         let compound = Compound::parse(&bytes).unwrap();
-        let Some(Packet::ReceiverReport { mut reports, .. }) = compound.packets().next() else { panic!() };
+        let Some(Packet::ReceiverReport { mut reports, .. }) = compound.packets().next() else {
+            panic!()
+        };
         assert_eq!(reports.next().unwrap().cumulative_lost, read);
     }
 }
@@ -67,7 +88,9 @@ fn cumulative_loss_is_held_within_24_bits() {
 #[test]
 fn unknown_types_and_reduced_size_are_skipped_not_refused() {
     // Transport-wide feedback alone (RFC 5506), then a BYE without reason.
-    let bytes = [0x8f, 205, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2, 0x81, 203, 0, 1, 0, 0, 0, 9];
+    let bytes = [
+        0x8f, 205, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2, 0x81, 203, 0, 1, 0, 0, 0, 9,
+    ];
     let kinds: Vec<_> = Compound::parse(&bytes).unwrap().packets().collect();
     assert!(matches!(kinds[0], Packet::Unknown { packet_type: 205 }));
     assert!(matches!(kinds[1], Packet::Goodbye { reason: None, .. }));
@@ -89,9 +112,13 @@ fn padding_only_in_the_last_packet() {
 #[test]
 fn every_cut_of_a_compound_is_refused_or_ends_between_packets() {
     let bytes = full();
-    let boundaries: Vec<_> = [76, 92].into();
+    let boundaries: Vec<_> = [76, 96].into();
     for len in 0..bytes.len() {
-        assert_eq!(Compound::parse(&bytes[..len]).is_ok(), boundaries.contains(&len), "{len}");
+        assert_eq!(
+            Compound::parse(&bytes[..len]).is_ok(),
+            boundaries.contains(&len),
+            "{len}"
+        );
     }
 }
 
@@ -99,9 +126,15 @@ fn every_cut_of_a_compound_is_refused_or_ends_between_packets() {
 fn counts_that_the_content_does_not_hold_are_refused() {
     for (packet_type, count) in [(SR, 3), (RR, 1), (SDES, 2), (BYE, 2)] {
         let bytes = [0x80 | count, packet_type, 0, 1, 0, 0, 0, 5];
-        assert_eq!(Compound::parse(&bytes).unwrap_err(), RtcpError::Content { at: 0, packet_type });
+        assert_eq!(
+            Compound::parse(&bytes).unwrap_err(),
+            RtcpError::Content { at: 0, packet_type }
+        );
     }
-    assert_eq!(Compound::parse(&[0x40, 201, 0, 0]).unwrap_err(), RtcpError::Version { at: 0, version: 1 });
+    assert_eq!(
+        Compound::parse(&[0x40, 201, 0, 0]).unwrap_err(),
+        RtcpError::Version { at: 0, version: 1 }
+    );
 }
 
 proptest! {

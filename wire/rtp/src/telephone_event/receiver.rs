@@ -66,13 +66,23 @@ impl EventReceiver {
         if let Some(down) = &mut self.down
             && down.is_continued_by(timestamp, packet.event)
         {
-            *down = Down { timestamp, duration: 0, before: down.before + u32::from(down.duration), ..*down };
+            *down = Down {
+                timestamp,
+                duration: 0,
+                before: down.before + u32::from(down.duration),
+                ..*down
+            };
             self.remember(timestamp);
         } else if !self.seen.contains(&Some(timestamp)) {
             changes.extend(self.release());
             self.remember(timestamp);
-            self.down =
-                Some(Down { event: packet.event, timestamp, duration: 0, before: 0, last_arrival: now });
+            self.down = Some(Down {
+                event: packet.event,
+                timestamp,
+                duration: 0,
+                before: 0,
+                last_arrival: now,
+            });
             changes.push(EventChange::Pressed { event: packet.event });
         }
         let Some(down) = self.down.as_mut().filter(|down| down.timestamp == timestamp) else {
@@ -101,7 +111,10 @@ impl EventReceiver {
 
     fn release(&mut self) -> Option<EventChange> {
         let down = self.down.take()?;
-        Some(EventChange::Released { event: down.event, duration: down.before + u32::from(down.duration) })
+        Some(EventChange::Released {
+            event: down.event,
+            duration: down.before + u32::from(down.duration),
+        })
     }
 
     fn remember(&mut self, timestamp: u32) {
@@ -114,6 +127,8 @@ impl Down {
     /// A further segment starts where this one ended: at what was stated last, or at the field's maximum.
     fn is_continued_by(&self, timestamp: u32, event: u8) -> bool {
         let ahead = timestamp.wrapping_sub(self.timestamp);
-        event == self.event && ahead != 0 && (ahead == u32::from(self.duration) || ahead == u32::from(u16::MAX))
+        event == self.event
+            && ahead != 0
+            && (ahead == u32::from(self.duration) || ahead == u32::from(u16::MAX))
     }
 }

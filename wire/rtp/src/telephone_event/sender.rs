@@ -100,7 +100,11 @@ struct Tone {
 impl DigitSender {
     /// Nothing queued.
     pub fn new(timing: DigitTiming) -> Self {
-        Self { timing, queue: VecDeque::new(), state: State::Idle }
+        Self {
+            timing,
+            queue: VecDeque::new(),
+            state: State::Idle,
+        }
     }
 
     /// Queues digits that sound `duration_ms` each; `,` is a pause of one second. All or none are taken.
@@ -109,15 +113,22 @@ impl DigitSender {
         if self.queue.len() + added > QUEUE_LEN_MAX {
             return Err(QueueFull::Full);
         }
-        if let Some(wrong) = digits.chars().find(|digit| *digit != ',' && event_of_digit(*digit).is_none()) {
+        if let Some(wrong) = digits
+            .chars()
+            .find(|digit| *digit != ',' && event_of_digit(*digit).is_none())
+        {
             return Err(QueueFull::NotADigit(wrong));
         }
         let tone = self.units(u32::from(duration_ms)).max(self.frame());
         let pause = self.units(PAUSE_MS);
-        self.queue.extend(digits.chars().map(|digit| match event_of_digit(digit) {
-            Some(event) => Queued::Tone { event, duration: tone },
-            None => Queued::Pause { duration: pause },
-        }));
+        self.queue
+            .extend(digits.chars().map(|digit| match event_of_digit(digit) {
+                Some(event) => Queued::Tone {
+                    event,
+                    duration: tone,
+                },
+                None => Queued::Pause { duration: pause },
+            }));
         Ok(())
     }
 
@@ -134,7 +145,9 @@ impl DigitSender {
                 let packet = *last;
                 *left -= 1;
                 if *left == 0 {
-                    self.state = State::Gap { left: self.units(GAP_MS) };
+                    self.state = State::Gap {
+                        left: self.units(GAP_MS),
+                    };
                 }
                 return EventFrame::Event(packet);
             }
@@ -159,7 +172,13 @@ impl DigitSender {
                 EventFrame::Gap
             }
             Some(Queued::Tone { event, duration }) => {
-                let mut tone = Tone { event, timestamp, elapsed: 0, left: duration, started: false };
+                let mut tone = Tone {
+                    event,
+                    timestamp,
+                    elapsed: 0,
+                    left: duration,
+                    started: false,
+                };
                 EventFrame::Event(self.sound(&mut tone))
             }
         }
@@ -173,7 +192,11 @@ impl DigitSender {
             let full = u32::from(u16::MAX);
             tone.left -= full - tone.elapsed;
             let packet = tone.packet(false, u16::MAX);
-            *tone = Tone { timestamp: tone.timestamp.wrapping_add(full), elapsed: 0, ..*tone };
+            *tone = Tone {
+                timestamp: tone.timestamp.wrapping_add(full),
+                elapsed: 0,
+                ..*tone
+            };
             self.state = State::Tone(*tone);
             return packet;
         }
@@ -184,7 +207,13 @@ impl DigitSender {
         let packet = tone.packet(is_over, tone.elapsed as u16);
         tone.started = true;
         self.state = if is_over {
-            State::Ending { last: EventPacket { marker: false, ..packet }, left: END_PACKETS - 1 }
+            State::Ending {
+                last: EventPacket {
+                    marker: false,
+                    ..packet
+                },
+                left: END_PACKETS - 1,
+            }
         } else {
             State::Tone(*tone)
         };
@@ -203,7 +232,17 @@ impl DigitSender {
 
 impl Tone {
     fn packet(&self, end: bool, duration: u16) -> EventPacket {
-        let payload = TelephoneEvent { event: self.event, end, volume: VOLUME, duration }.to_payload();
-        EventPacket { marker: !self.started, timestamp: self.timestamp, payload }
+        let payload = TelephoneEvent {
+            event: self.event,
+            end,
+            volume: VOLUME,
+            duration,
+        }
+        .to_payload();
+        EventPacket {
+            marker: !self.started,
+            timestamp: self.timestamp,
+            payload,
+        }
     }
 }

@@ -6,7 +6,10 @@ use proptest::prelude::*;
 
 use super::*;
 
-const TIMING: DigitTiming = DigitTiming { clock_rate_hz: 8_000, frame_ms: 20 };
+const TIMING: DigitTiming = DigitTiming {
+    clock_rate_hz: 8_000,
+    frame_ms: 20,
+};
 
 /// Everything that a sender sends for these digits, by frame.
 fn send(digits: &str, duration_ms: u16) -> Vec<(u32, EventPacket)> {
@@ -55,7 +58,10 @@ fn digits_and_events_are_each_others_inverse() {
         assert_eq!(event_of_digit(digit), Some(event as u8));
         assert_eq!(digit_of_event(event as u8), Some(digit));
     }
-    assert_eq!((event_of_digit('c'), event_of_digit('E'), event_of_digit('é')), (Some(14), None, None));
+    assert_eq!(
+        (event_of_digit('c'), event_of_digit('E'), event_of_digit('é')),
+        (Some(14), None, None)
+    );
     assert_eq!(digit_of_event(16), None);
 }
 
@@ -63,7 +69,15 @@ fn digits_and_events_are_each_others_inverse() {
 fn payload_is_that_of_the_rfc() {
     let payload = [11, 0x8a, 0x03, 0x20];
     let parsed = TelephoneEvent::parse(&payload).unwrap();
-    assert_eq!(parsed, TelephoneEvent { event: 11, end: true, volume: 10, duration: 800 });
+    assert_eq!(
+        parsed,
+        TelephoneEvent {
+            event: 11,
+            end: true,
+            volume: 10,
+            duration: 800
+        }
+    );
     assert_eq!(parsed.to_payload(), payload);
     assert_eq!(TelephoneEvent::parse(&payload[..3]), None);
 }
@@ -76,7 +90,11 @@ fn one_digit_ramps_its_duration_and_ends_three_times() {
     assert_eq!(durations, [160, 320, 480, 640, 800, 800, 800]);
     let ends: Vec<_> = packets.iter().map(|packet| event(packet).end).collect();
     assert_eq!(ends, [false, false, false, false, true, true, true]);
-    assert!(packets.iter().all(|packet| packet.timestamp == 1_000 && event(packet).event == 5));
+    assert!(
+        packets
+            .iter()
+            .all(|packet| packet.timestamp == 1_000 && event(packet).event == 5)
+    );
     assert_eq!(packets.iter().filter(|packet| packet.marker).count(), 1);
     assert!(packets[0].marker);
 }
@@ -84,12 +102,24 @@ fn one_digit_ramps_its_duration_and_ends_three_times() {
 #[test]
 fn digits_keep_a_pause_and_a_comma_a_second() {
     let sent = send("1,2", 40);
-    let starts: Vec<_> = sent.iter().filter(|(_, packet)| packet.marker).map(|(at, _)| *at).collect();
+    let starts: Vec<_> = sent
+        .iter()
+        .filter(|(_, packet)| packet.marker)
+        .map(|(at, _)| *at)
+        .collect();
     assert_eq!(starts.len(), 2);
     assert!(starts[1] - starts[0] >= 8_000, "{starts:?}");
     let sent = send("12", 40);
-    let last_of_first = sent.iter().rfind(|(_, packet)| event(packet).event == 1).unwrap().0;
-    let first_of_second = sent.iter().find(|(_, packet)| event(packet).event == 2).unwrap().0;
+    let last_of_first = sent
+        .iter()
+        .rfind(|(_, packet)| event(packet).event == 1)
+        .unwrap()
+        .0;
+    let first_of_second = sent
+        .iter()
+        .find(|(_, packet)| event(packet).event == 2)
+        .unwrap()
+        .0;
     assert!(first_of_second - last_of_first >= 160 + 480);
 }
 
@@ -107,16 +137,25 @@ fn long_tones_go_on_in_segments_and_are_one_press() {
     assert_eq!(segments, [1_000, 66_535, 132_070]);
     assert_eq!(packets.iter().filter(|packet| packet.marker).count(), 1);
     let changes = receive(packets);
-    assert_eq!(changes, [
-        EventChange::Pressed { event: 9 },
-        EventChange::Released { event: 9, duration: 160_000 }
-    ]);
+    assert_eq!(
+        changes,
+        [
+            EventChange::Pressed { event: 9 },
+            EventChange::Released {
+                event: 9,
+                duration: 160_000
+            }
+        ]
+    );
 }
 
 #[test]
 fn the_queue_is_bounded_and_takes_all_or_nothing() {
     let mut sender = DigitSender::new(TIMING);
-    assert_eq!(sender.push(&"1".repeat(QUEUE_LEN_MAX + 1), 100), Err(QueueFull::Full));
+    assert_eq!(
+        sender.push(&"1".repeat(QUEUE_LEN_MAX + 1), 100),
+        Err(QueueFull::Full)
+    );
     assert_eq!(sender.push("12x", 100), Err(QueueFull::NotADigit('x')));
     assert!(!sender.is_active());
     assert_eq!(sender.push(&"1".repeat(QUEUE_LEN_MAX), 100), Ok(()));
@@ -126,23 +165,41 @@ fn the_queue_is_bounded_and_takes_all_or_nothing() {
 #[test]
 fn a_lost_end_is_released_by_time_or_by_the_next_digit() {
     let sent = send("12", 100);
-    let without_ends: Vec<_> =
-        sent.iter().map(|(_, packet)| packet).filter(|packet| !event(packet).end).collect();
-    assert_eq!(receive(without_ends), [
-        EventChange::Pressed { event: 1 },
-        EventChange::Released { event: 1, duration: 640 },
-        EventChange::Pressed { event: 2 },
-        EventChange::Released { event: 2, duration: 640 },
-    ]);
+    let without_ends: Vec<_> = sent
+        .iter()
+        .map(|(_, packet)| packet)
+        .filter(|packet| !event(packet).end)
+        .collect();
+    assert_eq!(
+        receive(without_ends),
+        [
+            EventChange::Pressed { event: 1 },
+            EventChange::Released {
+                event: 1,
+                duration: 640
+            },
+            EventChange::Pressed { event: 2 },
+            EventChange::Released {
+                event: 2,
+                duration: 640
+            },
+        ]
+    );
 }
 
 #[test]
 fn the_last_packet_alone_is_a_press() {
     let sent = send("7", 100);
-    assert_eq!(receive([&sent[6].1]), [
-        EventChange::Pressed { event: 7 },
-        EventChange::Released { event: 7, duration: 800 }
-    ]);
+    assert_eq!(
+        receive([&sent[6].1]),
+        [
+            EventChange::Pressed { event: 7 },
+            EventChange::Released {
+                event: 7,
+                duration: 800
+            }
+        ]
+    );
 }
 
 proptest! {
