@@ -12,7 +12,8 @@ use std::net::SocketAddr;
 use std::ops::Range;
 
 /// Collects changes to a message; [`Edit::finish`] makes the new bytes in one allocation. All that is not changed stays
-/// byte for byte. Each change is made against the original message: a header that was added cannot be edited again.
+/// byte for byte. Each change is made against the original message: a header that was added cannot be edited again, and
+/// of two changes to one place the wider one counts, then the later one.
 #[derive(Debug)]
 pub struct Edit<'a> {
     message: &'a Message,
@@ -26,8 +27,17 @@ pub struct Edit<'a> {
 struct Splice {
     range: Range<usize>,
     text: Range<usize>,
-    /// Among splices at one position, the lower comes first.
+    kind: Kind,
+    /// Among splices of one kind at one position, the lower comes first.
     order: i32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    /// Adds whole lines between others.
+    Lines,
+    /// Changes or removes what is there.
+    Change,
 }
 
 impl<'a> Edit<'a> {
@@ -176,15 +186,23 @@ impl<'a> Edit<'a> {
     pub fn finish(mut self) -> Bytes {
         let raw = self.message.bytes();
         self.splices
-            .sort_by_key(|splice| (splice.range.start, splice.order));
+            .sort_by_key(|splice| (splice.range.start, splice.kind, splice.order));
         let mut out = Vec::with_capacity(raw.len() + self.text.len());
         let mut at = 0;
+        let mut changed_at = None;
         for splice in &self.splices {
-            if splice.range.start > at {
-                out.extend_from_slice(&raw[at..splice.range.start]);
+            let start = splice.range.start;
+            if splice.kind == Kind::Change && (start < at || changed_at == Some(start)) {
+                continue;
+            }
+            if start > at {
+                out.extend_from_slice(&raw[at..start]);
             }
             out.extend_from_slice(&self.text[splice.text.clone()]);
             at = at.max(splice.range.end);
+            if splice.kind == Kind::Change {
+                changed_at = Some(start);
+            }
         }
         out.extend_from_slice(&raw[at..]);
         out.into()
@@ -196,18 +214,30 @@ impl<'a> Edit<'a> {
     }
 
     fn splice_header(&mut self, at: usize, name: HeaderName<'_>, value: &HeaderValue) {
-        self.splice(at..at, &[name.as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
+        let order = self.splices.len() as i32;
+        self.push(
+            at..at,
+            &[name.as_bytes(), b": ", value.as_bytes(), b"\r\n"],
+            Kind::Lines,
+            order,
+        );
     }
 
     fn splice(&mut self, range: Range<usize>, parts: &[&[u8]]) {
+        // Of two changes to one place the later one counts: it goes first.
+        let order = -(self.splices.len() as i32);
+        self.push(range, parts, Kind::Change, order);
+    }
+
+    fn push(&mut self, range: Range<usize>, parts: &[&[u8]], kind: Kind, order: i32) {
         let start = self.text.len();
         for part in parts {
             self.text.extend_from_slice(part);
         }
-        let order = self.splices.len() as i32;
         self.splices.push(Splice {
             range,
             text: start..self.text.len(),
+            kind,
             order,
         });
     }
