@@ -15,18 +15,18 @@ const INVITE: &str = "INVITE sip:bob@example.com SIP/2.0\r\n\
     body";
 
 fn message() -> Message {
-    Message::parse(INVITE.into()).unwrap()
+    Message::parse(INVITE.into()).expect("the message is whole")
 }
 
 fn value(text: &'static str) -> HeaderValue {
-    HeaderValue::new(text).unwrap()
+    HeaderValue::new(text).expect("the value is plain")
 }
 
 fn edited(change: impl FnOnce(&mut Edit<'_>)) -> String {
     let message = message();
     let mut edit = Edit::new(&message);
     change(&mut edit);
-    String::from_utf8(edit.finish().to_vec()).unwrap()
+    String::from_utf8(edit.finish().to_vec()).expect("the message is ASCII")
 }
 
 #[test]

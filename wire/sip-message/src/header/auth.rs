@@ -71,6 +71,13 @@ impl<'a> AuthParams<'a> {
             .find(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes()))
             .map(|(_, value)| unquote(value))
     }
+
+    fn algorithm(&self) -> Option<Algorithm> {
+        match self.get("algorithm") {
+            None => Some(Algorithm::Md5),
+            Some(text) => Algorithm::parse(&text),
+        }
+    }
 }
 
 /// A server's demand for credentials, of any scheme.
@@ -90,10 +97,7 @@ impl<'a> Challenge<'a> {
 
     /// The algorithm; `None` if it names one that we don't know (such a challenge has to be passed over).
     pub fn algorithm(&self) -> Option<Algorithm> {
-        match self.params.get("algorithm") {
-            None => Some(Algorithm::Md5),
-            Some(text) => Algorithm::parse(&text),
-        }
+        self.params.algorithm()
     }
 
     /// `realm`.
@@ -132,7 +136,7 @@ impl<'a> Challenge<'a> {
     }
 }
 
-/// Credentials that answer a challenge. [`Credentials::write_digest`] makes them.
+/// Credentials that answer a challenge. [`crate::HeaderValue::digest`] makes them.
 pub type Authorization<'a> = Credentials<'a, false>;
 
 /// The same for a proxy.
@@ -155,10 +159,7 @@ impl<const PROXY: bool> Credentials<'_, PROXY> {
 
     /// The algorithm; `None` if it is unknown.
     pub fn algorithm(&self) -> Option<Algorithm> {
-        match self.params.get("algorithm") {
-            None => Some(Algorithm::Md5),
-            Some(text) => Algorithm::parse(&text),
-        }
+        self.params.algorithm()
     }
 
     /// `nc`: how often the nonce was used, a number in 8 hex digits.
@@ -172,7 +173,7 @@ impl<const PROXY: bool> Credentials<'_, PROXY> {
 const BARE: [&str; 4] = ["algorithm", "qop", "nc", "stale"];
 
 /// Makes the text of digest credentials or of a digest challenge from names and values, quoting as the grammar wants.
-pub(crate) fn write_digest(out: &mut Vec<u8>, params: &[(&str, &[u8])]) {
+fn write_digest(out: &mut Vec<u8>, params: &[(&str, &[u8])]) {
     out.extend_from_slice(b"Digest ");
     for (position, (name, value)) in params.iter().enumerate() {
         if position > 0 {
