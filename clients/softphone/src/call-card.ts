@@ -1,0 +1,229 @@
+/** One call as a card: who, how far, how it sounds, and what one can do about it. */
+import type { Call, CallStats } from "@offhook/web-sdk";
+import { h } from "./dom.js";
+import { icon, type IconName } from "./icons.js";
+import { keypad } from "./keypad.js";
+import { Meter } from "./meter.js";
+import { duration, endInDetail, endInWords, stateInWords } from "./words.js";
+
+const REFRESH_MS = 500;
+
+export interface CardActions {
+  onFailed(thrown: unknown): void;
+  onAgain(number: string, name: string): void;
+  onGone(card: CallCard): void;
+}
+
+export class CallCard {
+  readonly element: HTMLElement;
+  readonly call: Call;
+  readonly #name: string;
+  readonly #actions: CardActions;
+  readonly #state = h("p", { class: "call-state" });
+  readonly #clock = h("p", { class: "call-clock" });
+  readonly #facts = h("dl", { class: "facts" });
+  readonly #ended = h("p", { class: "call-end" });
+  readonly #buttons = h("div", { class: "call-buttons" });
+  readonly #digits = h("output", { class: "sent-digits", "aria-label": "Digits sent" });
+  readonly #pad: HTMLElement;
+  readonly #you = new Meter("You", "you");
+  readonly #them = new Meter("Far end", "them");
+  #timer: ReturnType<typeof setInterval> | null = null;
+  #talkedMs = 0;
+
+  constructor(call: Call, name: string, actions: CardActions) {
+    this.call = call;
+    this.#name = name;
+    this.#actions = actions;
+    const inbound = call.direction === "inbound";
+    const number = this.number;
+    const title = name || number;
+    this.#pad = h(
+      "div",
+      { class: "call-pad", hidden: true },
+      this.#digits,
+      keypad("Send digits", (key) => this.press(key)),
+    );
+    this.element = h(
+      "article",
+      { class: "card call", "aria-label": `Call with ${title}`, "data-call": call.id },
+      h(
+        "header",
+        {},
+        h("span", { class: "avatar", "aria-hidden": "true" }, icon(inbound ? "inbound" : "outbound")),
+        h(
+          "div",
+          { class: "who" },
+          h("h2", {}, title),
+          h(
+            "p",
+            { class: "muted" },
+            name && name !== number
+              ? `${number} · ${inbound ? "inbound" : "outbound"}`
+              : inbound
+                ? "inbound"
+                : "outbound",
+          ),
+        ),
+        h("div", { class: "when" }, this.#state, this.#clock),
+      ),
+      this.#ended,
+      h("div", { class: "meters" }, this.#them.element, this.#you.element),
+      this.#facts,
+      this.#pad,
+      this.#buttons,
+    );
+    this.#timer = setInterval(() => void this.#refresh(), REFRESH_MS);
+    this.update();
+  }
+
+  /** The number at the far end. */
+  get number(): string {
+    return this.call.direction === "inbound" ? this.call.callerNumber : this.call.destinationNumber;
+  }
+
+  get over(): boolean {
+    return this.call.state === "hangup" || this.call.state === "destroy";
+  }
+
+  /** Shows the call's state of now. */
+  update(): void {
+    const { state, direction } = this.call;
+    this.element.dataset["state"] = state;
+    this.element.dataset["direction"] = direction;
+    this.#state.textContent = stateInWords(state, direction);
+    this.#them.follow(this.call.remoteStream);
+    this.#you.follow(this.call.localStream);
+    if (this.over) this.#finish();
+    this.#showButtons();
+  }
+
+  /** Sends one telephone key. */
+  press(key: string): void {
+    this.call.sendDigits(key).then(
+      () => (this.#digits.value += key),
+      (thrown: unknown) => this.#actions.onFailed(thrown),
+    );
+  }
+
+  toggleMute(): void {
+    if (this.call.isMuted) this.call.unmute();
+    else this.call.mute();
+    this.#showButtons();
+  }
+
+  toggleHold(): void {
+    const done = this.call.state === "held" ? this.call.unhold() : this.call.hold();
+    done.catch((thrown: unknown) => this.#actions.onFailed(thrown));
+  }
+
+  remove(): void {
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#you.stop();
+    this.#them.stop();
+    this.element.remove();
+    this.#actions.onGone(this);
+  }
+
+  async #refresh(): Promise<void> {
+    this.#them.follow(this.call.remoteStream);
+    this.#you.follow(this.call.localStream);
+    if (this.call.answeredAt !== null && !this.over) {
+      this.#talkedMs = Date.now() - this.call.answeredAt;
+      this.#clock.textContent = duration(this.#talkedMs);
+    }
+    const stats = await this.call.stats();
+    if (stats && !this.over) this.#showStats(stats);
+  }
+
+  #showStats(stats: CallStats): void {
+    const ms = (value: number | null): string => (value === null ? "–" : `${Math.round(value)} ms`);
+    const facts: readonly [string, string][] = [
+      ["Codec", stats.codec ?? "–"],
+      ["Round trip", ms(stats.roundTripMs)],
+      ["Jitter", ms(stats.jitterMs)],
+      ["Lost", `${stats.packetsLost} of ${stats.packetsReceived + stats.packetsLost}`],
+    ];
+    this.#facts.replaceChildren(
+      ...facts.map(([name, value]) =>
+        h(
+          "div",
+          { "data-fact": name.toLowerCase().replace(" ", "-") },
+          h("dt", {}, name),
+          h("dd", {}, value),
+        ),
+      ),
+    );
+  }
+
+  #finish(): void {
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#timer = null;
+    this.#you.stop();
+    this.#them.stop();
+    this.#pad.hidden = true;
+    const { end, direction, answeredAt } = this.call;
+    if (!end) return;
+    this.#ended.replaceChildren(
+      h("strong", {}, endInWords(end, direction, answeredAt !== null)),
+      h("small", {}, endInDetail(end)),
+    );
+  }
+
+  #showButtons(): void {
+    const focused = this.#buttons.querySelector(":focus")?.getAttribute("data-action");
+    this.#buttons.replaceChildren(...this.#fitting());
+    if (focused) this.#buttons.querySelector<HTMLElement>(`[data-action="${focused}"]`)?.focus();
+  }
+
+  #fitting(): HTMLElement[] {
+    const { call } = this;
+    if (this.over) {
+      return [
+        this.#button("again", "again", "Call again", () => {
+          this.remove();
+          this.#actions.onAgain(this.number, this.#name);
+        }),
+        this.#button("close", "dismiss", "Dismiss", () => this.remove()),
+      ];
+    }
+    const hangup = (label: string): HTMLElement =>
+      this.#button("hangup", "hangup", label, () => call.hangup(), "danger");
+    if (call.direction === "inbound" && call.state === "ringing") {
+      return [this.#button("call", "answer", "Answer", () => call.answer(), "accept"), hangup("Decline")];
+    }
+    const mute = this.#toggle(
+      call.isMuted ? "micOff" : "mic",
+      "mute",
+      call.isMuted ? "Unmute" : "Mute",
+      call.isMuted,
+      () => this.toggleMute(),
+    );
+    if (call.state !== "active" && call.state !== "held") return [mute, hangup("Cancel")];
+    const held = call.state === "held";
+    return [
+      mute,
+      this.#toggle(held ? "play" : "pause", "hold", held ? "Resume" : "Hold", held, () => this.toggleHold()),
+      this.#toggle("keypad", "keypad", "Keypad", !this.#pad.hidden, () => {
+        this.#pad.hidden = !this.#pad.hidden;
+        this.#showButtons();
+      }),
+      hangup("Hang up"),
+    ];
+  }
+
+  #button(drawing: IconName, action: string, label: string, onClick: () => void, tone = ""): HTMLElement {
+    return h(
+      "button",
+      { type: "button", class: `action ${tone}`, "data-action": action, onclick: onClick },
+      h("span", { class: "action-icon" }, icon(drawing)),
+      h("span", {}, label),
+    );
+  }
+
+  #toggle(drawing: IconName, action: string, label: string, on: boolean, onClick: () => void): HTMLElement {
+    const button = this.#button(drawing, action, label, onClick);
+    button.setAttribute("aria-pressed", String(on));
+    return button;
+  }
+}
