@@ -1,2 +1,9 @@
 //! The offhook binary: roles, configuration, command line.
+
+mod arguments;
+mod fleet;
+mod hash_password;
+mod keygen;
+mod page;
+mod probe;
 fn main() {}
