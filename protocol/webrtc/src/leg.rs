@@ -1,341 +1,358 @@
 //! One WebRTC leg: ICE, DTLS and SRTP of one peer joined (see the crate's front page).
+//!
+//! ```text
+//! Idle ─ DTLS from a checked address, or our turn to start ─► Handshaking ─ keys and the right certificate ─► Up
+//!   └──────────────── timeout, wrong certificate, close_notify, close() ────────┴──────────────────► Over ◄───┘
+//! ```
 
+mod handshake;
+mod types;
+
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use offhook_rtp::{PacketClass, classify};
 use rand::rngs::StdRng;
 
-use crate::ice::IceCredentials;
-use crate::srtp::{SessionState, SrtpProfile};
-use crate::{Certificate, DtlsRole, Fingerprint, Path};
+use crate::dtls::{Association, Certificate};
+use crate::ice::{Change, Changes, IceCredentials, Limits, LiteAgent, Verdict};
+use crate::srtp::{Session, SrtpError};
+use crate::Path;
 
-/// What all legs of a node share.
-#[derive(Debug, Clone)]
-pub struct LegConfig {
-    /// Our DTLS certificate; its fingerprint goes into the SDP.
-    pub certificate: Certificate,
-    /// ICE has failed if no pair was nominated so long after the start or a restart. Default 30 s.
-    pub ice_timeout: Duration,
-    /// Consent is lost if no authenticated check came for so long (RFC 7675 §5.1). Default 30 s.
-    pub consent_timeout: Duration,
-    /// DTLS has failed if it is not done so long after ICE connected. Default 20 s.
-    pub dtls_timeout: Duration,
-}
+use handshake::Handshake;
+pub use types::{
+    DropReason, FailureReason, LegConfig, LegCounters, LegEvent, LegState, Received, RemoteParameters,
+    SendError, Sending, Transmit,
+};
 
-impl LegConfig {
-    /// The defaults with this certificate.
-    pub fn new(certificate: Certificate) -> Self {
-        Self {
-            certificate,
-            ice_timeout: Duration::from_secs(30),
-            consent_timeout: Duration::from_secs(30),
-            dtls_timeout: Duration::from_secs(20),
-        }
-    }
-}
-
-/// What the peer's SDP says about its transport.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RemoteParameters {
-    /// `a=ice-ufrag` and `a=ice-pwd`.
-    pub ice: IceCredentials,
-    /// Every `a=fingerprint`; the certificate must match one of the strongest hash that we know among them.
-    pub fingerprints: Vec<Fingerprint>,
-    /// *Our* DTLS role by `a=setup` (peer `active` or `actpass` → [`DtlsRole::Passive`], peer `passive` → active).
-    pub dtls_role: DtlsRole,
-}
-
-/// What became of a datagram.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Received {
-    /// The first `len` bytes of the buffer are a decrypted RTP packet (its header fits; padding is still there).
-    Rtp {
-        /// Its length, in bytes.
-        len: usize,
-    },
-    /// The first `len` bytes of the buffer are a decrypted compound RTCP packet.
-    Rtcp {
-        /// Its length, in bytes.
-        len: usize,
-    },
-    /// It was STUN or DTLS: drain `poll_transmit` and `poll_event`.
-    Handled,
-    /// It was no good; counted in [`LegCounters`].
-    Dropped(DropReason),
-}
-
-/// Why a datagram was dropped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum DropReason {
-    /// Neither STUN, DTLS, RTP nor RTCP.
-    UnknownClass,
-    /// From an address that has not passed an ICE check of this leg.
-    Stranger,
-    /// Not a readable STUN message, or one that a lite agent has no use for.
-    BadStun,
-    /// A check whose MESSAGE-INTEGRITY or USERNAME is wrong; it was answered with 401 or 400.
-    BadIntegrity,
-    /// Media before the SRTP keys are there and the fingerprint is checked.
-    NotReady,
-    /// Too short, or not version 2.
-    Malformed,
-    /// The authentication tag is wrong.
-    BadTag,
-    /// Seen before, or older than the replay window.
-    Replayed,
-    /// More sources than a leg may have.
-    TooManySources,
-    /// The leg has failed or was closed.
-    Closed,
-}
-
-/// What a leg tells its owner.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LegEvent {
-    /// An ICE check from this address was authenticated: route its datagrams to this leg.
-    AddressAdded(Path),
-    /// The address was replaced by newer ones or belonged to an ended ICE generation: forget it.
-    AddressRemoved(Path),
-    /// The first pair is nominated.
-    IceConnected(Path),
-    /// The peer has moved: media goes to another pair from now on (also after an ICE restart).
-    SelectedAddressChanged(Path),
-    /// The handshake is done and the peer's certificate is the one its SDP named: media may flow.
-    DtlsConnected {
-        /// Profile that SRTP uses.
-        profile: SrtpProfile,
-    },
-    /// No authenticated check came within the consent timeout. Sending has stopped until one comes
-    /// ([`LegEvent::ConsentRegained`]); the owner decides how long to wait.
-    ConsentLost,
-    /// A check came after [`LegEvent::ConsentLost`].
-    ConsentRegained,
-    /// The peer sent close_notify.
-    RemoteClosed,
-    /// The leg is dead.
-    Failed(FailureReason),
-}
-
-/// Why a leg failed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum FailureReason {
-    /// No pair was nominated in time.
-    #[error(
-        "ICE: no nominated pair within {waited:?} ({checks} authenticated checks came); is the media port reachable?"
-    )]
-    IceTimeout {
-        /// How long we waited.
-        waited: Duration,
-        /// Authenticated checks so far.
-        checks: u64,
-    },
-    /// The handshake did not end in time.
-    #[error("DTLS: no handshake within {waited:?} after ICE connected")]
-    DtlsTimeout {
-        /// How long we waited.
-        waited: Duration,
-    },
-    /// The handshake broke.
-    #[error("DTLS: {0}")]
-    DtlsFailed(String),
-    /// The certificate is not the one the SDP named.
-    #[error(
-        "DTLS: the peer's certificate has the fingerprint {actual}, its SDP named {expected}; no media is accepted"
-    )]
-    FingerprintMismatch {
-        /// What the SDP said, comma separated.
-        expected: String,
-        /// What the certificate has.
-        actual: String,
-    },
-    /// The peer negotiated no SRTP profile.
-    #[error(
-        "DTLS: no SRTP profile in common (use_srtp); AEAD_AES_128_GCM, AEAD_AES_256_GCM and AES128_CM_SHA1_80 are known"
-    )]
-    NoSrtpProfile,
-}
-
-/// A datagram to send.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Transmit {
-    /// From and to where.
-    pub path: Path,
-    /// Its content.
-    pub bytes: Vec<u8>,
-}
-
-/// Where and how much to send after `send_rtp` or `send_rtcp`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sending {
-    /// From and to where.
-    pub path: Path,
-    /// The first `len` bytes of the buffer are the protected packet.
-    pub len: usize,
-}
-
-/// Why a packet cannot be sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum SendError {
-    /// No selected pair or no keys yet, consent lost, or the leg is closed. Not worth a log line.
-    #[error("the leg is not connected")]
-    NotConnected,
-    /// Not an RTP or RTCP packet, or the buffer lacks [`crate::srtp::GROWTH_MAX`] spare bytes.
-    #[error("the packet is malformed or its buffer too small")]
-    Malformed,
-    /// More sources than a leg may have.
-    #[error("too many sources on one leg")]
-    TooManySources,
-    /// The key has protected as many packets as it may (2^48 RTP or 2^31 RTCP).
-    #[error("the SRTP key is used up")]
-    KeyExhausted,
-}
-
-/// Counts of what was dropped, and of ICE checks.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct LegCounters {
-    /// Authenticated checks.
-    pub checks: u64,
-    /// Dropped: [`DropReason::Stranger`].
-    pub strangers: u64,
-    /// Dropped: [`DropReason::BadStun`].
-    pub bad_stun: u64,
-    /// Dropped: [`DropReason::BadIntegrity`].
-    pub bad_integrity: u64,
-    /// Dropped: [`DropReason::NotReady`] and [`DropReason::Closed`].
-    pub not_ready: u64,
-    /// Dropped: [`DropReason::UnknownClass`] and [`DropReason::Malformed`].
-    pub malformed: u64,
-    /// Dropped: [`DropReason::BadTag`].
-    pub bad_tag: u64,
-    /// Dropped: [`DropReason::Replayed`].
-    pub replayed: u64,
-    /// Dropped: [`DropReason::TooManySources`].
-    pub too_many_sources: u64,
-}
-
-/// What another node needs to carry on with a connected leg: ICE credentials, path and SRTP. DTLS stays behind, so a
-/// close_notify is no longer understood there.
-#[derive(Debug, Clone)]
-pub struct LegState {
-    /// Our ICE credentials.
-    pub local: IceCredentials,
-    /// Where media goes.
-    pub path: Path,
-    /// Keys, rollover counters, replay windows.
-    pub srtp: SessionState,
-}
+/// Most datagrams that wait to be sent. The owner drains after every call, and a flight is below twenty; what would be
+/// more is dropped as a network drops it, and DTLS sends it again.
+const TRANSMITS_MAX: usize = 64;
 
 /// One WebRTC leg.
+///
+/// After every call with `now`, drain [`WebRtcLeg::poll_transmit`] and [`WebRtcLeg::poll_event`], unless it was
+/// [`WebRtcLeg::handle_datagram`] and returned media or a drop. Then ask [`WebRtcLeg::poll_timeout`].
 #[derive(Debug)]
 pub struct WebRtcLeg {
-    local: IceCredentials,
+    ice: LiteAgent,
+    /// None before the keys are there and the peer's certificate is checked. Boxed: a few KiB that a leg needs late.
+    srtp: Option<Box<Session>>,
+    dtls: DtlsState,
+    certificate: Certificate,
+    dtls_timeout: Duration,
+    remote: Option<RemoteParameters>,
+    transmits: VecDeque<Transmit>,
+    events: VecDeque<LegEvent>,
+    counters: LegCounters,
+}
+
+#[derive(Debug)]
+enum DtlsState {
+    Idle,
+    Handshaking(Handshake),
+    /// The association answers repeated flights and understands close_notify; None on a leg that another node has set up.
+    Up(Option<Association>),
+    Over,
 }
 
 impl WebRtcLeg {
-    /// A leg with fresh local credentials. The ICE timeout starts now.
-    pub fn new(now: Instant, config: &LegConfig, rng: &mut StdRng) -> Self {
-        let _ = (now, config, rng);
-        todo!()
+    /// A leg with fresh local credentials. The ICE timeout starts when the peer's parameters come.
+    pub fn new(config: &LegConfig, rng: &mut StdRng) -> Self {
+        Self::with_agent(
+            config,
+            LiteAgent::new(limits(config), IceCredentials::generate(rng)),
+        )
+    }
+
+    /// Carries on with a leg that another node exported. Its path is known to the caller: no event tells it.
+    pub fn import(now: Instant, config: &LegConfig, state: &LegState) -> Self {
+        let ice = LiteAgent::resume(limits(config), state.local.clone(), state.path, now);
+        Self {
+            srtp: Some(Box::new(Session::import(&state.srtp))),
+            dtls: DtlsState::Up(None),
+            ..Self::with_agent(config, ice)
+        }
+    }
+
+    /// State for another node; None while media cannot flow. Take it when this node has sent its last packet: under the
+    /// same keys two nodes must not both send.
+    pub fn export(&self) -> Option<LegState> {
+        let srtp = self.srtp.as_ref()?.export();
+        Some(LegState {
+            local: self.ice.credentials().clone(),
+            path: self.ice.selected_path()?,
+            srtp,
+        })
     }
 
     /// Our `a=ice-ufrag` (also the demultiplexing key, see [`crate::stun::local_ufrag`]) and `a=ice-pwd`.
     pub fn local_credentials(&self) -> &IceCredentials {
-        &self.local
+        self.ice.credentials()
     }
 
-    /// While an ICE restart is not yet completed: the credentials before it, which still answer. Keep routing their
-    /// ufrag to this leg until `AddressRemoved`/`SelectedAddressChanged` of the restart, or just until the leg ends.
+    /// The credentials before an ICE restart, which answer until the peer has nominated a pair under the new ones. Route
+    /// both ufrags to this leg.
     pub fn previous_credentials(&self) -> Option<&IceCredentials> {
-        todo!()
+        self.ice.previous_credentials()
     }
 
-    /// Takes what the peer's SDP says. Checks and the DTLS handshake may run before it; media waits for it. Called again
-    /// with a new ufrag it is the peer's half of an ICE restart ([`WebRtcLeg::restart_ice`] is ours); fingerprints and
-    /// role of a connected leg do not change.
+    /// Takes what the peer's SDP says. Checks and the DTLS handshake may run before it; media waits for it. A later SDP
+    /// of the same peer may change its ICE credentials (a restart); the fingerprints and the role of a handshake that
+    /// is done do not change.
     pub fn set_remote(&mut self, now: Instant, remote: RemoteParameters) {
-        let _ = (now, remote);
-        todo!()
+        self.ice.expect_peer(now);
+        self.remote = Some(remote);
+        self.advance_dtls(now);
     }
 
     /// The peer's parameters, once set.
     pub fn remote(&self) -> Option<&RemoteParameters> {
-        todo!()
+        self.remote.as_ref()
     }
 
     /// ICE restart (RFC 8445 §9): new local credentials, same DTLS and SRTP; media goes on over the old pair until a pair
-    /// of the new generation is nominated.
-    pub fn restart_ice(&mut self, now: Instant, rng: &mut StdRng) -> &IceCredentials {
-        let _ = (now, rng);
-        todo!()
+    /// is nominated under the new ones.
+    pub fn restart_ice(&mut self, rng: &mut StdRng) -> &IceCredentials {
+        self.ice.restart(IceCredentials::generate(rng));
+        self.ice.credentials()
     }
 
     /// Takes a datagram that came on `path`; media is decrypted in place.
     pub fn handle_datagram(&mut self, now: Instant, path: Path, datagram: &mut [u8]) -> Received {
-        let _ = (now, path, datagram);
-        todo!()
+        let received = match classify(datagram) {
+            PacketClass::Rtp => {
+                let opened = self
+                    .inbound(path)
+                    .and_then(|srtp| Ok(srtp.inbound.unprotect_rtp(datagram)?));
+                opened.map(|len| Received::Rtp { len })
+            }
+            PacketClass::Rtcp => {
+                let opened = self
+                    .inbound(path)
+                    .and_then(|srtp| Ok(srtp.inbound.unprotect_rtcp(datagram)?));
+                opened.map(|len| Received::Rtcp { len })
+            }
+            PacketClass::Stun => self.handle_stun(now, path, datagram),
+            PacketClass::Dtls => self.handle_dtls(now, path, datagram),
+            PacketClass::Unknown => Err(DropReason::UnknownClass),
+        };
+        received.unwrap_or_else(|reason| {
+            self.counters.count(reason);
+            Received::Dropped(reason)
+        })
     }
 
     /// Protects the RTP packet in the first `len` bytes of `buffer`, which needs [`crate::srtp::GROWTH_MAX`] bytes more.
     pub fn send_rtp(&mut self, buffer: &mut [u8], len: usize) -> Result<Sending, SendError> {
-        let _ = (buffer, len);
-        todo!()
+        let (srtp, path) = self.outbound()?;
+        let len = srtp.outbound.protect_rtp(buffer, len)?;
+        Ok(Sending { path, len })
     }
 
     /// Protects the RTCP compound in the first `len` bytes of `buffer`, like [`WebRtcLeg::send_rtp`].
     pub fn send_rtcp(&mut self, buffer: &mut [u8], len: usize) -> Result<Sending, SendError> {
-        let _ = (buffer, len);
-        todo!()
+        let (srtp, path) = self.outbound()?;
+        let len = srtp.outbound.protect_rtcp(buffer, len)?;
+        Ok(Sending { path, len })
     }
 
     /// Runs timers that are due.
     pub fn handle_timeout(&mut self, now: Instant) {
-        let _ = now;
-        todo!()
+        if matches!(self.dtls, DtlsState::Over) {
+            return;
+        }
+        let mut changes = Changes::new();
+        self.ice.handle_timeout(now, &mut changes);
+        self.take_changes(now, changes);
+        self.run_dtls_timers(now);
     }
 
     /// When to call [`WebRtcLeg::handle_timeout`] next. Media packets do not change it.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        todo!()
+        let dtls = match &self.dtls {
+            DtlsState::Over => return None,
+            DtlsState::Handshaking(handshake) => handshake.poll_timeout(),
+            DtlsState::Up(Some(association)) => association.poll_timeout(),
+            DtlsState::Up(None) | DtlsState::Idle => None,
+        };
+        [self.ice.poll_timeout(), dtls].into_iter().flatten().min()
     }
 
     /// The next STUN or DTLS datagram to send.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        todo!()
+        let transmit = self.transmits.pop_front();
+        if transmit.is_none() && self.srtp.is_some() {
+            // The handshake's burst is over; what follows is one answer at a time.
+            self.transmits.shrink_to(1);
+        }
+        transmit
     }
 
     /// The next event.
     pub fn poll_event(&mut self) -> Option<LegEvent> {
-        todo!()
+        self.events.pop_front()
     }
 
     /// Says goodbye (DTLS close_notify); drain `poll_transmit` once more, then drop the leg.
-    pub fn close(&mut self, now: Instant) {
-        let _ = now;
-        todo!()
+    pub fn close(&mut self) {
+        if let DtlsState::Up(Some(association)) = &mut self.dtls {
+            let mut outputs = Vec::new();
+            association.close(&mut outputs);
+            self.send_flight(outputs);
+        }
+        self.end();
     }
 
     /// Whether media can be sent now.
     pub fn is_connected(&self) -> bool {
-        todo!()
+        self.srtp.is_some() && self.ice.sending_path().is_some()
     }
 
-    /// Where media goes.
+    /// Where media goes, or went before consent was lost.
     pub fn selected_path(&self) -> Option<Path> {
-        todo!()
+        self.ice.selected_path()
     }
 
     /// What was counted so far.
     pub fn counters(&self) -> LegCounters {
-        todo!()
+        LegCounters {
+            checks: self.ice.checks(),
+            ..self.counters
+        }
     }
 
-    /// State for another node; None before media can flow.
-    pub fn export(&self) -> Option<LegState> {
-        todo!()
+    fn with_agent(config: &LegConfig, ice: LiteAgent) -> Self {
+        Self {
+            ice,
+            srtp: None,
+            dtls: DtlsState::Idle,
+            certificate: config.certificate.clone(),
+            dtls_timeout: config.dtls_timeout,
+            remote: None,
+            transmits: VecDeque::new(),
+            events: VecDeque::new(),
+            counters: LegCounters::default(),
+        }
     }
 
-    /// Carries on with a leg that another node exported.
-    pub fn import(now: Instant, config: &LegConfig, state: LegState) -> Self {
-        let _ = (now, config, state);
-        todo!()
+    fn inbound(&mut self, path: Path) -> Result<&mut Session, DropReason> {
+        if !self.ice.knows(path) {
+            return Err(DropReason::Stranger);
+        }
+        match &mut self.srtp {
+            Some(srtp) => Ok(srtp),
+            None if matches!(self.dtls, DtlsState::Over) => Err(DropReason::Closed),
+            None => Err(DropReason::NotReady),
+        }
+    }
+
+    fn outbound(&mut self) -> Result<(&mut Session, Path), SendError> {
+        match (&mut self.srtp, self.ice.sending_path()) {
+            (Some(srtp), Some(path)) => Ok((srtp, path)),
+            _ => Err(SendError::NotConnected),
+        }
+    }
+
+    fn handle_stun(&mut self, now: Instant, path: Path, datagram: &[u8]) -> Result<Received, DropReason> {
+        if matches!(self.dtls, DtlsState::Over) {
+            return Err(DropReason::Closed);
+        }
+        let mut changes = Changes::new();
+        let (verdict, answer) = self.ice.handle_message(now, path, datagram, &mut changes);
+        if let Some(bytes) = answer {
+            self.transmit(path, bytes);
+        }
+        self.take_changes(now, changes);
+        match verdict {
+            Verdict::Taken => Ok(Received::Handled),
+            Verdict::BadMessage => Err(DropReason::BadStun),
+            Verdict::BadIntegrity => Err(DropReason::BadIntegrity),
+        }
+    }
+
+    fn take_changes(&mut self, now: Instant, changes: Changes) {
+        for change in changes {
+            self.events.push_back(match change {
+                Change::PathAdded(path) => LegEvent::AddressAdded(path),
+                Change::PathRemoved(path) => LegEvent::AddressRemoved(path),
+                Change::Connected(path) => LegEvent::IceConnected(path),
+                Change::Selected(path) => LegEvent::SelectedAddressChanged(path),
+                Change::ConsentLost => LegEvent::ConsentLost,
+                Change::ConsentRegained => LegEvent::ConsentRegained,
+                Change::TimedOut(waited) => {
+                    self.fail(FailureReason::IceTimeout {
+                        waited,
+                        checks: self.ice.checks(),
+                    });
+                    continue;
+                }
+            });
+            if matches!(change, Change::Connected(_)) {
+                self.advance_dtls(now);
+            }
+        }
+    }
+
+    fn transmit(&mut self, path: Path, bytes: Vec<u8>) {
+        if self.transmits.len() < TRANSMITS_MAX {
+            self.transmits.push_back(Transmit { path, bytes });
+        }
+    }
+
+    fn fail(&mut self, reason: FailureReason) {
+        self.end();
+        self.events.push_back(LegEvent::Failed(reason));
+    }
+
+    /// No media and no handshake any more.
+    fn end(&mut self) {
+        self.srtp = None;
+        self.dtls = DtlsState::Over;
+    }
+}
+
+fn limits(config: &LegConfig) -> Limits {
+    Limits {
+        ice_timeout: config.ice_timeout,
+        consent_timeout: config.consent_timeout,
+    }
+}
+
+impl LegCounters {
+    fn count(&mut self, reason: DropReason) {
+        let counter = match reason {
+            DropReason::UnknownClass | DropReason::Malformed => &mut self.malformed,
+            DropReason::Stranger => &mut self.strangers,
+            DropReason::BadStun => &mut self.bad_stun,
+            DropReason::BadIntegrity => &mut self.bad_integrity,
+            DropReason::NotReady | DropReason::Closed => &mut self.not_ready,
+            DropReason::BadTag => &mut self.bad_tag,
+            DropReason::Replayed => &mut self.replayed,
+            DropReason::TooManySources => &mut self.too_many_sources,
+        };
+        *counter += 1;
+    }
+}
+
+impl From<SrtpError> for DropReason {
+    fn from(error: SrtpError) -> Self {
+        match error {
+            SrtpError::Malformed | SrtpError::NoRoom => Self::Malformed,
+            SrtpError::BadTag => Self::BadTag,
+            SrtpError::Replayed | SrtpError::Repeated | SrtpError::KeyExhausted => Self::Replayed,
+            SrtpError::TooManySources => Self::TooManySources,
+        }
+    }
+}
+
+impl From<SrtpError> for SendError {
+    fn from(error: SrtpError) -> Self {
+        match error {
+            SrtpError::Malformed | SrtpError::NoRoom | SrtpError::BadTag => Self::Malformed,
+            SrtpError::Replayed | SrtpError::Repeated => Self::Repeated,
+            SrtpError::TooManySources => Self::TooManySources,
+            SrtpError::KeyExhausted => Self::KeyExhausted,
+        }
     }
 }
