@@ -94,9 +94,10 @@ impl AudioEncoder {
             Self::Opus(encoder) => encoder.encode(samples, payload),
             Self::G711(law) => {
                 let room = payload.len();
-                let target = payload
-                    .get_mut(..samples.len())
-                    .ok_or(AudioError::NoRoom { room, needed: samples.len() })?;
+                let target = payload.get_mut(..samples.len()).ok_or(AudioError::NoRoom {
+                    room,
+                    needed: samples.len(),
+                })?;
                 g711::encode(*law, samples, target);
                 Ok(samples.len())
             }
@@ -126,8 +127,14 @@ impl AudioDecoder {
     pub fn new(codec: AudioCodec) -> Result<Self, AudioError> {
         Ok(match codec {
             AudioCodec::Opus => Self::Opus(OpusDecoder::new()?),
-            AudioCodec::Pcmu => Self::G711 { law: Law::Mu, concealer: Box::default() },
-            AudioCodec::Pcma => Self::G711 { law: Law::A, concealer: Box::default() },
+            AudioCodec::Pcmu => Self::G711 {
+                law: Law::Mu,
+                concealer: Box::default(),
+            },
+            AudioCodec::Pcma => Self::G711 {
+                law: Law::A,
+                concealer: Box::default(),
+            },
         })
     }
 
@@ -140,9 +147,15 @@ impl AudioDecoder {
         match self {
             Self::Opus(decoder) => decoder.decode(payload, samples),
             Self::G711 { law, concealer } => {
-                let codec = if *law == Law::Mu { AudioCodec::Pcmu } else { AudioCodec::Pcma };
+                let codec = if *law == Law::Mu {
+                    AudioCodec::Pcmu
+                } else {
+                    AudioCodec::Pcma
+                };
                 let len = payload.len();
-                let target = samples.get_mut(..len).ok_or(AudioError::BadPayload { codec, len })?;
+                let target = samples
+                    .get_mut(..len)
+                    .ok_or(AudioError::BadPayload { codec, len })?;
                 g711::decode(*law, payload, target);
                 concealer.decoded(target);
                 Ok(len)

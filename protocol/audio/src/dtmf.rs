@@ -6,8 +6,12 @@ use crate::SAMPLE_RATE_HZ;
 const LOW_HZ: [f32; 4] = [697.0, 770.0, 852.0, 941.0];
 /// The high group, Hz.
 const HIGH_HZ: [f32; 4] = [1209.0, 1336.0, 1477.0, 1633.0];
-const DIGITS: [[char; 4]; 4] =
-    [['1', '2', '3', 'A'], ['4', '5', '6', 'B'], ['7', '8', '9', 'C'], ['*', '0', '#', 'D']];
+const DIGITS: [[char; 4]; 4] = [
+    ['1', '2', '3', 'A'],
+    ['4', '5', '6', 'B'],
+    ['7', '8', '9', 'C'],
+    ['*', '0', '#', 'D'],
+];
 /// Samples that are looked at together: 12.75 ms, which tells neighbouring frequencies of a group apart.
 const BLOCK_SAMPLES: usize = 102;
 /// Blocks that must agree before a digit counts: 38 ms, under the 40 ms that every receiver must accept (Q.24).
@@ -38,7 +42,12 @@ pub struct DtmfDetector {
 
 impl Default for DtmfDetector {
     fn default() -> Self {
-        Self { block: [0; BLOCK_SAMPLES], filled: 0, candidate: None, blocks: 0 }
+        Self {
+            block: [0; BLOCK_SAMPLES],
+            filled: 0,
+            candidate: None,
+            blocks: 0,
+        }
     }
 }
 
@@ -113,7 +122,11 @@ pub fn dominant_frequency(samples: &[i16], rate_hz: u32) -> Option<f32> {
 }
 
 fn mean_square(samples: &[i16]) -> f64 {
-    samples.iter().map(|sample| f64::from(*sample).powi(2)).sum::<f64>() / samples.len() as f64
+    samples
+        .iter()
+        .map(|sample| f64::from(*sample).powi(2))
+        .sum::<f64>()
+        / samples.len() as f64
 }
 
 fn digit_in(block: &[i16]) -> Option<char> {
@@ -129,5 +142,8 @@ fn digit_in(block: &[i16]) -> Option<char> {
 
 fn strongest_of(group: &[f32; 4], block: &[i16]) -> (usize, f64) {
     let powers = group.map(|frequency| power_at(block, frequency, SAMPLE_RATE_HZ));
-    powers.into_iter().enumerate().fold((0, 0.0), |best, next| if next.1 > best.1 { next } else { best })
+    powers
+        .into_iter()
+        .enumerate()
+        .fold((0, 0.0), |best, next| if next.1 > best.1 { next } else { best })
 }

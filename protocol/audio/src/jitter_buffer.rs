@@ -217,7 +217,10 @@ impl JitterBuffer {
         let Some(gap) = self.queue.first().map(|first| first.timestamp - stream.position) else {
             stream.empty_run = stream.empty_run.saturating_add(1);
             stream.position += packet_ticks;
-            return Some(Pulled::Missing { ticks: stream.packet_ticks, next: None });
+            return Some(Pulled::Missing {
+                ticks: stream.packet_ticks,
+                next: None,
+            });
         };
         stream.empty_run = 0;
         // There are senders whose timestamps are off by a few ticks: not worth inventing audio for.
@@ -228,7 +231,10 @@ impl JitterBuffer {
         stream.position += part;
         let ticks = part as u32;
         let first = self.queue.first()?;
-        if stream.played_sequence.is_some_and(|played| first.sequence == played + 1) {
+        if stream
+            .played_sequence
+            .is_some_and(|played| first.sequence == played + 1)
+        {
             return Some(Pulled::Pause { ticks });
         }
         let next = (gap == part).then_some(first.payload.as_slice());
@@ -256,8 +262,14 @@ impl JitterBuffer {
 
     /// Counts since the start, and the present hold.
     pub fn stats(&self) -> JitterStats {
-        let hold = self.stream.as_ref().map_or(0, |stream| stream.offset_us - i64::from(self.delay.floor_us()));
-        JitterStats { hold_us: u32::try_from(hold.max(0)).unwrap_or(u32::MAX), ..self.stats }
+        let hold = self
+            .stream
+            .as_ref()
+            .map_or(0, |stream| stream.offset_us - i64::from(self.delay.floor_us()));
+        JitterStats {
+            hold_us: u32::try_from(hold.max(0)).unwrap_or(u32::MAX),
+            ..self.stats
+        }
     }
 
     fn restart(&mut self, now: Instant, packet: &crate::Packet<'_>, ticks: u32) -> Pushed {
@@ -290,7 +302,9 @@ impl JitterBuffer {
     }
 
     fn late(&mut self, now: Instant, packet: &crate::Packet<'_>, ticks: u32) -> Pushed {
-        let Some(stream) = &mut self.stream else { return Pushed::Late };
+        let Some(stream) = &mut self.stream else {
+            return Pushed::Late;
+        };
         stream.late_run += 1;
         if stream.late_run > LATE_RUN_MAX || stream.empty_run >= IDLE_AFTER {
             return self.restart(now, packet, ticks);
@@ -304,7 +318,15 @@ impl JitterBuffer {
         buffer.clear();
         buffer.extend_from_slice(payload);
         let place = self.queue.partition_point(|entry| entry.timestamp <= timestamp);
-        self.queue.insert(place, Entry { sequence, timestamp, ticks, payload: buffer });
+        self.queue.insert(
+            place,
+            Entry {
+                sequence,
+                timestamp,
+                ticks,
+                payload: buffer,
+            },
+        );
         if self.queue.len() > JITTER_PACKETS_MAX {
             let oldest = self.queue.remove(0);
             self.spare.push(oldest.payload);
@@ -346,7 +368,11 @@ impl JitterBuffer {
 
     fn drop_before_position(&mut self) {
         let Some(stream) = &mut self.stream else { return };
-        while self.queue.first().is_some_and(|entry| entry.timestamp + i64::from(entry.ticks) <= stream.position) {
+        while self
+            .queue
+            .first()
+            .is_some_and(|entry| entry.timestamp + i64::from(entry.ticks) <= stream.position)
+        {
             let entry = self.queue.remove(0);
             stream.played_sequence = Some(entry.sequence);
             self.spare.push(entry.payload);
@@ -364,7 +390,10 @@ impl Stream {
     fn extend(&self, packet: &crate::Packet<'_>) -> (i64, i64) {
         let ahead = packet.sequence.wrapping_sub(self.highest_sequence as u16) as i16;
         let later = packet.timestamp.wrapping_sub(self.latest_timestamp as u32) as i32;
-        (self.highest_sequence + i64::from(ahead), self.latest_timestamp + i64::from(later))
+        (
+            self.highest_sequence + i64::from(ahead),
+            self.latest_timestamp + i64::from(later),
+        )
     }
 
     fn transit_us(&self, now: Instant, timestamp: i64, rate_hz: u32) -> i64 {
@@ -380,7 +409,9 @@ impl Stream {
             self.highest_sequence = sequence;
             return true;
         }
-        let bit = 1_u64.checked_shl(u32::try_from(-ahead).unwrap_or(u32::MAX)).unwrap_or(0);
+        let bit = 1_u64
+            .checked_shl(u32::try_from(-ahead).unwrap_or(u32::MAX))
+            .unwrap_or(0);
         let new = bit != 0 && self.seen & bit == 0;
         self.seen |= bit;
         new

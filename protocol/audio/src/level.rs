@@ -8,7 +8,10 @@ pub fn dbov(samples: &[i16]) -> f32 {
     if samples.is_empty() {
         return SILENCE_DBOV;
     }
-    let energy: i64 = samples.iter().map(|sample| i64::from(*sample) * i64::from(*sample)).sum();
+    let energy: i64 = samples
+        .iter()
+        .map(|sample| i64::from(*sample) * i64::from(*sample))
+        .sum();
     if energy == 0 {
         return SILENCE_DBOV;
     }

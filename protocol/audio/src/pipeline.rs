@@ -157,12 +157,14 @@ impl Pipeline {
             self.stats.undecodable += 1;
             return Pushed::Unusable;
         };
-        self.jitter.push(now, packet, samples as u32 * self.received.ticks_per_sample())
+        self.jitter
+            .push(now, packet, samples as u32 * self.received.ticks_per_sample())
     }
 
     /// When the next frame is due; none before the first packet.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.jitter.due(self.decoded.len as u32 * self.received.ticks_per_sample())
+        self.jitter
+            .due(self.decoded.len as u32 * self.received.ticks_per_sample())
     }
 
     /// The frame that is due at `now`, encoded into `payload` (give [`crate::PAYLOAD_LEN_MAX`] bytes); none if none
@@ -179,7 +181,9 @@ impl Pipeline {
         let frame = &self.decoded.samples[..FRAME_SAMPLES];
         self.level_dbov = level::dbov(frame);
         let encoded = self.encoder.encode(frame, payload);
-        self.decoded.samples.copy_within(FRAME_SAMPLES..self.decoded.len, 0);
+        self.decoded
+            .samples
+            .copy_within(FRAME_SAMPLES..self.decoded.len, 0);
         self.decoded.len -= FRAME_SAMPLES;
         let timestamp = self.timestamp;
         self.timestamp = timestamp.wrapping_add(self.frame_ticks);
@@ -201,7 +205,10 @@ impl Pipeline {
 
     /// Counts since the start.
     pub fn stats(&self) -> PipelineStats {
-        PipelineStats { jitter: self.jitter.stats(), ..self.stats }
+        PipelineStats {
+            jitter: self.jitter.stats(),
+            ..self.stats
+        }
     }
 
     /// Level of the latest frame, dBov: 0 is the loudest, -127 silence.
@@ -212,7 +219,12 @@ impl Pipeline {
     /// Puts the next part of the stream behind the decoded audio.
     fn decode_next(&mut self) -> Option<()> {
         let ticks_per_sample = self.received.ticks_per_sample();
-        let Decoded { samples, len, origin, concealed } = &mut self.decoded;
+        let Decoded {
+            samples,
+            len,
+            origin,
+            concealed,
+        } = &mut self.decoded;
         let room = &mut samples[*len..];
         let part = |ticks: u32| {
             let wanted = (ticks / ticks_per_sample) as usize;
@@ -223,10 +235,16 @@ impl Pipeline {
                 Ok(made) if made > 0 => (made, FrameOrigin::Decoded),
                 _ => {
                     self.stats.undecodable += 1;
-                    (conceal(&mut self.decoder, &mut room[..FRAME_SAMPLES]), FrameOrigin::Concealed)
+                    (
+                        conceal(&mut self.decoder, &mut room[..FRAME_SAMPLES]),
+                        FrameOrigin::Concealed,
+                    )
                 }
             },
-            Pulled::Missing { ticks, next: Some(next) } => {
+            Pulled::Missing {
+                ticks,
+                next: Some(next),
+            } => {
                 let target = &mut room[..part(ticks)];
                 match self.decoder.recover(next, target) {
                     Ok(true) => (target.len(), FrameOrigin::Recovered),
@@ -234,9 +252,10 @@ impl Pipeline {
                     Err(_) => (conceal(&mut self.decoder, target), FrameOrigin::Concealed),
                 }
             }
-            Pulled::Missing { ticks, next: None } if *concealed < CONCEALED_SAMPLES_MAX => {
-                (conceal(&mut self.decoder, &mut room[..part(ticks)]), FrameOrigin::Concealed)
-            }
+            Pulled::Missing { ticks, next: None } if *concealed < CONCEALED_SAMPLES_MAX => (
+                conceal(&mut self.decoder, &mut room[..part(ticks)]),
+                FrameOrigin::Concealed,
+            ),
             Pulled::Missing { ticks, next: None } | Pulled::Pause { ticks } => {
                 let target = &mut room[..part(ticks)];
                 self.noise.fill(target);
@@ -254,7 +273,8 @@ impl Pipeline {
 
     fn skip(&mut self, lag: Duration) {
         let frames = u32::try_from(lag.as_millis()).unwrap_or(u32::MAX) / FRAME_MS;
-        self.jitter.skip(frames.saturating_mul(self.received.ticks_per_sample() * FRAME_SAMPLES as u32));
+        self.jitter
+            .skip(frames.saturating_mul(self.received.ticks_per_sample() * FRAME_SAMPLES as u32));
         self.timestamp = self.timestamp.wrapping_add(frames.wrapping_mul(self.frame_ticks));
         self.stats.skipped += u64::from(frames);
     }
@@ -271,7 +291,12 @@ impl Pipeline {
         let noise = origin == FrameOrigin::ComfortNoise;
         let marker = self.after_noise && !noise;
         self.after_noise = noise;
-        OutputFrame { len, timestamp, marker, origin }
+        OutputFrame {
+            len,
+            timestamp,
+            marker,
+            origin,
+        }
     }
 }
 

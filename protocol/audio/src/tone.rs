@@ -81,8 +81,12 @@ impl Tone {
         let sine = |frequency_hz| Some(Sine::new(frequency_hz, LEVEL_DBOV));
         match style {
             RingbackStyle::Europe => Self::new([sine(425.0), None], cadence_ms([1_000, 4_000, 0, 0])),
-            RingbackStyle::NorthAmerica => Self::new([sine(440.0), sine(480.0)], cadence_ms([2_000, 4_000, 0, 0])),
-            RingbackStyle::UnitedKingdom => Self::new([sine(400.0), sine(450.0)], cadence_ms([400, 200, 400, 2_000])),
+            RingbackStyle::NorthAmerica => {
+                Self::new([sine(440.0), sine(480.0)], cadence_ms([2_000, 4_000, 0, 0]))
+            }
+            RingbackStyle::UnitedKingdom => {
+                Self::new([sine(400.0), sine(450.0)], cadence_ms([400, 200, 400, 2_000]))
+            }
         }
     }
 
@@ -91,7 +95,10 @@ impl Tone {
         const LEVEL_DBOV: f32 = -13.0;
         let (low, high) = crate::dtmf::frequencies_of(digit)?;
         let sines = [low, high].map(|frequency| Some(Sine::new(frequency, LEVEL_DBOV)));
-        Some(Self { remaining: Some(samples_of(duration_ms)), ..Self::new(sines, [0; 4]) })
+        Some(Self {
+            remaining: Some(samples_of(duration_ms)),
+            ..Self::new(sines, [0; 4])
+        })
     }
 
     /// Writes the next samples.
@@ -100,7 +107,9 @@ impl Tone {
         let mut rest = samples;
         while !rest.is_empty() && self.remaining != Some(0) {
             let until_change = self.until_change();
-            let len = rest.len().min(usize::try_from(until_change).unwrap_or(usize::MAX));
+            let len = rest
+                .len()
+                .min(usize::try_from(until_change).unwrap_or(usize::MAX));
             let (now, later) = rest.split_at_mut(len);
             if self.part.is_multiple_of(2) {
                 self.sines.iter_mut().flatten().for_each(|sine| sine.add_to(now));
@@ -116,7 +125,13 @@ impl Tone {
     }
 
     fn new(sines: [Option<Sine>; 2], cadence: [Part; 4]) -> Self {
-        Self { sines, cadence, part: 0, position: 0, remaining: None }
+        Self {
+            sines,
+            cadence,
+            part: 0,
+            position: 0,
+            remaining: None,
+        }
     }
 
     fn until_change(&self) -> u32 {
@@ -154,7 +169,10 @@ pub struct ComfortNoise {
 impl ComfortNoise {
     /// Noise at about -66 dBov. Any seed.
     pub fn new(seed: u32) -> Self {
-        Self { random: seed | 1, previous: 0 }
+        Self {
+            random: seed | 1,
+            previous: 0,
+        }
     }
 
     /// Writes the next samples.

@@ -55,22 +55,27 @@ impl Bridge {
         if client.is_empty() || carrier.is_empty() {
             return Err(OfferAnswerError::NoCommonCodec);
         }
-        Ok(Self { to_carrier: routes(client, carrier, prefer), to_client: routes(carrier, client, prefer) })
+        Ok(Self {
+            to_carrier: routes(client, carrier, prefer),
+            to_client: routes(carrier, client, prefer),
+        })
     }
 
     /// The route of a packet that the client sent with `payload_type`, if that was negotiated.
     pub fn route_to_carrier(&self, payload_type: u8) -> Option<&Route> {
-        self.to_carrier.iter().find(|route| route.received.payload_type == payload_type)
+        find(&self.to_carrier, payload_type)
     }
 
     /// The route of a packet that the carrier sent with `payload_type`, if that was negotiated.
     pub fn route_to_client(&self, payload_type: u8) -> Option<&Route> {
-        self.to_client.iter().find(|route| route.received.payload_type == payload_type)
+        find(&self.to_client, payload_type)
     }
 
     /// True if the codecs that both legs prefer need decoding and encoding in at least one direction.
     pub fn transcodes(&self) -> bool {
-        [&self.to_carrier, &self.to_client].iter().any(|routes| routes.first().is_some_and(|r| !r.is_relay()))
+        [&self.to_carrier, &self.to_client]
+            .iter()
+            .any(|routes| routes.first().is_some_and(|r| !r.is_relay()))
     }
 }
 
@@ -93,6 +98,18 @@ pub fn answer_order(other: &[NegotiatedCodec], prefer: Prefer) -> Vec<Codec> {
     order
 }
 
+/// What we asked for counts first: a peer with other numbers may use one of them for something else.
+fn find(routes: &[Route], payload_type: u8) -> Option<&Route> {
+    let expected = routes
+        .iter()
+        .find(|route| route.received.receive_payload_type == payload_type);
+    expected.or_else(|| {
+        routes
+            .iter()
+            .find(|route| route.received.payload_type == payload_type)
+    })
+}
+
 fn routes(from: &[NegotiatedCodec], to: &[NegotiatedCodec], prefer: Prefer) -> Vec<Route> {
     let best = match prefer {
         Prefer::Relay => to.first(),
@@ -100,8 +117,14 @@ fn routes(from: &[NegotiatedCodec], to: &[NegotiatedCodec], prefer: Prefer) -> V
     };
     from.iter()
         .filter_map(|received| {
-            let same = to.iter().find(|sent| sent.codec == received.codec).filter(|_| prefer == Prefer::Relay);
-            same.or(best).map(|sent| Route { received: *received, sent: *sent })
+            let same = to
+                .iter()
+                .find(|sent| sent.codec == received.codec)
+                .filter(|_| prefer == Prefer::Relay);
+            same.or(best).map(|sent| Route {
+                received: *received,
+                sent: *sent,
+            })
         })
         .collect()
 }

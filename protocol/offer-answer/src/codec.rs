@@ -1,5 +1,7 @@
 //! The codecs of the platform and how a session description names them.
 
+use crate::opus_params::OpusParams;
+
 /// A codec that the gateway can send and receive. The order is the default priority: Opus, then PCMU, then PCMA.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Codec {
@@ -10,6 +12,9 @@ pub enum Codec {
     /// `PCMA/8000`, G.711 A-law, static payload type 8 (RFC 3551).
     Pcma,
 }
+
+/// Name of RFC 4733 events in `a=rtpmap`.
+pub(crate) const TELEPHONE_EVENT: &str = "telephone-event";
 
 impl Codec {
     /// All of them, in the default order of preference.
@@ -32,6 +37,27 @@ impl Codec {
         }
     }
 
+    /// The codec that `a=rtpmap` names, if it is one of ours.
+    pub(crate) fn from_rtpmap(encoding: &str, clock_rate_hz: u32, channels: Option<u8>) -> Option<Self> {
+        let found = Self::ALL
+            .into_iter()
+            .find(|codec| codec.encoding_name().eq_ignore_ascii_case(encoding))?;
+        let channels_fit = match found {
+            Self::Opus => channels.is_none_or(|channels| channels == 2),
+            Self::Pcmu | Self::Pcma => channels.is_none_or(|channels| channels == 1),
+        };
+        (found.clock_rate_hz() == clock_rate_hz && channels_fit).then_some(found)
+    }
+
+    /// The codec of a static payload type (RFC 3551 §6).
+    pub(crate) fn from_static_payload_type(payload_type: u8) -> Option<Self> {
+        match payload_type {
+            0 => Some(Self::Pcmu),
+            8 => Some(Self::Pcma),
+            _ => None,
+        }
+    }
+
     /// The payload type that we put into our own offers: 111 for Opus, the static ones for G.711.
     pub fn payload_type_offered(self) -> u8 {
         match self {
@@ -42,15 +68,16 @@ impl Codec {
     }
 }
 
-use crate::opus_params::OpusParams;
-
 /// A codec as one leg negotiated it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NegotiatedCodec {
     /// Which.
     pub codec: Codec,
-    /// RTP payload type, 0 to 127, that both sides of the leg use for it.
+    /// RTP payload type, 0 to 127, to send with: the peer's number.
     pub payload_type: u8,
+    /// RTP payload type to expect: ours if we offered, otherwise the same. There are peers that answer with another
+    /// number and then send with either (RFC 3264 §6.1).
+    pub receive_payload_type: u8,
     /// What the peer wants to receive; the defaults of RFC 7587 for G.711.
     pub opus: OpusParams,
 }
@@ -62,6 +89,10 @@ pub struct TelephoneEvents {
     pub at_8000: Option<u8>,
     /// At 48,000 Hz: beside Opus.
     pub at_48000: Option<u8>,
+    /// What we offered at 8,000 Hz, where the peer answered with another number.
+    pub receive_at_8000: Option<u8>,
+    /// What we offered at 48,000 Hz, where the peer answered with another number.
+    pub receive_at_48000: Option<u8>,
 }
 
 impl TelephoneEvents {
@@ -76,14 +107,20 @@ impl TelephoneEvents {
         }
     }
 
-    /// Clock rate in Hz if `payload_type` is one of ours.
+    /// Clock rate in Hz if a received `payload_type` is telephone-event.
     pub fn clock_rate_hz(&self, payload_type: u8) -> Option<u32> {
-        if self.at_8000 == Some(payload_type) {
+        let is = |candidates: [Option<u8>; 2]| candidates.contains(&Some(payload_type));
+        if is([self.at_8000, self.receive_at_8000]) {
             Some(8_000)
-        } else if self.at_48000 == Some(payload_type) {
+        } else if is([self.at_48000, self.receive_at_48000]) {
             Some(48_000)
         } else {
             None
         }
+    }
+
+    /// True if neither rate was negotiated.
+    pub fn is_empty(&self) -> bool {
+        self.at_8000.is_none() && self.at_48000.is_none()
     }
 }

@@ -72,7 +72,10 @@ impl OfferAnswerError {
     pub fn is_not_acceptable(&self) -> bool {
         matches!(
             self,
-            Self::NoAudio | Self::UnsupportedFingerprint { .. } | Self::UnsupportedTransport { .. } | Self::NoCommonCodec
+            Self::NoAudio
+                | Self::UnsupportedFingerprint { .. }
+                | Self::UnsupportedTransport { .. }
+                | Self::NoCommonCodec
         )
     }
 }

@@ -4,7 +4,11 @@ use offhook_sdp::attribute::Direction;
 
 use crate::codec::Codec;
 use crate::error::OfferAnswerError;
+use crate::read::{LatestOffer, expect_offered};
 use crate::rtp_state::{RtpLegState, RtpLocal, RtpRemote};
+
+mod read;
+mod write;
 
 /// What a further description of the carrier changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -28,7 +32,16 @@ pub struct RtpLegNegotiation {
 impl RtpLegNegotiation {
     /// Before any description.
     pub fn new(local: RtpLocal) -> Self {
-        todo!()
+        Self {
+            state: RtpLegState {
+                local,
+                version: 1,
+                direction: Direction::SendRecv,
+                remote: None,
+                remote_offer: None,
+                latest_offer: LatestOffer::None,
+            },
+        }
     }
 
     /// Takes up a negotiation where [`Self::export`] wrote it down.
@@ -48,7 +61,11 @@ impl RtpLegNegotiation {
 
     /// Writes an offer of ours: RTP/AVP, the codecs of [`RtpLocal::codecs`], telephone-event/8000, `direction`.
     pub fn offer(&mut self, direction: Direction) -> String {
-        todo!()
+        self.state.direction = direction;
+        let offer = write::offer(&self.state);
+        self.state.version += 1;
+        self.state.latest_offer = LatestOffer::Ours;
+        offer.to_string()
     }
 
     /// Reads the carrier's answer (183 or 200). Another answer to the same offer replaces the one before.
@@ -56,7 +73,18 @@ impl RtpLegNegotiation {
     /// # Errors
     /// See [`OfferAnswerError`]; the state is then as it was.
     pub fn handle_answer(&mut self, sdp: &str) -> Result<RtpChange, OfferAnswerError> {
-        todo!()
+        if self.state.latest_offer != LatestOffer::Ours {
+            return Err(OfferAnswerError::WrongState {
+                what: "an answer came that no offer of ours waits for",
+            });
+        }
+        let answer = sdp.parse()?;
+        let mut remote = read::remote(&answer, &self.state.local)?;
+        let offered = write::offered_formats(&self.state);
+        expect_offered(&mut remote.codecs, &mut remote.telephone_events, &offered);
+        let change = self.change_to(&remote);
+        self.state.remote = Some(remote);
+        Ok(change)
     }
 
     /// Reads an offer of the carrier: an inbound call's, or that of a re-INVITE.
@@ -64,7 +92,17 @@ impl RtpLegNegotiation {
     /// # Errors
     /// See [`OfferAnswerError`]; the state is then as it was.
     pub fn handle_offer(&mut self, sdp: &str) -> Result<RtpChange, OfferAnswerError> {
-        todo!()
+        let offer = sdp.parse()?;
+        let mut remote = read::remote(&offer, &self.state.local)?;
+        let wanted = &self.state.local.codecs;
+        remote
+            .codecs
+            .sort_by_key(|negotiated| wanted.iter().position(|codec| *codec == negotiated.codec));
+        let change = self.change_to(&remote);
+        self.state.remote = Some(remote);
+        self.state.remote_offer = Some(offer);
+        self.state.latest_offer = LatestOffer::Theirs;
+        Ok(change)
     }
 
     /// Writes our answer to the latest offer: the codecs of `order` that were offered, in that order, with the
@@ -74,6 +112,34 @@ impl RtpLegNegotiation {
     /// [`OfferAnswerError::WrongState`] without an offer, [`OfferAnswerError::NoCommonCodec`] if nothing of `order`
     /// was offered.
     pub fn answer(&mut self, order: &[Codec], allowed: Direction) -> Result<String, OfferAnswerError> {
-        todo!()
+        let (Some(offer), Some(remote), LatestOffer::Theirs) = (
+            &self.state.remote_offer,
+            &self.state.remote,
+            self.state.latest_offer,
+        ) else {
+            return Err(OfferAnswerError::WrongState {
+                what: "an answer needs an offer of the carrier",
+            });
+        };
+        let direction = remote.direction.mirrored().and(allowed);
+        let answer = write::answer(&self.state, offer, remote, order, direction)?;
+        self.state.direction = direction;
+        self.state.version += 1;
+        Ok(answer.to_string())
+    }
+
+    fn change_to(&self, new: &RtpRemote) -> RtpChange {
+        let Some(old) = &self.state.remote else {
+            return RtpChange {
+                first: true,
+                ..RtpChange::default()
+            };
+        };
+        RtpChange {
+            first: false,
+            address: (old.rtp, old.rtcp) != (new.rtp, new.rtcp),
+            codecs: old.codecs != new.codecs || old.telephone_events != new.telephone_events,
+            direction: old.direction != new.direction || old.rtp.is_none() != new.rtp.is_none(),
+        }
     }
 }

@@ -7,6 +7,7 @@ use offhook_sdp::attribute::{Crypto, Direction};
 
 use crate::codec::{Codec, NegotiatedCodec, TelephoneEvents};
 use crate::opus_params::OpusParams;
+use crate::read::LatestOffer;
 
 /// What our side of the leg is made of; the gateway fills it in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,9 +41,9 @@ pub struct RtpRemote {
     pub codecs: Vec<NegotiatedCodec>,
     /// Payload types of telephone-event, as the carrier numbers them.
     pub telephone_events: TelephoneEvents,
-    /// As the carrier states it, of its own sending and receiving; [`Direction::Inactive`] on hold by address.
+    /// As the carrier states it, of its own sending and receiving; on hold by address it does not receive.
     pub direction: Direction,
-    /// The most that it wants to receive, bit/s.
+    /// The most that it wants to receive, bit/s of codec payload (`b=TIAS`, `b=AS`, headers taken off).
     pub max_bitrate_bps: Option<u32>,
     /// `a=ptime`: packet length that it wants to receive, milliseconds.
     pub packet_ms: Option<u16>,
@@ -70,8 +71,8 @@ pub struct RtpLegState {
     pub direction: Direction,
     /// The carrier's latest description, read.
     pub remote: Option<RtpRemote>,
-    /// The carrier's latest offer, if we have to answer it or have answered it.
+    /// The carrier's latest offer: our answers and later offers have its sections (RFC 3264 §8).
     pub remote_offer: Option<SessionDescription>,
-    /// True while an offer of ours waits for its answer.
-    pub offer_pending: bool,
+    /// Whose offer counts.
+    pub latest_offer: LatestOffer,
 }

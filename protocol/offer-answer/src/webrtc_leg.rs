@@ -1,9 +1,14 @@
 //! Negotiation of a WebRTC leg: reads what a browser offers or answers, writes our answer or offer.
 
+use offhook_sdp::attribute::{Direction, Setup};
+
 use crate::codec::Codec;
 use crate::error::OfferAnswerError;
+use crate::read::{LatestOffer, expect_offered};
 use crate::webrtc_state::{DtlsRole, IceCredentials, WebRtcLegState, WebRtcLocal, WebRtcRemote};
-use offhook_sdp::attribute::Direction;
+
+mod read;
+mod write;
 
 /// What a further description of the browser changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -29,7 +34,16 @@ pub struct WebRtcLegNegotiation {
 impl WebRtcLegNegotiation {
     /// Before any description.
     pub fn new(local: WebRtcLocal) -> Self {
-        todo!()
+        Self {
+            state: WebRtcLegState {
+                local,
+                version: 1,
+                remote: None,
+                remote_offer: None,
+                latest_offer: LatestOffer::None,
+                dtls_role: None,
+            },
+        }
     }
 
     /// Takes up a negotiation where [`Self::export`] wrote it down.
@@ -62,7 +76,15 @@ impl WebRtcLegNegotiation {
     /// # Errors
     /// See [`OfferAnswerError`]; the state is then as it was.
     pub fn handle_offer(&mut self, sdp: &str) -> Result<WebRtcChange, OfferAnswerError> {
-        todo!()
+        let offer = sdp.parse()?;
+        let mut remote = read::remote(&offer, &Codec::ALL, Setup::ActPass)?;
+        remote.codecs.sort_by_key(|negotiated| negotiated.codec);
+        let change = self.change_to(&remote);
+        self.state.dtls_role = Some(self.role_for_offer(remote.setup, change)?);
+        self.state.remote = Some(remote);
+        self.state.remote_offer = Some(offer);
+        self.state.latest_offer = LatestOffer::Theirs;
+        Ok(change)
     }
 
     /// Writes our answer to the latest offer: the codecs of `order` that the browser offered, in that order, always
@@ -73,13 +95,27 @@ impl WebRtcLegNegotiation {
     /// [`OfferAnswerError::WrongState`] without an offer, [`OfferAnswerError::NoCommonCodec`] if nothing of `order`
     /// was offered.
     pub fn answer(&mut self, order: &[Codec]) -> Result<String, OfferAnswerError> {
-        todo!()
+        let state = &self.state;
+        let (Some(offer), Some(remote), LatestOffer::Theirs) =
+            (&state.remote_offer, &state.remote, state.latest_offer)
+        else {
+            return Err(OfferAnswerError::WrongState {
+                what: "an answer needs an offer of the browser",
+            });
+        };
+        let role = state.dtls_role.unwrap_or(DtlsRole::Server);
+        let answer = write::answer(&state.local, state.version, offer, remote, role, order)?;
+        self.state.version += 1;
+        Ok(answer.to_string())
     }
 
     /// Writes an offer of ours (inbound call, attach): actpass on a fresh leg, our constant role on a running one;
     /// every codec of [`WebRtcLocal::codecs`] and telephone-event.
     pub fn offer(&mut self, direction: Direction) -> String {
-        todo!()
+        let offer = write::offer(&self.state, direction);
+        self.state.version += 1;
+        self.state.latest_offer = LatestOffer::Ours;
+        offer.to_string()
     }
 
     /// Reads the browser's answer to our offer. Another answer to the same offer replaces the one before.
@@ -87,6 +123,81 @@ impl WebRtcLegNegotiation {
     /// # Errors
     /// See [`OfferAnswerError`]; the state is then as it was.
     pub fn handle_answer(&mut self, sdp: &str) -> Result<WebRtcChange, OfferAnswerError> {
-        todo!()
+        if self.state.latest_offer != LatestOffer::Ours {
+            return Err(OfferAnswerError::WrongState {
+                what: "an answer came that no offer of ours waits for",
+            });
+        }
+        let answer = sdp.parse()?;
+        let mut remote = read::remote(&answer, &self.state.local.codecs, Setup::Active)?;
+        if remote
+            .mid
+            .as_ref()
+            .is_some_and(|mid| *mid != write::mid(&self.state))
+        {
+            return Err(OfferAnswerError::AnswerMismatch {
+                what: "a=mid differs from the offer's",
+            });
+        }
+        let offered = write::offered_formats(&self.state);
+        expect_offered(&mut remote.codecs, &mut remote.telephone_events, &offered);
+        let change = self.change_to(&remote);
+        self.state.dtls_role = Some(self.role_for_answer(remote.setup, change)?);
+        self.state.remote = Some(remote);
+        Ok(change)
+    }
+
+    fn change_to(&self, new: &WebRtcRemote) -> WebRtcChange {
+        let Some(old) = &self.state.remote else {
+            return WebRtcChange {
+                first: true,
+                ..WebRtcChange::default()
+            };
+        };
+        WebRtcChange {
+            first: false,
+            ice_restart: old.ice != new.ice,
+            fingerprint: old.fingerprints != new.fingerprints,
+            codecs: old.codecs != new.codecs || old.telephone_events != new.telephone_events,
+            direction: old.direction != new.direction,
+        }
+    }
+
+    /// The role that is in use and stays: a new certificate needs a new association, and may bring another role.
+    fn running_role(&self, change: WebRtcChange) -> Option<DtlsRole> {
+        self.state
+            .dtls_role
+            .filter(|_| !change.first && !change.fingerprint)
+    }
+
+    fn role_for_offer(&self, setup: Setup, change: WebRtcChange) -> Result<DtlsRole, OfferAnswerError> {
+        match (setup, self.running_role(change)) {
+            (Setup::ActPass | Setup::HoldConn, running) => Ok(running.unwrap_or(DtlsRole::Server)),
+            (Setup::Active, None | Some(DtlsRole::Server)) => Ok(DtlsRole::Server),
+            (Setup::Passive, None | Some(DtlsRole::Client)) => Ok(DtlsRole::Client),
+            (Setup::Active, Some(DtlsRole::Client)) | (Setup::Passive, Some(DtlsRole::Server)) => {
+                Err(OfferAnswerError::DtlsRoleChanged {
+                    setup: setup.as_str(),
+                })
+            }
+        }
+    }
+
+    fn role_for_answer(&self, setup: Setup, change: WebRtcChange) -> Result<DtlsRole, OfferAnswerError> {
+        let role = match setup {
+            Setup::Active => DtlsRole::Server,
+            Setup::Passive => DtlsRole::Client,
+            Setup::ActPass | Setup::HoldConn => {
+                return Err(OfferAnswerError::AnswerMismatch {
+                    what: "a=setup of an answer is active or passive",
+                });
+            }
+        };
+        match self.running_role(change) {
+            Some(running) if running != role => Err(OfferAnswerError::DtlsRoleChanged {
+                setup: setup.as_str(),
+            }),
+            _ => Ok(role),
+        }
     }
 }

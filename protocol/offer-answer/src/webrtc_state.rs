@@ -6,6 +6,7 @@ use offhook_sdp::SessionDescription;
 use offhook_sdp::attribute::{Candidate, Direction, Fingerprint, Setup};
 
 use crate::codec::{Codec, NegotiatedCodec, TelephoneEvents};
+use crate::read::LatestOffer;
 
 /// Most remote candidates that are kept of one description; the rest is counted and dropped. Browsers send under 30;
 /// an ICE-lite agent needs none, since checks come to it.
@@ -22,7 +23,10 @@ pub struct IceCredentials {
 
 impl std::fmt::Debug for IceCredentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("IceCredentials").field("ufrag", &self.ufrag).field("pwd", &"…").finish()
+        f.debug_struct("IceCredentials")
+            .field("ufrag", &self.ufrag)
+            .field("pwd", &"…")
+            .finish()
     }
 }
 
@@ -80,7 +84,7 @@ pub struct WebRtcRemote {
     pub telephone_events: TelephoneEvents,
     /// As the browser states it, of its own sending and receiving.
     pub direction: Direction,
-    /// The most that it wants to receive, bit/s (`b=TIAS`, else `b=AS` × 1000).
+    /// The most that it wants to receive, bit/s of codec payload (`b=TIAS`, `b=AS`, headers taken off).
     pub max_bitrate_bps: Option<u32>,
     /// `a=ptime`: packet length that it wants to receive, milliseconds.
     pub packet_ms: Option<u16>,
@@ -101,10 +105,10 @@ pub struct WebRtcLegState {
     pub version: u64,
     /// The browser's latest description, read.
     pub remote: Option<WebRtcRemote>,
-    /// The browser's latest offer, if we have to answer it or have answered it.
+    /// The browser's latest offer: our answers and later offers have its sections (RFC 3264 §8).
     pub remote_offer: Option<SessionDescription>,
-    /// True while an offer of ours waits for its answer.
-    pub offer_pending: bool,
+    /// Whose offer counts.
+    pub latest_offer: LatestOffer,
     /// Our DTLS role, once agreed; constant from then on.
     pub dtls_role: Option<DtlsRole>,
 }

@@ -31,7 +31,7 @@ pub use mid::Mid;
 pub use msid::Msid;
 pub use ptime::{MaxPtime, Ptime};
 pub use rtcp::Rtcp;
-pub use rtpmap::Rtpmap;
+pub use rtpmap::RtpMap;
 pub use setup::Setup;
 pub use ssrc::Ssrc;
 

@@ -49,17 +49,27 @@ impl Attributes {
 
     /// Every attribute of type `T`, in order, each readable or not.
     pub fn all<T: TypedAttribute>(&self) -> impl Iterator<Item = Result<T, SdpError>> {
-        self.0.iter().filter(|attribute| attribute.name == T::NAME).map(|attribute| {
-            let value = attribute.value.as_deref().unwrap_or_default();
-            T::parse(value).ok_or_else(|| {
-                SdpErrorKind::BadAttribute { name: T::NAME, expected: T::EXPECTED }.at(attribute.line)
+        self.0
+            .iter()
+            .filter(|attribute| attribute.name == T::NAME)
+            .map(|attribute| {
+                let value = attribute.value.as_deref().unwrap_or_default();
+                T::parse(value).ok_or_else(|| {
+                    SdpErrorKind::BadAttribute {
+                        name: T::NAME,
+                        expected: T::EXPECTED,
+                    }
+                    .at(attribute.line)
+                })
             })
-        })
     }
 
     /// The direction, if a line states one; the last one counts.
     pub fn direction(&self) -> Option<Direction> {
-        self.0.iter().rev().find_map(|attribute| Direction::from_attribute_name(&attribute.name))
+        self.0
+            .iter()
+            .rev()
+            .find_map(|attribute| Direction::from_attribute_name(&attribute.name))
     }
 
     /// Appends a typed attribute.
@@ -67,16 +77,28 @@ impl Attributes {
         let mut value = String::new();
         // Writing into a String cannot fail.
         let _ = write!(value, "{attribute}");
-        self.0.push(Attribute { name: T::NAME.to_owned(), value: Some(value), line: 0 });
+        self.0.push(Attribute {
+            name: T::NAME.to_owned(),
+            value: Some(value),
+            line: 0,
+        });
     }
 
     /// Appends a line without value, such as `rtcp-mux` (see [`crate::attribute::flag`]).
     pub fn push_flag(&mut self, name: &str) {
-        self.0.push(Attribute { name: name.to_owned(), value: None, line: 0 });
+        self.0.push(Attribute {
+            name: name.to_owned(),
+            value: None,
+            line: 0,
+        });
     }
 
     /// Appends a line as it is.
     pub fn push_raw(&mut self, name: &str, value: &str) {
-        self.0.push(Attribute { name: name.to_owned(), value: Some(value.to_owned()), line: 0 });
+        self.0.push(Attribute {
+            name: name.to_owned(),
+            value: Some(value.to_owned()),
+            line: 0,
+        });
     }
 }

@@ -15,8 +15,12 @@ pub enum Host {
 impl Host {
     /// Reads an address; what is not numeric is a name.
     pub(crate) fn parse(text: &str) -> Self {
-        let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
-        bare.parse().map_or_else(|_| Host::Name(text.to_owned()), Host::Ip)
+        let bare = text
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+            .unwrap_or(text);
+        bare.parse()
+            .map_or_else(|_| Host::Name(text.to_owned()), Host::Ip)
     }
 
     /// Reads `IN IP4 <address>`, three words in that order. The family may lie; the address tells.

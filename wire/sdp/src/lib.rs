@@ -17,7 +17,7 @@ pub use attributes::{Attribute, Attributes};
 pub use error::{SdpError, SdpErrorKind};
 pub use host::Host;
 pub use media::{MediaDescription, MediaKind, TransportProtocol};
-pub use session::{Bandwidth, BandwidthKind, Connection, OtherLine, Origin, SessionDescription, Timing};
+pub use session::{Bandwidth, BandwidthKind, Connection, Origin, OtherLine, SessionDescription, Timing};
 
 /// Longest description that is read, in bytes. A browser's with every candidate has under 8 KiB.
 pub const SDP_LEN_MAX: usize = 64 * 1024;

@@ -46,7 +46,9 @@ impl MediaDescription {
 
     /// The RTP payload types of the `m=` line, in order; formats that are none are left out.
     pub fn payload_types(&self) -> impl Iterator<Item = u8> + '_ {
-        self.formats.iter().filter_map(|format| format.parse().ok().filter(|number| *number < 128))
+        self.formats
+            .iter()
+            .filter_map(|format| format.parse().ok().filter(|number| *number < 128))
     }
 }
 

@@ -18,7 +18,9 @@ impl SessionDescription {
         }
         let mut lines = Lines::new(text);
         match lines.next().transpose()? {
-            Some(Line { letter: 'v', value, .. }) if value.trim() == "0" => {}
+            Some(Line {
+                letter: 'v', value, ..
+            }) if value.trim() == "0" => {}
             _ => return Err(SdpErrorKind::NotSdp.at(1)),
         }
         let mut builder = Builder::default();
@@ -48,7 +50,11 @@ struct Line<'a> {
 
 impl Line<'_> {
     fn bad(&self, expected: &'static str) -> SdpError {
-        SdpErrorKind::BadLine { letter: self.letter, expected }.at(self.number)
+        SdpErrorKind::BadLine {
+            letter: self.letter,
+            expected,
+        }
+        .at(self.number)
     }
 }
 
@@ -58,7 +64,9 @@ struct Lines<'a> {
 
 impl<'a> Lines<'a> {
     fn new(text: &'a str) -> Self {
-        Self { rest: text.split('\n').enumerate() }
+        Self {
+            rest: text.split('\n').enumerate(),
+        }
     }
 }
 
@@ -78,9 +86,11 @@ impl<'a> Iterator for Lines<'a> {
             }
             let mut characters = line.chars();
             return Some(match (characters.next(), characters.next()) {
-                (Some(letter), Some('=')) if letter.is_ascii_alphabetic() => {
-                    Ok(Line { number, letter, value: characters.as_str() })
-                }
+                (Some(letter), Some('=')) if letter.is_ascii_alphabetic() => Ok(Line {
+                    number,
+                    letter,
+                    value: characters.as_str(),
+                }),
                 _ => Err(SdpErrorKind::NotALine.at(number)),
             });
         }
@@ -101,13 +111,26 @@ impl SectionMut<'_> {
             'c' if self.connection.is_none() => *self.connection = Some(connection(line)?),
             'b' => self.bandwidths.push(bandwidth(line)?),
             'a' => {
-                limit(self.attributes.0.len(), ATTRIBUTES_MAX, "attributes in one section", line)?;
+                limit(
+                    self.attributes.0.len(),
+                    ATTRIBUTES_MAX,
+                    "attributes in one section",
+                    line,
+                )?;
                 self.attributes.0.push(attribute(line));
                 return Ok(());
             }
-            letter => self.other.push(OtherLine { letter, value: line.value.to_owned() }),
+            letter => self.other.push(OtherLine {
+                letter,
+                value: line.value.to_owned(),
+            }),
         }
-        limit(self.other.len() + self.bandwidths.len(), OTHER_LINES_MAX, "lines of other kinds", line)
+        limit(
+            self.other.len() + self.bandwidths.len(),
+            OTHER_LINES_MAX,
+            "lines of other kinds",
+            line,
+        )
     }
 }
 
@@ -169,7 +192,11 @@ impl Builder {
 }
 
 fn limit(len: usize, max: usize, what: &'static str, line: &Line<'_>) -> Result<(), SdpError> {
-    if len < max { Ok(()) } else { Err(SdpErrorKind::TooMany { what, max }.at(line.number)) }
+    if len < max {
+        Ok(())
+    } else {
+        Err(SdpErrorKind::TooMany { what, max }.at(line.number))
+    }
 }
 
 fn origin(line: &Line<'_>) -> Result<Origin, SdpError> {
@@ -210,7 +237,10 @@ fn bandwidth(line: &Line<'_>) -> Result<Bandwidth, SdpError> {
         "TIAS" => BandwidthKind::TransportIndependent,
         other => BandwidthKind::Other(other.to_owned()),
     };
-    Ok(Bandwidth { kind, value: value.trim().parse().map_err(|_| bad())? })
+    Ok(Bandwidth {
+        kind,
+        value: value.trim().parse().map_err(|_| bad())?,
+    })
 }
 
 fn timing(line: &Line<'_>) -> Result<Timing, SdpError> {
@@ -254,5 +284,9 @@ fn attribute(line: &Line<'_>) -> Attribute {
         Some((name, value)) => (name, Some(value.to_owned())),
         None => (line.value, None),
     };
-    Attribute { name: name.trim().to_owned(), value, line: line.number }
+    Attribute {
+        name: name.trim().to_owned(),
+        value,
+        line: line.number,
+    }
 }

@@ -46,7 +46,10 @@ impl fmt::Write for Printer<'_, '_> {
         if !text.contains(['\r', '\n', '\0']) {
             return self.inner.write_str(text);
         }
-        text.chars().try_for_each(|c| self.inner.write_char(if matches!(c, '\r' | '\n' | '\0') { ' ' } else { c }))
+        text.chars().try_for_each(|c| {
+            self.inner
+                .write_char(if matches!(c, '\r' | '\n' | '\0') { ' ' } else { c })
+        })
     }
 }
 
@@ -62,7 +65,10 @@ impl Printer<'_, '_> {
             write!(self, "/{count}")?;
         }
         write!(self, " {}", section.protocol)?;
-        section.formats.iter().try_for_each(|format| write!(self, " {format}"))?;
+        section
+            .formats
+            .iter()
+            .try_for_each(|format| write!(self, " {format}"))?;
         self.inner.write_str("\r\n")?;
         self.others(&section.other, |letter| BEFORE_CONNECTION.contains(&letter))?;
         self.connection(section.connection.as_ref())?;
@@ -91,10 +97,12 @@ impl Printer<'_, '_> {
     }
 
     fn attributes(&mut self, attributes: &Attributes) -> fmt::Result {
-        attributes.iter().try_for_each(|attribute| match &attribute.value {
-            Some(value) => self.line('a', format_args!("{}:{value}", attribute.name)),
-            None => self.line('a', format_args!("{}", attribute.name)),
-        })
+        attributes
+            .iter()
+            .try_for_each(|attribute| match &attribute.value {
+                Some(value) => self.line('a', format_args!("{}:{value}", attribute.name)),
+                None => self.line('a', format_args!("{}", attribute.name)),
+            })
     }
 
     fn others(&mut self, lines: &[OtherLine], wanted: impl Fn(char) -> bool) -> fmt::Result {

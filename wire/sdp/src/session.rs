@@ -98,7 +98,9 @@ impl Bandwidth {
     /// Bits per second for the kinds that limit media, none for RTCP shares and unknown kinds.
     pub fn media_bps(&self) -> Option<u64> {
         match self.kind {
-            BandwidthKind::ApplicationSpecific | BandwidthKind::ConferenceTotal => Some(self.value.saturating_mul(1_000)),
+            BandwidthKind::ApplicationSpecific | BandwidthKind::ConferenceTotal => {
+                Some(self.value.saturating_mul(1_000))
+            }
             BandwidthKind::TransportIndependent => Some(self.value),
             BandwidthKind::Other(_) => None,
         }

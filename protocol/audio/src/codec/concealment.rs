@@ -36,7 +36,11 @@ struct Loss {
 
 impl Default for G711Concealer {
     fn default() -> Self {
-        Self { history: [0; HISTORY], cycle: [0; PITCH_MAX], loss: None }
+        Self {
+            history: [0; HISTORY],
+            cycle: [0; PITCH_MAX],
+            loss: None,
+        }
     }
 }
 
@@ -81,7 +85,11 @@ impl G711Concealer {
             let (share, whole) = (index as i32 + 1, quarter as i32 + 1);
             self.cycle[place] = ((own * (whole - share) + before * share) / whole) as i16;
         }
-        Loss { period, place: 0, made: 0 }
+        Loss {
+            period,
+            place: 0,
+            made: 0,
+        }
     }
 
     fn next_made_up(&self, loss: &mut Loss) -> i16 {
@@ -112,5 +120,10 @@ fn pitch_period(history: &[i16; HISTORY]) -> usize {
         product as f64 / (energy as f64).sqrt()
     };
     let candidates = (PITCH_MIN..=PITCH_MAX).map(|lag| (lag, likeness(lag)));
-    candidates.fold((PITCH_MIN, f64::MIN), |best, next| if next.1 > best.1 { next } else { best }).0
+    candidates
+        .fold(
+            (PITCH_MIN, f64::MIN),
+            |best, next| if next.1 > best.1 { next } else { best },
+        )
+        .0
 }

@@ -116,7 +116,11 @@ const fn expand(law: Law, octet: u8) -> i16 {
             let code = octet ^ A_LAW_MASK;
             let (segment, step) = ((code >> 4) & 0x07, (code & 0x0F) as i16);
             let middle = (step << 4) + 8;
-            let magnitude = if segment == 0 { middle } else { (middle + 0x100) << (segment - 1) };
+            let magnitude = if segment == 0 {
+                middle
+            } else {
+                (middle + 0x100) << (segment - 1)
+            };
             if code & 0x80 == 0 { -magnitude } else { magnitude }
         }
     }
@@ -147,7 +151,11 @@ const fn conversion_table(from: Law, to: Law) -> [u8; 256] {
             Law::A => sample * A_OVER_MU / 10_000,
             Law::Mu => sample * 10_000 / A_OVER_MU,
         };
-        let clipped = if scaled > i16::MAX as i32 { i16::MAX } else { scaled as i16 };
+        let clipped = if scaled > i16::MAX as i32 {
+            i16::MAX
+        } else {
+            scaled as i16
+        };
         table[octet] = (compress(to, clipped) & 0x7F) | sign;
         octet += 1;
     }

@@ -50,14 +50,20 @@ impl OpusEncoder {
     /// # Errors
     /// [`AudioError::Opus`] if libopus refuses the settings.
     pub fn new(config: &OpusEncoderConfig) -> Result<Self, AudioError> {
-        let mut encoder =
-            opus::Encoder::new(SAMPLE_RATE_HZ, opus::Channels::Mono, opus::Application::Voip).map_err(failure)?;
+        let mut encoder = opus::Encoder::new(SAMPLE_RATE_HZ, opus::Channels::Mono, opus::Application::Voip)
+            .map_err(failure)?;
         let bitrate = config.bitrate_bps.clamp(BITRATE_MIN_BPS, BITRATE_MAX_BPS);
-        encoder.set_complexity(i32::from(config.complexity.min(10))).map_err(failure)?;
-        encoder.set_bitrate(opus::Bitrate::Bits(bitrate as i32)).map_err(failure)?;
+        encoder
+            .set_complexity(i32::from(config.complexity.min(10)))
+            .map_err(failure)?;
+        encoder
+            .set_bitrate(opus::Bitrate::Bits(bitrate as i32))
+            .map_err(failure)?;
         encoder.set_vbr(!config.constant_bitrate).map_err(failure)?;
         encoder.set_inband_fec(config.in_band_fec).map_err(failure)?;
-        encoder.set_packet_loss_perc(i32::from(config.expected_loss_percent.min(100))).map_err(failure)?;
+        encoder
+            .set_packet_loss_perc(i32::from(config.expected_loss_percent.min(100)))
+            .map_err(failure)?;
         encoder.set_signal(opus::Signal::Voice).map_err(failure)?;
         encoder.set_dtx(false).map_err(failure)?;
         Ok(Self(encoder))
@@ -76,7 +82,9 @@ impl OpusEncoder {
     /// # Errors
     /// [`AudioError::Opus`] if libopus refuses.
     pub fn set_complexity(&mut self, complexity: u8) -> Result<(), AudioError> {
-        self.0.set_complexity(i32::from(complexity.min(10))).map_err(failure)
+        self.0
+            .set_complexity(i32::from(complexity.min(10)))
+            .map_err(failure)
     }
 
     /// Changes the expected loss while running, from the peer's receiver reports.
@@ -84,7 +92,9 @@ impl OpusEncoder {
     /// # Errors
     /// [`AudioError::Opus`] if libopus refuses.
     pub fn set_expected_loss(&mut self, percent: u8) -> Result<(), AudioError> {
-        self.0.set_packet_loss_perc(i32::from(percent.min(100))).map_err(failure)
+        self.0
+            .set_packet_loss_perc(i32::from(percent.min(100)))
+            .map_err(failure)
     }
 }
 
@@ -99,7 +109,9 @@ impl OpusDecoder {
     /// # Errors
     /// [`AudioError::Opus`] if libopus runs out of memory.
     pub fn new() -> Result<Self, AudioError> {
-        opus::Decoder::new(SAMPLE_RATE_HZ, opus::Channels::Mono).map(Self).map_err(failure)
+        opus::Decoder::new(SAMPLE_RATE_HZ, opus::Channels::Mono)
+            .map(Self)
+            .map_err(failure)
     }
 
     /// Decodes a packet; gives the number of samples. `samples` should have room for [`PACKET_SAMPLES_MAX`].
@@ -141,10 +153,16 @@ pub fn packet_samples(payload: &[u8]) -> Option<usize> {
 }
 
 fn bad(payload: &[u8]) -> AudioError {
-    AudioError::BadPayload { codec: AudioCodec::Opus, len: payload.len() }
+    AudioError::BadPayload {
+        codec: AudioCodec::Opus,
+        len: payload.len(),
+    }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
 fn failure(error: opus::Error) -> AudioError {
-    AudioError::Opus { operation: error.function(), reason: error.description() }
+    AudioError::Opus {
+        operation: error.function(),
+        reason: error.description(),
+    }
 }

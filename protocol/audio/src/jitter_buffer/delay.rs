@@ -27,7 +27,10 @@ pub(super) struct DelayEstimate {
 impl DelayEstimate {
     pub(super) fn new(config: &JitterConfig) -> Self {
         let micros = |duration: std::time::Duration| i32::try_from(duration.as_micros()).unwrap_or(i32::MAX);
-        let (min_us, max_us) = (micros(config.min_delay), micros(config.max_delay.max(config.min_delay)));
+        let (min_us, max_us) = (
+            micros(config.min_delay),
+            micros(config.max_delay.max(config.min_delay)),
+        );
         let start_us = micros(config.start_delay).clamp(min_us, max_us);
         Self {
             transits_us: [0; WINDOW],
@@ -55,7 +58,8 @@ impl DelayEstimate {
         self.next = (self.next + 1) % WINDOW;
         self.len = (self.len + 1).min(WINDOW);
         // Sorting out the window costs about a microsecond: not for each packet, but at once for one that came late.
-        if self.next.is_multiple_of(4) || self.len < LEARN_MIN || transit_us > self.floor_us + self.target_us {
+        if self.next.is_multiple_of(4) || self.len < LEARN_MIN || transit_us > self.floor_us + self.target_us
+        {
             self.update();
         }
     }
@@ -72,11 +76,19 @@ impl DelayEstimate {
 
     fn update(&mut self) {
         let mut sorted = self.transits_us;
-        let Some(window) = sorted.get_mut(..self.len).filter(|window| !window.is_empty()) else { return };
+        let Some(window) = sorted.get_mut(..self.len).filter(|window| !window.is_empty()) else {
+            return;
+        };
         self.floor_us = window.iter().copied().min().unwrap_or_default();
         let index = window.len() - 1 - window.len() / LATE_PART;
         let (_, nearly_slowest, _) = window.select_nth_unstable(index);
-        let measured = (*nearly_slowest - self.floor_us).saturating_add(self.min_us).clamp(self.min_us, self.max_us);
-        self.target_us = if self.len < LEARN_MIN { measured.max(self.start_us) } else { measured };
+        let measured = (*nearly_slowest - self.floor_us)
+            .saturating_add(self.min_us)
+            .clamp(self.min_us, self.max_us);
+        self.target_us = if self.len < LEARN_MIN {
+            measured.max(self.start_us)
+        } else {
+            measured
+        };
     }
 }

@@ -106,18 +106,26 @@ impl Candidate {
 
     /// The value of an extension such as `ufrag`.
     pub fn extension(&self, name: &str) -> Option<&str> {
-        self.extensions.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.extensions
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 }
 
 impl TypedAttribute for Candidate {
     const NAME: &'static str = "candidate";
-    const EXPECTED: &'static str = "<foundation> <component> udp|tcp <priority> <address> <port> typ <kind> …";
+    const EXPECTED: &'static str =
+        "<foundation> <component> udp|tcp <priority> <address> <port> typ <kind> …";
 
     fn parse(value: &str) -> Option<Self> {
         let mut words = value.split_ascii_whitespace();
         let foundation = words.next().filter(|text| text.len() <= 32)?.to_owned();
-        let component = words.next()?.parse().ok().filter(|component| (1..=256).contains(component))?;
+        let component = words
+            .next()?
+            .parse()
+            .ok()
+            .filter(|component| (1..=256).contains(component))?;
         let transport = CandidateTransport::parse(words.next()?);
         let priority = words.next()?.parse().ok()?;
         let host = Host::parse(words.next()?);
@@ -177,7 +185,12 @@ impl CandidateTransport {
 }
 
 impl CandidateKind {
-    const ALL: [Self; 4] = [Self::Host, Self::ServerReflexive, Self::PeerReflexive, Self::Relayed];
+    const ALL: [Self; 4] = [
+        Self::Host,
+        Self::ServerReflexive,
+        Self::PeerReflexive,
+        Self::Relayed,
+    ];
 
     fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == text)
@@ -218,7 +231,11 @@ impl fmt::Display for Candidate {
             CandidateTransport::Tcp => "tcp",
             CandidateTransport::Other(other) => other,
         };
-        write!(f, "{} {} {transport} {} ", self.foundation, self.component, self.priority)?;
+        write!(
+            f,
+            "{} {} {transport} {} ",
+            self.foundation, self.component, self.priority
+        )?;
         write!(f, "{} {} typ {}", self.host, self.port, self.kind.as_str())?;
         if let Some((host, port)) = &self.related {
             write!(f, " raddr {host} rport {port}")?;
@@ -226,6 +243,8 @@ impl fmt::Display for Candidate {
         if let Some(tcp_type) = self.tcp_type {
             write!(f, " tcptype {}", tcp_type.as_str())?;
         }
-        self.extensions.iter().try_for_each(|(name, value)| write!(f, " {name} {value}"))
+        self.extensions
+            .iter()
+            .try_for_each(|(name, value)| write!(f, " {name} {value}"))
     }
 }

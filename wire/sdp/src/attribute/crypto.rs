@@ -25,20 +25,33 @@ impl TypedAttribute for Crypto {
         let mut words = value.trim().splitn(4, ' ');
         let tag = words.next()?.parse().ok()?;
         let suite = super::word(words.next()?)?;
-        let key_params = words.next().filter(|params| params.starts_with("inline:"))?.to_owned();
-        Some(Self { tag, suite, key_params, session_params: words.next().map(str::to_owned) })
+        let key_params = words
+            .next()
+            .filter(|params| params.starts_with("inline:"))?
+            .to_owned();
+        Some(Self {
+            tag,
+            suite,
+            key_params,
+            session_params: words.next().map(str::to_owned),
+        })
     }
 }
 
 impl fmt::Display for Crypto {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} {}", self.tag, self.suite, self.key_params)?;
-        self.session_params.as_ref().map_or(Ok(()), |params| write!(f, " {params}"))
+        self.session_params
+            .as_ref()
+            .map_or(Ok(()), |params| write!(f, " {params}"))
     }
 }
 
 impl fmt::Debug for Crypto {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Crypto").field("tag", &self.tag).field("suite", &self.suite).finish_non_exhaustive()
+        f.debug_struct("Crypto")
+            .field("tag", &self.tag)
+            .field("suite", &self.suite)
+            .finish_non_exhaustive()
     }
 }

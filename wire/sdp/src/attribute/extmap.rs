@@ -29,7 +29,12 @@ impl TypedAttribute for Extmap {
             None => (id, None),
         };
         let id = id.parse().ok().filter(|id| (1..4096).contains(id))?;
-        Some(Self { id, direction, uri: super::word(words.next()?)?, attributes: words.next().map(str::to_owned) })
+        Some(Self {
+            id,
+            direction,
+            uri: super::word(words.next()?)?,
+            attributes: words.next().map(str::to_owned),
+        })
     }
 }
 
@@ -40,6 +45,8 @@ impl fmt::Display for Extmap {
             write!(f, "/{}", direction.attribute_name())?;
         }
         write!(f, " {}", self.uri)?;
-        self.attributes.as_ref().map_or(Ok(()), |attributes| write!(f, " {attributes}"))
+        self.attributes
+            .as_ref()
+            .map_or(Ok(()), |attributes| write!(f, " {attributes}"))
     }
 }

@@ -34,7 +34,9 @@ pub enum HashFunction {
 impl HashFunction {
     fn parse(name: &str) -> Self {
         let known = [Self::Sha1, Self::Sha256, Self::Sha384, Self::Sha512];
-        let found = known.into_iter().find(|hash| hash.name().eq_ignore_ascii_case(name));
+        let found = known
+            .into_iter()
+            .find(|hash| hash.name().eq_ignore_ascii_case(name));
         found.unwrap_or_else(|| Self::Other(name.to_owned()))
     }
 
@@ -64,7 +66,10 @@ impl HashFunction {
 impl Fingerprint {
     /// A SHA-256 fingerprint.
     pub fn sha256(digest: [u8; 32]) -> Self {
-        Self { hash: HashFunction::Sha256, digest: digest.to_vec() }
+        Self {
+            hash: HashFunction::Sha256,
+            digest: digest.to_vec(),
+        }
     }
 }
 
@@ -77,12 +82,17 @@ impl TypedAttribute for Fingerprint {
         let hash = HashFunction::parse(hash);
         let mut digest = Vec::with_capacity(32);
         for pair in hex.trim().split(':') {
-            if pair.len() != 2 || digest.len() == DIGEST_LEN_MAX || !pair.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            if pair.len() != 2
+                || digest.len() == DIGEST_LEN_MAX
+                || !pair.bytes().all(|byte| byte.is_ascii_hexdigit())
+            {
                 return None;
             }
             digest.push(u8::from_str_radix(pair, 16).ok()?);
         }
-        hash.digest_len().is_none_or(|len| len == digest.len()).then_some(Self { hash, digest })
+        hash.digest_len()
+            .is_none_or(|len| len == digest.len())
+            .then_some(Self { hash, digest })
     }
 }
 

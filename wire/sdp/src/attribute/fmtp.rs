@@ -28,7 +28,10 @@ pub struct FmtpParameter {
 impl Fmtp {
     /// The value of a parameter; names are compared without regard to case.
     pub fn get(&self, name: &str) -> Option<&str> {
-        let found = self.parameters.iter().find(|parameter| parameter.name.eq_ignore_ascii_case(name))?;
+        let found = self
+            .parameters
+            .iter()
+            .find(|parameter| parameter.name.eq_ignore_ascii_case(name))?;
         found.value.as_deref()
     }
 
@@ -44,7 +47,10 @@ impl Fmtp {
 
     /// Appends `name=value`.
     pub fn push(&mut self, name: &str, value: impl fmt::Display) {
-        self.parameters.push(FmtpParameter { name: name.to_owned(), value: Some(value.to_string()) });
+        self.parameters.push(FmtpParameter {
+            name: name.to_owned(),
+            value: Some(value.to_string()),
+        });
     }
 }
 
@@ -60,13 +66,20 @@ impl TypedAttribute for Fmtp {
             .filter(|parameter| !parameter.is_empty())
             .take(PARAMETERS_MAX)
             .map(|parameter| match parameter.split_once('=') {
-                Some((name, value)) => {
-                    FmtpParameter { name: name.trim().to_owned(), value: Some(value.trim().to_owned()) }
-                }
-                None => FmtpParameter { name: parameter.to_owned(), value: None },
+                Some((name, value)) => FmtpParameter {
+                    name: name.trim().to_owned(),
+                    value: Some(value.trim().to_owned()),
+                },
+                None => FmtpParameter {
+                    name: parameter.to_owned(),
+                    value: None,
+                },
             })
             .collect();
-        Some(Self { payload_type: super::payload_type(payload_type)?, parameters })
+        Some(Self {
+            payload_type: super::payload_type(payload_type)?,
+            parameters,
+        })
     }
 }
 

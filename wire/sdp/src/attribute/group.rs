@@ -17,7 +17,10 @@ pub struct Group {
 impl Group {
     /// A BUNDLE of these sections.
     pub fn bundle(mids: Vec<String>) -> Self {
-        Self { semantics: "BUNDLE".to_owned(), mids }
+        Self {
+            semantics: "BUNDLE".to_owned(),
+            mids,
+        }
     }
 
     /// True if it says which sections share a transport.
@@ -32,7 +35,10 @@ impl TypedAttribute for Group {
 
     fn parse(value: &str) -> Option<Self> {
         let mut words = value.split_ascii_whitespace().map(str::to_owned);
-        Some(Self { semantics: words.next()?, mids: words.take(MEDIA_SECTIONS_MAX).collect() })
+        Some(Self {
+            semantics: words.next()?,
+            mids: words.take(MEDIA_SECTIONS_MAX).collect(),
+        })
     }
 }
 

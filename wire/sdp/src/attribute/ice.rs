@@ -46,7 +46,13 @@ impl TypedAttribute for IceOptions {
     const EXPECTED: &'static str = "<option> …";
 
     fn parse(value: &str) -> Option<Self> {
-        Some(Self(value.split_ascii_whitespace().take(16).map(str::to_owned).collect()))
+        Some(Self(
+            value
+                .split_ascii_whitespace()
+                .take(16)
+                .map(str::to_owned)
+                .collect(),
+        ))
     }
 }
 

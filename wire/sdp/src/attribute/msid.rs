@@ -19,7 +19,10 @@ impl TypedAttribute for Msid {
 
     fn parse(value: &str) -> Option<Self> {
         let mut words = value.split_ascii_whitespace().map(str::to_owned);
-        Some(Self { stream: words.next()?, track: words.next() })
+        Some(Self {
+            stream: words.next()?,
+            track: words.next(),
+        })
     }
 }
 

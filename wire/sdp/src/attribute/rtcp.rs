@@ -33,6 +33,8 @@ impl TypedAttribute for Rtcp {
 impl fmt::Display for Rtcp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.port.fmt(f)?;
-        self.host.as_ref().map_or(Ok(()), |host| write!(f, " IN {} {host}", host.family()))
+        self.host
+            .as_ref()
+            .map_or(Ok(()), |host| write!(f, " IN {} {host}", host.family()))
     }
 }

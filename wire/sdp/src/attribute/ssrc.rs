@@ -18,7 +18,11 @@ pub struct Ssrc {
 impl Ssrc {
     /// `<ssrc> cname:<cname>`.
     pub fn cname(ssrc: u32, cname: &str) -> Self {
-        Self { ssrc, attribute: "cname".to_owned(), value: Some(cname.to_owned()) }
+        Self {
+            ssrc,
+            attribute: "cname".to_owned(),
+            value: Some(cname.to_owned()),
+        }
     }
 }
 
@@ -33,7 +37,11 @@ impl TypedAttribute for Ssrc {
             Some((attribute, value)) => (attribute, Some(value.to_owned())),
             None => (rest, None),
         };
-        Some(Self { ssrc: ssrc.parse().ok()?, attribute: attribute.to_owned(), value })
+        Some(Self {
+            ssrc: ssrc.parse().ok()?,
+            attribute: attribute.to_owned(),
+            value,
+        })
     }
 }
 
