@@ -1,1 +1,21 @@
-//! Voice SDK Proxy: client sessions and their calls, JSON-RPC <-> SIP.
+//! Voice SDK Proxy: client sessions and their calls, JSON-RPC on the WebSocket ↔ SIP.
+//!
+//! The core, [`Server`], is sans-IO: it owns all sockets, sessions and calls, speaks the client dialect
+//! (`offhook-rpc-message`), SIP (`offhook-sip`) and the control link (`offhook-media-control`), and never looks inside
+//! an SDP. [`run`] puts it on sockets.
+
+pub mod auth;
+mod call;
+mod deadlines;
+pub mod limits;
+mod output;
+mod server;
+mod session;
+mod settings;
+pub mod translate;
+
+pub use output::{
+    AskToken, CallRecord, CloseReason, ConnectionId, Counts, EndedBy, MediaToken, Note, Output, Peer, Rejection,
+};
+pub use server::Server;
+pub use settings::{Settings, SipSettings, User};

@@ -67,8 +67,8 @@ pub enum ClientMethod {
 }
 
 impl ClientMethod {
-    /// The bare method, as traces name it: `invite`, `bye`, ….
-    pub fn name(&self) -> &str {
+    /// The bare method, as traces name it: `invite`, `bye`, …; `unknown` for others.
+    pub const fn name(&self) -> &'static str {
         match self {
             ClientMethod::Login(_) => "login",
             ClientMethod::AnonymousLogin(_) => "anonymous_login",
@@ -89,7 +89,7 @@ impl ClientMethod {
             ClientMethod::AttachCalls => "attachCalls",
             ClientMethod::RingingAck { .. } => "ringing_ack",
             ClientMethod::DisablePushNotification => "disable_push_notification",
-            ClientMethod::Unknown(name) => name,
+            ClientMethod::Unknown(_) => "unknown",
         }
     }
 

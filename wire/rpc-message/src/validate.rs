@@ -24,7 +24,7 @@ pub enum InvalidDestination {
     Character,
 }
 
-/// A number or user name that can be dialled: the user part of a SIP URI, `#` still to be escaped.
+/// A number or user name that can be dialled: the user part of a SIP URI, before it is escaped.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Destination(String);
 
@@ -53,11 +53,6 @@ impl Destination {
     /// The number or user name.
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-
-    /// The user part of a SIP URI (RFC 3261 §25.1), with `#` escaped.
-    pub fn uri_user(&self) -> String {
-        self.0.replace('#', "%23")
     }
 }
 
@@ -142,7 +137,6 @@ mod tests {
         ] {
             assert_eq!(Destination::new(text).map(|d| d.0), Ok(taken.to_owned()), "{text}");
         }
-        assert_eq!(Destination::new("*72#").unwrap().uri_user(), "*72%23");
     }
 
     #[test]

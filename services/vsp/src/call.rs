@@ -1,0 +1,378 @@
+//! One call: the client's side of it, its SIP dialog and its media session.
+//!
+//! ```text
+//! Opening ──opened──► Inviting ──200──► Answering ──applied──► Active
+//!    │                    │                 │                    │
+//!    └────────────────────┴───── ended ─────┴────────────────────┴──► Closing ──closed──► (forgotten)
+//! ```
+//!
+//! In `Closing` the client and the SIP side are done with the call; the gateway still has to say how it went.
+
+mod action;
+mod midcall;
+mod setup;
+
+pub(crate) use midcall::SipOutcome;
+pub(crate) use setup::Refused;
+pub(crate) use action::{Action, Asked, CallTimer, OutgoingCall, Purpose, SipPurpose, SipRequest};
+
+use crate::limits::{CLOSE_WAIT_MAX, PENDING_PER_CALL_MAX};
+use crate::output::{CallRecord, EndedBy, Note};
+use crate::translate::{self, Cause, End};
+use action::HoldChange;
+use offhook_call_trace::CallId;
+use offhook_media_control::{Command, CommandError, GoneReason, MediaSessionId, Reply, SessionSummary};
+use offhook_rpc_message::validate::CustomHeader;
+use offhook_rpc_message::{
+    Bye, ByeMessage, CallIds, ClientCallId, ErrorCode, HoldState, Party, ResultBody, RpcError, ServerMessage,
+    SessionId,
+};
+use offhook_sip::user_agent::LegId;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// Names a call inside one server; never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct CallKey(pub(crate) u64);
+
+/// A call.
+#[derive(Debug)]
+pub(crate) struct Call {
+    /// Through all parts.
+    pub(crate) id: CallId,
+    /// For the client.
+    pub(crate) client_id: ClientCallId,
+    /// Session that it belongs to.
+    pub(crate) session: SessionId,
+    /// On the gateway.
+    pub(crate) media: MediaSessionId,
+    /// In the SIP user agent, once the INVITE is out.
+    pub(crate) leg: Option<LegId>,
+    /// Commands without reply.
+    pub(crate) commands: usize,
+    user: String,
+    ids: CallIds,
+    caller: Party,
+    callee: Party,
+    started: Instant,
+    /// How long it may last.
+    duration_max: Option<Duration>,
+    sip_call_id: Option<String>,
+    /// Answer for the client's offer.
+    client_answer: ClientAnswer,
+    state: State,
+}
+
+/// What the client knows of the answer to its offer.
+#[derive(Debug)]
+enum ClientAnswer {
+    /// Nothing.
+    None,
+    /// It was sent, and may have been lost with a socket.
+    Sent(String),
+    /// It has arrived.
+    Acknowledged,
+}
+
+#[derive(Debug)]
+enum State {
+    /// The gateway makes the offer.
+    Opening { outgoing: Box<OutgoingCall>, candidates: Vec<String>, ring_timeout: Duration },
+    /// The INVITE is out. `rung`: the client was told; `carrier_sdp`: a provisional response had one.
+    Inviting { rung: bool, carrier_sdp: bool, early_answer: bool },
+    /// The far end has answered; the gateway applies its SDP.
+    Answering,
+    /// Both talk.
+    Active(Box<Active>),
+    /// Over; the gateway closes.
+    Closing(Box<CallRecord>),
+}
+
+#[derive(Debug)]
+struct Active {
+    since: Instant,
+    /// The client has acknowledged the answer.
+    acknowledged: bool,
+    hold: HoldState,
+    hold_change: Option<HoldChange>,
+    /// Digits that wait for their INFO.
+    digits: VecDeque<char>,
+    digit_sent: bool,
+}
+
+/// Who calls whom: what a call is made of.
+#[derive(Debug)]
+pub(crate) struct NewCall {
+    pub(crate) id: CallId,
+    pub(crate) client_id: ClientCallId,
+    pub(crate) session: SessionId,
+    pub(crate) media: MediaSessionId,
+    pub(crate) leg_id: String,
+    pub(crate) user: String,
+    pub(crate) outgoing: OutgoingCall,
+    pub(crate) callee: Party,
+    pub(crate) ring_timeout: Duration,
+    pub(crate) duration_max: Option<Duration>,
+}
+
+impl Call {
+    /// A call of a client; [`Call::open`] starts it.
+    pub(crate) fn new(now: Instant, new: NewCall) -> Self {
+        Self {
+            ids: CallIds {
+                control: format!("v1:{}", new.id),
+                session: new.id.to_string(),
+                leg: new.leg_id,
+            },
+            id: new.id,
+            client_id: new.client_id,
+            session: new.session,
+            media: new.media,
+            leg: None,
+            commands: 0,
+            user: new.user,
+            caller: new.outgoing.caller.clone(),
+            callee: new.callee,
+            started: now,
+            duration_max: new.duration_max,
+            sip_call_id: None,
+            client_answer: ClientAnswer::None,
+            state: State::Opening {
+                outgoing: Box::new(new.outgoing),
+                candidates: Vec::new(),
+                ring_timeout: new.ring_timeout,
+            },
+        }
+    }
+
+    /// Whether the client still has the call.
+    pub(crate) fn is_live(&self) -> bool {
+        !matches!(self.state, State::Closing(_))
+    }
+
+    /// Whether the call has been answered, and is not over.
+    pub(crate) fn is_active(&self) -> bool {
+        matches!(self.state, State::Active(_))
+    }
+
+    /// Refuses a request where too many wait already.
+    pub(crate) fn has_room(&self) -> bool {
+        self.commands < PENDING_PER_CALL_MAX
+    }
+
+    /// The client hangs up.
+    pub(crate) fn hang_up_by_client(&mut self, now: Instant, asked: Asked, bye: &Bye, out: &mut Vec<Action>) {
+        let active = self.is_active() || matches!(self.state, State::Answering);
+        let default = if active { Cause::NORMAL_CLEARING } else { Cause::USER_BUSY };
+        out.push(Action::Reply(
+            asked,
+            Ok(ResultBody::CallEnded {
+                call: self.client_id.clone(),
+                cause: bye.cause.clone().unwrap_or_else(|| default.name.to_owned()),
+                cause_code: bye.cause_code.unwrap_or(default.code),
+            }),
+        ));
+        let cause = match bye.cause_code {
+            _ if !active => Cause::ORIGINATOR_CANCEL,
+            Some(code) => translate::cause_of_q850(code),
+            None => Cause::NORMAL_CLEARING,
+        };
+        out.push(Action::HangUp(active.then(|| translate::reason_of_cause(bye.cause_code))));
+        self.finish(now, EndedBy::Client, cause, None, None, out);
+    }
+
+    /// We end the call: a timeout, a limit, the shutdown, a client that is gone.
+    pub(crate) fn end(&mut self, now: Instant, by: EndedBy, end: End, out: &mut Vec<Action>) {
+        if !self.is_live() {
+            return;
+        }
+        out.push(Action::HangUp(Some(format!("Q.850;cause={}", end.cause.q850()))));
+        let bye = self.bye(end.cause, Some(end.sip_code), Some(end.sip_reason.to_owned()), Vec::new());
+        self.finish(now, by, end.cause, Some(end.sip_code), Some(bye), out);
+    }
+
+    /// The SIP side has ended an answered call, for this cause of Q.850 if it gave one.
+    pub(crate) fn on_remote_bye(
+        &mut self,
+        now: Instant,
+        q850: Option<u16>,
+        headers: Vec<CustomHeader>,
+        out: &mut Vec<Action>,
+    ) {
+        if !self.is_live() {
+            return;
+        }
+        let cause = q850.map_or(Cause::NORMAL_CLEARING, translate::cause_of_q850);
+        let bye = self.bye(cause, None, None, headers);
+        self.finish(now, EndedBy::Carrier, cause, None, Some(bye), out);
+    }
+
+    /// The gateway has given the session up.
+    pub(crate) fn on_gone(
+        &mut self,
+        now: Instant,
+        reason: GoneReason,
+        summary: SessionSummary,
+        out: &mut Vec<Action>,
+    ) {
+        if let State::Closing(record) = &mut self.state {
+            record.media = Some(summary);
+            return self.close(out);
+        }
+        self.end(now, EndedBy::Gateway, translate::end_of_gone(reason), out);
+        if let State::Closing(record) = &mut self.state {
+            record.media = (summary != SessionSummary::default()).then_some(summary);
+            // The session is gone already: take back the Close that ending asked for.
+            out.retain(|action| !matches!(action, Action::Media(Command::Close { .. }, _)));
+            self.close(out);
+        }
+    }
+
+    /// The link to the gateway is down: the session cannot be closed in order.
+    pub(crate) fn on_link_down(&mut self, now: Instant, out: &mut Vec<Action>) {
+        self.on_gone(now, GoneReason::LinkDown, SessionSummary::default(), out);
+    }
+
+    /// A deadline of this call has come.
+    pub(crate) fn on_timer(&mut self, now: Instant, timer: CallTimer, out: &mut Vec<Action>) {
+        match (timer, &self.state) {
+            (CallTimer::Hold, _) => self.hold_takes_long(out),
+            (CallTimer::State, State::Closing(_)) => self.close(out),
+            (CallTimer::State, State::Active(_)) => self.end(now, EndedBy::Vsp, End::TOO_LONG, out),
+            (CallTimer::State, State::Answering) => {
+                self.end(now, EndedBy::Gateway, translate::MEDIA_GATEWAY_LOST, out);
+            }
+            (CallTimer::State, State::Opening { .. } | State::Inviting { .. }) => {
+                self.end(now, EndedBy::Vsp, End::RING_TIMEOUT, out);
+            }
+        }
+    }
+
+    /// What a client that comes back may have missed; seeing it twice does no harm.
+    pub(crate) fn missed(&self) -> Vec<ServerMessage> {
+        let mut missed = Vec::new();
+        match (&self.client_answer, &self.state) {
+            (ClientAnswer::None, State::Inviting { rung: true, .. }) => missed.push(self.ringing(Vec::new())),
+            (ClientAnswer::Sent(sdp), _) => missed.push(ServerMessage::Media {
+                call: self.client_id.clone(),
+                sdp: sdp.clone(),
+                headers: Vec::new(),
+            }),
+            _ => {}
+        }
+        if matches!(&self.state, State::Active(active) if !active.acknowledged) {
+            missed.push(self.answer(None, Vec::new()));
+        }
+        missed
+    }
+
+    /// The client has acknowledged a message of this name.
+    pub(crate) fn on_ack(&mut self, name: &str) {
+        if name == "media" || name == "answer" {
+            if matches!(self.client_answer, ClientAnswer::Sent(_)) {
+                self.client_answer = ClientAnswer::Acknowledged;
+            }
+            if let State::Active(active) = &mut self.state {
+                active.acknowledged |= name == "answer";
+            }
+        }
+    }
+
+    /// The SIP dialog has this Call-ID.
+    pub(crate) fn set_sip_call_id(&mut self, sip_call_id: String) {
+        self.sip_call_id = Some(sip_call_id);
+    }
+
+    /// The reply to a command.
+    pub(crate) fn on_reply(
+        &mut self,
+        now: Instant,
+        purpose: Purpose,
+        reply: Result<Reply, CommandError>,
+        out: &mut Vec<Action>,
+    ) {
+        match purpose {
+            Purpose::Open => self.on_opened(now, reply, out),
+            Purpose::EarlyAnswer(headers) => self.on_early_answer(reply, headers, out),
+            Purpose::FinalAnswer(headers) => self.on_final_answer(now, reply, headers, out),
+            Purpose::Close => {
+                if let (State::Closing(record), Ok(Reply::Closed { summary })) = (&mut self.state, reply) {
+                    record.media = Some(summary);
+                }
+                self.close(out);
+            }
+            Purpose::Nothing => {}
+            purpose => self.on_midcall_reply(purpose, reply, out),
+        }
+    }
+
+    fn bye(
+        &self,
+        cause: Cause,
+        sip_code: Option<u16>,
+        sip_reason: Option<String>,
+        headers: Vec<CustomHeader>,
+    ) -> ByeMessage {
+        ByeMessage {
+            call: self.client_id.clone(),
+            cause: cause.name.to_owned(),
+            cause_code: cause.code,
+            sip_code,
+            sip_reason,
+            sip_call_id: self.sip_call_id.clone(),
+            headers,
+        }
+    }
+
+    /// The one way into `Closing`.
+    fn finish(
+        &mut self,
+        now: Instant,
+        ended_by: EndedBy,
+        cause: Cause,
+        sip_code: Option<u16>,
+        bye: Option<ByeMessage>,
+        out: &mut Vec<Action>,
+    ) {
+        let answered = match &mut self.state {
+            State::Closing(_) => return,
+            State::Active(active) => {
+                if let Some(asked) = active.hold_change.take().and_then(|change| change.asked) {
+                    let error = RpcError::new(ErrorCode::CallFailed, "the call has ended");
+                    out.push(Action::Reply(asked, Err(error)));
+                }
+                Some(active.since)
+            }
+            State::Opening { .. } | State::Inviting { .. } | State::Answering => None,
+        };
+        let told = bye.map(|bye| Box::new(ServerMessage::Bye(bye)));
+        if let Some(message) = &told {
+            out.push(Action::Client(message.as_ref().clone()));
+        }
+        out.push(Action::Released(told));
+        out.push(Action::Media(Command::Close { session: self.media.clone() }, Purpose::Close));
+        out.push(Action::Deadline(CallTimer::Hold, None));
+        out.push(Action::Deadline(CallTimer::State, Some(now + CLOSE_WAIT_MAX)));
+        self.state = State::Closing(Box::new(CallRecord {
+            call_id: self.id.clone(),
+            user: self.user.clone(),
+            from: self.caller.number.clone(),
+            to: self.callee.number.clone(),
+            ended_by,
+            cause,
+            sip_code,
+            setup: answered.map(|since| since.saturating_duration_since(self.started)),
+            talk: answered.map(|since| now.saturating_duration_since(since)),
+            media: None,
+        }));
+    }
+
+    /// The one way out of `Closing`.
+    fn close(&mut self, out: &mut Vec<Action>) {
+        if let State::Closing(record) = &self.state {
+            out.push(Action::Deadline(CallTimer::State, None));
+            out.push(Action::Note(Note::CallEnded(record.clone())));
+            out.push(Action::Over);
+        }
+    }
+}

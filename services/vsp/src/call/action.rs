@@ -1,0 +1,128 @@
+//! What a call wants done, and what it remembers of it until the answer comes.
+
+use crate::output::{ConnectionId, Note};
+use offhook_media_control::Command;
+use offhook_rpc_message::validate::{CustomHeader, Destination};
+use offhook_rpc_message::{FrameId, HoldState, Party, ResultBody, RpcError, ServerMessage};
+use offhook_sip::user_agent::IncomingId;
+use std::time::Instant;
+
+/// A client's request that waits for its answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// Socket that it came on; an answer on another one would be lost.
+    pub(crate) connection: ConnectionId,
+    /// To be echoed.
+    pub(crate) frame: FrameId,
+    /// Bare method, for the trace.
+    pub(crate) method: &'static str,
+}
+
+/// One thing to do for a call, in order.
+#[derive(Debug)]
+pub(crate) enum Action {
+    /// Tell the client.
+    Client(ServerMessage),
+    /// Answer a request of the client.
+    Reply(Asked, Result<ResultBody, RpcError>),
+    /// Command the gateway.
+    Media(Command, Purpose),
+    /// Send the INVITE.
+    Invite(Box<OutgoingCall>, String),
+    /// CANCEL or BYE, whichever fits, with this value of `Reason`.
+    HangUp(Option<String>),
+    /// Answer a request of the SIP side: status and SDP.
+    Respond(IncomingId, u16, Option<String>),
+    /// Send a request in the SIP dialog.
+    Request(SipRequest, SipPurpose),
+    /// Set or clear a deadline.
+    Deadline(CallTimer, Option<Instant>),
+    /// Count or log.
+    Note(Note),
+    /// The client has the call no more; with the message that told it so, if one did.
+    Released(Option<Box<ServerMessage>>),
+    /// Nothing is left of the call.
+    Over,
+}
+
+/// What the INVITE of a call needs beside its SDP.
+#[derive(Debug)]
+pub(crate) struct OutgoingCall {
+    /// Whom to call.
+    pub(crate) destination: Destination,
+    /// Who calls.
+    pub(crate) caller: Party,
+    /// The client's headers.
+    pub(crate) headers: Vec<CustomHeader>,
+}
+
+/// A request in the SIP dialog.
+#[derive(Debug)]
+pub(crate) enum SipRequest {
+    /// re-INVITE with this offer.
+    Reinvite(String),
+    /// INFO with this digit.
+    Digit(char),
+    /// MESSAGE with this text.
+    Message(String),
+}
+
+/// What a request in the SIP dialog was sent for.
+#[derive(Debug)]
+pub(crate) enum SipPurpose {
+    /// To hold or resume.
+    Hold,
+    /// To send a digit.
+    Digit,
+    /// To send a text.
+    Message(Asked),
+}
+
+/// What a command was given for.
+#[derive(Debug)]
+pub(crate) enum Purpose {
+    /// To open the session.
+    Open,
+    /// To apply the SDP of a provisional response, whose headers go to the client.
+    EarlyAnswer(Vec<CustomHeader>),
+    /// To apply the SDP of the 200, whose headers go to the client.
+    FinalAnswer(Vec<CustomHeader>),
+    /// To send digits.
+    Dtmf(Asked, String),
+    /// To answer a new offer of the client.
+    UpdateMedia(Asked),
+    /// To answer a new offer of the SIP side.
+    CarrierOffer(IncomingId),
+    /// To make the offer that the SIP side asked for.
+    OfferForCarrier(IncomingId),
+    /// To make the offer that holds or resumes.
+    HoldOffer,
+    /// To apply the answer to it.
+    HoldAnswer,
+    /// To hold or resume the client's audio.
+    Hold,
+    /// To close the session.
+    Close,
+    /// For something whose outcome changes nothing: candidates, ringback.
+    Nothing,
+}
+
+/// A change of hold on its way.
+#[derive(Debug)]
+pub(crate) struct HoldChange {
+    /// Who asked; none once it was told that it takes too long.
+    pub(crate) asked: Option<Asked>,
+    /// `hold`, `unhold`, `toggleHold`.
+    pub(crate) action: &'static str,
+    /// State after it.
+    pub(crate) target: HoldState,
+}
+
+/// Deadlines of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum CallTimer {
+    /// Of the state: how long to ring, to last, to close.
+    State,
+    /// Of a change of hold: the SDK closes its socket when it has no answer after 10 s.
+    Hold,
+}

@@ -1,0 +1,276 @@
+//! What happens while a call is up: hold, digits, texts, new offers from either side.
+
+use super::action::HoldChange;
+use super::{Action, Active, Asked, Call, CallTimer, Purpose, SipPurpose, SipRequest, State};
+use crate::limits::DTMF_DURATION_MS;
+use offhook_media_control::{Command, CommandError, CommandErrorKind, Direction, LegName, Reply};
+use offhook_rpc_message::{ErrorCode, HoldState, ModifyAction, ResultBody, RpcError, ServerMessage};
+use offhook_sip::user_agent::IncomingId;
+use std::time::{Duration, Instant};
+
+/// How long a change of hold may take: the SDK closes its socket when `modify` has no answer after 10 s.
+const HOLD_WAIT_MAX: Duration = Duration::from_secs(8);
+/// Longest text of a message, in bytes: in one datagram with its headers (RFC 3428 §8).
+const MESSAGE_LEN_MAX: usize = 1_000;
+
+/// What a request in the dialog led to: the SDP of its 2xx if there was one, or status and reason phrase.
+pub(crate) type SipOutcome = Result<Option<String>, (u16, String)>;
+
+impl Call {
+    /// The client's `modify`.
+    pub(crate) fn modify(&mut self, now: Instant, asked: Asked, action: ModifyAction, out: &mut Vec<Action>) {
+        match action {
+            ModifyAction::Hold => self.change_hold(now, asked, "hold", out),
+            ModifyAction::Unhold => self.change_hold(now, asked, "unhold", out),
+            ModifyAction::ToggleHold => self.change_hold(now, asked, "toggleHold", out),
+            ModifyAction::UpdateMedia { sdp, .. } => {
+                let command = Command::Reoffer { session: self.media.clone(), from: LegName::Client, sdp };
+                out.push(Action::Media(command, Purpose::UpdateMedia(asked)));
+            }
+            ModifyAction::Other(action) => {
+                let error = RpcError::new(ErrorCode::InvalidParams, format!("modify knows no action {action:?}"));
+                out.push(Action::Reply(asked, Err(error)));
+            }
+        }
+    }
+
+    fn change_hold(&mut self, now: Instant, asked: Asked, action: &'static str, out: &mut Vec<Action>) {
+        let State::Active(active) = &mut self.state else {
+            return out.push(Action::Reply(asked, failed("the call is not active")));
+        };
+        if active.hold_change.is_some() {
+            return out.push(Action::Reply(asked, failed("another change of hold is under way")));
+        }
+        let target = match (action, active.hold) {
+            ("hold", _) | ("toggleHold", HoldState::Active) => HoldState::Held,
+            _ => HoldState::Active,
+        };
+        if target == active.hold {
+            let call = self.client_id.clone();
+            return out.push(Action::Reply(asked, Ok(ResultBody::Hold { call, action, state: target })));
+        }
+        active.hold_change = Some(HoldChange { asked: Some(asked), action, target });
+        let direction = match target {
+            HoldState::Held => Direction::SendOnly,
+            HoldState::Active => Direction::SendRecv,
+        };
+        let session = self.media.clone();
+        let command = Command::MakeOffer { session, to: LegName::Carrier, direction, renew: false };
+        out.push(Action::Media(command, Purpose::HoldOffer));
+        out.push(Action::Deadline(CallTimer::Hold, Some(now + HOLD_WAIT_MAX)));
+    }
+
+    /// The client is told; should the far end agree later, the state follows it all the same.
+    pub(super) fn hold_takes_long(&mut self, out: &mut Vec<Action>) {
+        if let State::Active(active) = &mut self.state
+            && let Some(asked) = active.hold_change.as_mut().and_then(|change| change.asked.take())
+        {
+            out.push(Action::Reply(asked, failed("the far end does not answer the re-INVITE")));
+        }
+    }
+
+    fn hold_failed(&mut self, why: &str, out: &mut Vec<Action>) {
+        let State::Active(active) = &mut self.state else { return };
+        out.push(Action::Deadline(CallTimer::Hold, None));
+        if let Some(asked) = active.hold_change.take().and_then(|change| change.asked) {
+            out.push(Action::Reply(asked, failed(why)));
+        }
+    }
+
+    fn hold_done(&mut self, out: &mut Vec<Action>) {
+        let State::Active(active) = &mut self.state else { return };
+        let Some(change) = active.hold_change.take() else { return };
+        active.hold = change.target;
+        out.push(Action::Deadline(CallTimer::Hold, None));
+        if let Some(asked) = change.asked {
+            let call = self.client_id.clone();
+            let result = ResultBody::Hold { call, action: change.action, state: change.target };
+            out.push(Action::Reply(asked, Ok(result)));
+        }
+    }
+
+    /// Digits of the client, already checked.
+    pub(crate) fn dtmf(&mut self, asked: Asked, digits: String, out: &mut Vec<Action>) {
+        if matches!(self.state, State::Opening { .. }) {
+            return out.push(Action::Reply(asked, failed("the far end was not reached yet")));
+        }
+        let command = Command::Dtmf {
+            session: self.media.clone(),
+            to: LegName::Carrier,
+            digits: digits.clone(),
+            duration_ms: DTMF_DURATION_MS,
+        };
+        out.push(Action::Media(command, Purpose::Dtmf(asked, digits)));
+    }
+
+    /// The carrier did not negotiate telephone-event: one INFO per digit, each after the answer to the one before,
+    /// so that they arrive in order.
+    fn dtmf_by_info(&mut self, asked: Asked, digits: &str, out: &mut Vec<Action>) {
+        let State::Active(active) = &mut self.state else {
+            return out.push(Action::Reply(asked, failed("the carrier takes digits only after its answer")));
+        };
+        if active.digits.len() + digits.len() > crate::limits::DTMF_DIGITS_MAX {
+            return out.push(Action::Reply(asked, failed("too many digits wait to be sent")));
+        }
+        active.digits.extend(digits.chars().filter(|digit| *digit != ','));
+        out.push(Action::Reply(asked, Ok(ResultBody::Sent)));
+        next_digit(active, out);
+    }
+
+    /// A text of the client.
+    pub(crate) fn message(&mut self, asked: Asked, body: String, out: &mut Vec<Action>) {
+        if !self.is_active() {
+            out.push(Action::Reply(asked, failed("the call is not active")));
+        } else if body.len() > MESSAGE_LEN_MAX {
+            let message = format!("a message has at most {MESSAGE_LEN_MAX} bytes");
+            out.push(Action::Reply(asked, Err(RpcError::new(ErrorCode::InvalidParams, message))));
+        } else {
+            out.push(Action::Request(SipRequest::Message(body), SipPurpose::Message(asked)));
+        }
+    }
+
+    /// What a request of ours in the dialog led to.
+    pub(crate) fn on_response(&mut self, purpose: SipPurpose, outcome: SipOutcome, out: &mut Vec<Action>) {
+        match (purpose, outcome) {
+            (SipPurpose::Digit, _) => {
+                if let State::Active(active) = &mut self.state {
+                    active.digit_sent = false;
+                    next_digit(active, out);
+                }
+            }
+            (SipPurpose::Message(asked), Ok(_)) => out.push(Action::Reply(asked, Ok(ResultBody::Sent))),
+            (SipPurpose::Message(asked), Err((status, reason))) => {
+                let why = format!("the far end refused the message: {status} {reason}");
+                out.push(Action::Reply(asked, failed(&why)));
+            }
+            (SipPurpose::Hold, Ok(Some(sdp))) => {
+                let session = self.media.clone();
+                let command = Command::Answer { session, from: LegName::Carrier, sdp, is_final: true };
+                out.push(Action::Media(command, Purpose::HoldAnswer));
+            }
+            (SipPurpose::Hold, Ok(None)) => self.hold_failed("the far end answered without SDP", out),
+            (SipPurpose::Hold, Err((status, reason))) => {
+                self.hold_failed(&format!("the far end refused: {status} {reason}"), out);
+            }
+        }
+    }
+
+    /// The SIP side makes a new offer, or with none asks for ours.
+    pub(crate) fn carrier_offer(&mut self, incoming: IncomingId, sdp: Option<String>, out: &mut Vec<Action>) {
+        let session = self.media.clone();
+        match (&self.state, sdp) {
+            (State::Closing(_) | State::Opening { .. }, _) => out.push(Action::Respond(incoming, 481, None)),
+            (_, Some(sdp)) => {
+                let command = Command::Reoffer { session, from: LegName::Carrier, sdp };
+                out.push(Action::Media(command, Purpose::CarrierOffer(incoming)));
+            }
+            (state, None) => {
+                let held = matches!(state, State::Active(active) if active.hold == HoldState::Held);
+                let direction = if held { Direction::SendOnly } else { Direction::SendRecv };
+                let command = Command::MakeOffer { session, to: LegName::Carrier, direction, renew: false };
+                out.push(Action::Media(command, Purpose::OfferForCarrier(incoming)));
+            }
+        }
+    }
+
+    /// The answer to the offer that the SIP side asked for, in its ACK.
+    pub(crate) fn carrier_ack(&mut self, sdp: Option<String>, out: &mut Vec<Action>) {
+        if let (State::Active(_), Some(sdp)) = (&self.state, sdp) {
+            let session = self.media.clone();
+            let command = Command::Answer { session, from: LegName::Carrier, sdp, is_final: true };
+            out.push(Action::Media(command, Purpose::Nothing));
+        }
+    }
+
+    /// A digit of the far end.
+    pub(crate) fn carrier_digit(&mut self, digit: char, out: &mut Vec<Action>) {
+        if self.is_active() {
+            let call = self.client_id.clone();
+            out.push(Action::Client(ServerMessage::Info { call, dtmf: Some(digit.to_string()) }));
+        }
+    }
+
+    pub(super) fn on_midcall_reply(
+        &mut self,
+        purpose: Purpose,
+        reply: Result<Reply, CommandError>,
+        out: &mut Vec<Action>,
+    ) {
+        match (purpose, reply) {
+            (Purpose::Dtmf(asked, _), Ok(Reply::DtmfTaken { as_telephone_event: true })) => {
+                out.push(Action::Reply(asked, Ok(ResultBody::Sent)));
+            }
+            (Purpose::Dtmf(asked, digits), Ok(_)) => self.dtmf_by_info(asked, &digits, out),
+            (Purpose::UpdateMedia(asked), Ok(Reply::Reoffered { answer, .. })) => {
+                let state = match &self.state {
+                    State::Active(active) => active.hold,
+                    _ => HoldState::Active,
+                };
+                let call = self.client_id.clone();
+                out.push(Action::Reply(asked, Ok(ResultBody::UpdatedMedia { call, sdp: answer, state })));
+            }
+            (Purpose::Dtmf(asked, _) | Purpose::UpdateMedia(asked), Err(error)) => {
+                out.push(Action::Reply(asked, failed(&error.message)));
+            }
+            (Purpose::UpdateMedia(asked), Ok(_)) => out.push(Action::Reply(asked, failed("no answer was made"))),
+            (Purpose::CarrierOffer(incoming), Ok(Reply::Reoffered { answer, .. })) => {
+                out.push(Action::Respond(incoming, 200, Some(answer)));
+            }
+            (Purpose::OfferForCarrier(incoming), Ok(Reply::Offered { offer })) => {
+                out.push(Action::Respond(incoming, 200, Some(offer)));
+            }
+            (Purpose::CarrierOffer(incoming) | Purpose::OfferForCarrier(incoming), Ok(_)) => {
+                out.push(Action::Respond(incoming, 500, None));
+            }
+            (Purpose::CarrierOffer(incoming) | Purpose::OfferForCarrier(incoming), Err(error)) => {
+                out.push(Action::Respond(incoming, status_of(error.kind), None));
+            }
+            (Purpose::HoldOffer, Ok(Reply::Offered { offer })) => {
+                out.push(Action::Request(SipRequest::Reinvite(offer), SipPurpose::Hold));
+            }
+            (Purpose::HoldAnswer, Ok(_)) => {
+                let held = matches!(&self.state, State::Active(active)
+                    if active.hold_change.as_ref().is_some_and(|change| change.target == HoldState::Held));
+                let command = Command::Hold { session: self.media.clone(), held };
+                out.push(Action::Media(command, Purpose::Hold));
+            }
+            (Purpose::Hold, Ok(_)) => self.hold_done(out),
+            (Purpose::HoldOffer, Ok(_)) => self.hold_failed("no offer was made", out),
+            (Purpose::HoldOffer | Purpose::HoldAnswer | Purpose::Hold, Err(error)) => {
+                self.hold_failed(&error.message, out);
+            }
+            // Those of the set-up and the end are dispatched before.
+            (
+                Purpose::Open
+                | Purpose::EarlyAnswer(_)
+                | Purpose::FinalAnswer(..)
+                | Purpose::Close
+                | Purpose::Nothing,
+                _,
+            ) => {}
+        }
+    }
+}
+
+fn next_digit(active: &mut Active, out: &mut Vec<Action>) {
+    if !active.digit_sent
+        && let Some(digit) = active.digits.pop_front()
+    {
+        active.digit_sent = true;
+        out.push(Action::Request(SipRequest::Digit(digit), SipPurpose::Digit));
+    }
+}
+
+fn failed<T>(why: &str) -> Result<T, RpcError> {
+    Err(RpcError::new(ErrorCode::CallFailed, why))
+}
+
+/// The answer to a new offer of the SIP side that the gateway refused.
+fn status_of(kind: CommandErrorKind) -> u16 {
+    match kind {
+        CommandErrorKind::BadSdp | CommandErrorKind::NoCommonCodec => 488,
+        CommandErrorKind::Busy | CommandErrorKind::Draining | CommandErrorKind::LinkDown => 503,
+        CommandErrorKind::WrongState => 491,
+        CommandErrorKind::UnknownSession | CommandErrorKind::SessionExists => 500,
+    }
+}

@@ -1,0 +1,248 @@
+//! All sockets, sessions and calls of one VSP; sans-IO.
+//!
+//! Inputs go in by `handle_*(now, …)`; after each, all outputs are taken out by [`Server::poll_output`], and
+//! [`Server::poll_timeout`] says when [`Server::handle_timeout`] is due.
+
+mod calls;
+mod login;
+mod requests;
+mod sip;
+mod sockets;
+
+use crate::auth::Verdict;
+use crate::call::{Call, CallKey, CallTimer, Purpose, SipPurpose};
+use crate::deadlines::Deadlines;
+use crate::limits::LoginThrottle;
+use crate::output::{AskToken, ConnectionId, Counts, EndedBy, MediaToken, Note, Output, Peer};
+use crate::session::{Connection, Session};
+use crate::settings::Settings;
+use crate::translate::End;
+use bytes::Bytes;
+use offhook_call_trace::CallId;
+use offhook_media_control::{CommandError, Event, MediaSessionId, Reply};
+use offhook_rpc_message::SessionId;
+use offhook_sip::user_agent::{LegId, RequestId, UserAgent};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::Instant;
+
+/// The core of the VSP.
+#[derive(Debug)]
+pub struct Server {
+    settings: Settings,
+    rng: StdRng,
+    connections: BTreeMap<ConnectionId, Connection>,
+    sessions: BTreeMap<SessionId, Session>,
+    calls: BTreeMap<CallKey, Call>,
+    by_media: HashMap<MediaSessionId, CallKey>,
+    commands: HashMap<MediaToken, PendingCommand>,
+    questions: HashMap<AskToken, ConnectionId>,
+    throttle: LoginThrottle,
+    user_agent: UserAgent,
+    legs: HashMap<LegId, Leg>,
+    ended_legs: VecDeque<LegId>,
+    sip_requests: HashMap<RequestId, (CallKey, SipPurpose)>,
+    deadlines: Deadlines<TimerKey>,
+    outputs: VecDeque<Output>,
+    last_key: u64,
+    draining: bool,
+}
+
+#[derive(Debug)]
+struct PendingCommand {
+    key: CallKey,
+    call_id: CallId,
+    purpose: Purpose,
+    name: String,
+}
+
+/// A leg of the user agent, remembered for a while after its call so that its last messages find their trace.
+#[derive(Debug)]
+struct Leg {
+    call_id: CallId,
+    key: CallKey,
+    over: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum TimerKey {
+    /// Ping, silence, login deadline of a socket.
+    Socket(ConnectionId),
+    /// A socket waits for its rival to show that it lives.
+    Probe(ConnectionId),
+    /// The grace of a detached session is over.
+    Grace(SessionId),
+    /// Of a call.
+    Call(CallKey, CallTimer),
+    /// Calls that are still there are ended.
+    Drain,
+}
+
+/// Legs that are over and still remembered: BYEs of so many calls may be unanswered at once.
+const ENDED_LEGS_MAX: usize = 1024;
+
+impl Server {
+    /// A server without sockets. `rng` is for ids, tags and branches.
+    pub fn new(settings: Settings, mut rng: StdRng) -> Self {
+        let user_agent = UserAgent::new(sip::user_agent_config(&settings), StdRng::from_rng(&mut rng));
+        Self {
+            throttle: LoginThrottle::new(settings.limits.login_failures_max),
+            settings,
+            rng,
+            connections: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            by_media: HashMap::new(),
+            commands: HashMap::new(),
+            questions: HashMap::new(),
+            user_agent,
+            legs: HashMap::new(),
+            ended_legs: VecDeque::new(),
+            sip_requests: HashMap::new(),
+            deadlines: Deadlines::new(),
+            outputs: VecDeque::new(),
+            last_key: 0,
+            draining: false,
+        }
+    }
+
+    /// A WebSocket was opened.
+    pub fn handle_opened(&mut self, now: Instant, connection: ConnectionId, peer: Peer) {
+        self.open_socket(now, connection, peer);
+        self.drain_user_agent(now);
+    }
+
+    /// A text frame came.
+    pub fn handle_text(&mut self, now: Instant, connection: ConnectionId, text: &str) {
+        self.on_text(now, connection, text);
+        self.drain_user_agent(now);
+    }
+
+    /// A binary frame came.
+    pub fn handle_binary(&mut self, now: Instant, connection: ConnectionId) {
+        self.on_binary(now, connection);
+    }
+
+    /// A WebSocket is gone.
+    pub fn handle_closed(&mut self, now: Instant, connection: ConnectionId) {
+        self.on_socket_gone(now, connection);
+        self.drain_user_agent(now);
+    }
+
+    /// A SIP datagram came.
+    pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, datagram: Bytes) {
+        self.user_agent.handle_datagram(now, offhook_sip::Flow::udp(from), datagram);
+        self.drain_user_agent(now);
+    }
+
+    /// A SIP datagram could not be sent to `to`.
+    pub fn handle_unsent(&mut self, now: Instant, to: SocketAddr) {
+        self.user_agent.handle_transport_error(now, offhook_sip::Flow::udp(to));
+        self.drain_user_agent(now);
+    }
+
+    /// The gateway's reply to a command.
+    pub fn handle_reply(&mut self, now: Instant, token: MediaToken, reply: Result<Reply, CommandError>) {
+        self.on_media_reply(now, token, reply);
+        self.drain_user_agent(now);
+    }
+
+    /// The gateway tells something.
+    pub fn handle_event(&mut self, now: Instant, event: Event) {
+        self.on_media_event(now, event);
+        self.drain_user_agent(now);
+    }
+
+    /// The link to the gateway is down, and its sessions with it.
+    pub fn handle_link_down(&mut self, now: Instant) {
+        for key in self.calls.keys().copied().collect::<Vec<_>>() {
+            self.with_call(now, key, |call, out| call.on_link_down(now, out));
+        }
+        self.drain_user_agent(now);
+    }
+
+    /// The answer to a question.
+    pub fn handle_verdict(&mut self, now: Instant, token: AskToken, verdict: Verdict) {
+        self.on_verdict(now, token, verdict);
+        self.drain_user_agent(now);
+    }
+
+    /// Runs what is due at `now`.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(timer) = self.deadlines.take_due(now) {
+            match timer {
+                TimerKey::Socket(connection) => self.on_socket_timer(now, connection),
+                TimerKey::Probe(connection) => self.on_probe_unanswered(now, connection),
+                TimerKey::Grace(session) => self.on_grace_over(now, &session),
+                TimerKey::Call(key, timer) => self.with_call(now, key, |call, out| call.on_timer(now, timer, out)),
+                TimerKey::Drain => self.end_all_calls(now),
+            }
+        }
+        self.user_agent.handle_timeout(now);
+        self.drain_user_agent(now);
+    }
+
+    /// From now on no new sessions and calls; calls that are still there at `until` are ended. Sockets are closed as
+    /// soon as their last call is over. Done when [`Server::is_empty`].
+    pub fn handle_drain(&mut self, now: Instant, until: Instant) {
+        self.draining = true;
+        self.deadlines.set(TimerKey::Drain, until.max(now));
+        self.close_idle_sockets(now);
+        self.drain_user_agent(now);
+    }
+
+    /// The next output; to be taken until `None` after each input.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`Server::handle_timeout`] is due.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        [self.deadlines.next(), self.user_agent.poll_timeout()].into_iter().flatten().min()
+    }
+
+    /// How much is held now.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            connections: self.connections.len(),
+            sessions: self.sessions.len(),
+            detached: self.sessions.values().filter(|session| session.connection.is_none()).count(),
+            calls: self.calls.len(),
+            commands: self.commands.len(),
+            questions: self.questions.len(),
+            timers: self.deadlines.len(),
+            sip: self.user_agent.counts(),
+        }
+    }
+
+    /// Whether no socket, session or call is left.
+    pub fn is_empty(&self) -> bool {
+        self.connections.is_empty()
+            && self.sessions.is_empty()
+            && self.calls.is_empty()
+            && self.user_agent.counts().legs == 0
+    }
+
+    fn end_all_calls(&mut self, now: Instant) {
+        for key in self.calls.keys().copied().collect::<Vec<_>>() {
+            self.with_call(now, key, |call, out| call.end(now, EndedBy::Vsp, End::DRAINING, out));
+        }
+        self.close_idle_sockets(now);
+    }
+
+    fn next_key(&mut self) -> u64 {
+        self.last_key += 1;
+        self.last_key
+    }
+
+    /// A UUID (version 4) from our own random numbers.
+    fn new_uuid(&mut self) -> String {
+        uuid::Builder::from_random_bytes(self.rng.random()).into_uuid().to_string()
+    }
+
+    fn note(&mut self, note: Note) {
+        self.outputs.push_back(Output::Note(note));
+    }
+}

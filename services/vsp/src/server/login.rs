@@ -1,0 +1,294 @@
+//! Login: credentials to a session, new or resumed.
+
+use super::{Server, TimerKey};
+use crate::auth::{self, Credential, Question, Refusal, Verdict};
+use crate::call::Asked;
+use crate::limits::RIVAL_PROBE;
+use crate::output::{AskToken, CloseReason, ConnectionId, Note, Output};
+use crate::session::{PendingLogin, Probe, Session, Stage};
+use crate::translate::End;
+use offhook_rpc_message::{ErrorCode, FrameId, Login, ResultBody, RpcError, ServerMessage, SessionId};
+use std::time::{Duration, Instant};
+
+/// Version of the client dialect.
+const PROTOCOL_VERSION: u32 = 1;
+/// Refused logins after which a socket is closed.
+const FAILURES_PER_SOCKET_MAX: u32 = 5;
+/// How long a socket may stay after a refused login: closing it would make the SDK come back and fail again.
+const REFUSED_LINGER: Duration = Duration::from_secs(300);
+
+/// The session that a login gets.
+enum Wanted {
+    /// Another one than any that there is.
+    New,
+    /// The one that the socket has already.
+    Current(SessionId),
+    /// One without a socket.
+    Detached(SessionId),
+    /// One that another socket holds.
+    Held(SessionId, ConnectionId),
+}
+
+impl Server {
+    pub(super) fn on_anonymous_login(&mut self, now: Instant, asked: Asked) {
+        self.refuse_login(now, asked.connection, &asked.frame, Refusal::Anonymous);
+    }
+
+    pub(super) fn on_login(&mut self, now: Instant, asked: Asked, mut login: Login) {
+        let Some(connection) = self.connections.get(&asked.connection) else { return };
+        if self.draining {
+            return self.close_socket(now, asked.connection, CloseReason::Restart);
+        }
+        if self.throttle.refuses(now, connection.peer.address) {
+            return self.refuse_login(now, asked.connection, &asked.frame, Refusal::Throttled);
+        }
+        let previous = connection.session().cloned();
+        if previous.is_none() && self.sessions.len() >= self.settings.limits.sessions_max {
+            self.note(Note::Login { address: connection.peer.address, outcome: Err(Refusal::Overloaded) });
+            return self.reply(&asked, Err(RpcError::new(ErrorCode::CallFailed, "the server is full; try again later")));
+        }
+        let question = match question(&mut login) {
+            Ok(question) => question,
+            Err(refusal) => return self.refuse_login(now, asked.connection, &asked.frame, refusal),
+        };
+        let token = AskToken(self.next_key());
+        if let Some(connection) = self.connections.get_mut(&asked.connection) {
+            let pending = PendingLogin { frame: asked.frame, login, previous, queued: Vec::new() };
+            connection.stage = Stage::Authenticating(Box::new(pending), token);
+            self.questions.insert(token, asked.connection);
+            self.outputs.push_back(Output::Ask { token, question });
+        }
+    }
+
+    pub(super) fn on_verdict(&mut self, now: Instant, token: AskToken, verdict: Verdict) {
+        let Some(id) = self.questions.remove(&token) else { return };
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let pending = match std::mem::replace(&mut connection.stage, Stage::Connected) {
+            Stage::Authenticating(pending, asked) if asked == token => pending,
+            other => {
+                connection.stage = other;
+                return;
+            }
+        };
+        match self.user_of(&verdict) {
+            Ok(user) => self.on_good_login(now, id, pending, user),
+            Err(refusal) => {
+                let frame = pending.frame.clone();
+                if let (Some(connection), Some(previous)) = (self.connections.get_mut(&id), pending.previous) {
+                    connection.stage = Stage::Registered(previous);
+                }
+                self.refuse_login(now, id, &frame, refusal);
+                self.run_queued(now, id, pending.queued);
+            }
+        }
+    }
+
+    fn user_of(&self, verdict: &Verdict) -> Result<String, Refusal> {
+        let user = match verdict {
+            Verdict::Password { user } => user.as_str(),
+            Verdict::Token { claims, unix_now_s } => {
+                auth::check_claims(claims, &self.settings.tokens, *unix_now_s)?
+            }
+            Verdict::Refused(refusal) => return Err(*refusal),
+        };
+        match self.settings.users.contains_key(user) {
+            true => Ok(user.to_owned()),
+            false => Err(Refusal::UnknownUser),
+        }
+    }
+
+    fn on_good_login(&mut self, now: Instant, id: ConnectionId, pending: Box<PendingLogin>, user: String) {
+        match self.wanted(id, &pending, &user) {
+            Wanted::Current(session) => self.relogin(now, id, *pending, &session),
+            Wanted::Detached(session) => self.resume(now, id, *pending, session),
+            Wanted::New => self.new_session(now, id, *pending, user),
+            Wanted::Held(session, rival) => {
+                // Two pages may share a session id by accident (a duplicated tab): the one that holds it keeps it if it
+                // lives. A client that changed networks leaves a socket behind that looks alive and is not.
+                if let Some(connection) = self.connections.get_mut(&id) {
+                    connection.stage = Stage::Probing(pending, Probe { user, session, rival });
+                    self.ping(rival);
+                    self.deadlines.set(TimerKey::Probe(id), now + RIVAL_PROBE);
+                }
+            }
+        }
+    }
+
+    fn wanted(&self, id: ConnectionId, pending: &PendingLogin, user: &str) -> Wanted {
+        let of_user = |id: &SessionId| self.sessions.get(id).is_some_and(|session| session.user == user);
+        if let Some(current) = pending.previous.as_ref().filter(|current| of_user(current)) {
+            return Wanted::Current(current.clone());
+        }
+        let offered = self.connections.get(&id).and_then(|connection| connection.peer.voice_sdk_id.as_deref());
+        match (&pending.login.session, offered) {
+            (Some(asked), _) => {
+                let asked = SessionId(asked.as_str().into());
+                match self.sessions.get(&asked).filter(|session| session.user == user).map(|s| s.connection) {
+                    None => Wanted::New,
+                    Some(None) => Wanted::Detached(asked),
+                    Some(Some(rival)) => Wanted::Held(asked, rival),
+                }
+            }
+            // Without a session id, the sticky id alone may be that of another client in the same page: it never takes a
+            // session away from a socket.
+            (None, Some(offered)) if pending.login.reconnection => {
+                let fits = |session: &Session| {
+                    session.user == user && session.connection.is_none() && *session.voice_sdk_id.0 == *offered
+                };
+                let found = self.sessions.iter().find(|(_, session)| fits(session));
+                found.map_or(Wanted::New, |(id, _)| Wanted::Detached(id.clone()))
+            }
+            _ => Wanted::New,
+        }
+    }
+
+    /// New credentials for the session that the socket has: nothing else changes. A clientReady would destroy calls.
+    fn relogin(&mut self, now: Instant, id: ConnectionId, pending: PendingLogin, session: &SessionId) {
+        if let Some(state) = self.sessions.get_mut(session) {
+            state.early_answer = pending.login.early_sdp_answer;
+        }
+        self.logged_in(id, &pending.frame, session);
+        self.run_queued(now, id, pending.queued);
+    }
+
+    fn new_session(&mut self, now: Instant, id: ConnectionId, pending: PendingLogin, user: String) {
+        if let Some(previous) = &pending.previous {
+            self.end_session(now, previous, End::CLIENT_GONE);
+        }
+        let Some(connection) = self.connections.get(&id) else { return };
+        let mut session = Session::new(user, connection.voice_sdk_id.clone(), id);
+        session.early_answer = pending.login.early_sdp_answer;
+        if self.settings.call_reports {
+            let report_id = format!("cr-{}", self.new_uuid());
+            self.note(Note::ReportIssued(report_id.clone()));
+            session.report_id = Some(report_id);
+        }
+        let session_id = SessionId(self.new_uuid().into());
+        self.sessions.insert(session_id.clone(), session);
+        self.logged_in(id, &pending.frame, &session_id);
+        self.send_message(id, None, &ServerMessage::ClientReady { reattached: Some(Vec::new()) });
+        self.run_queued(now, id, pending.queued);
+    }
+
+    /// Gives a session without a socket to this one, with what its client may have missed.
+    fn resume(&mut self, now: Instant, id: ConnectionId, pending: PendingLogin, session_id: SessionId) {
+        if let Some(previous) = pending.previous.as_ref().filter(|previous| **previous != session_id) {
+            self.end_session(now, previous, End::CLIENT_GONE);
+        }
+        self.deadlines.clear(&TimerKey::Grace(session_id.clone()));
+        let Some(session) = self.sessions.get_mut(&session_id) else { return };
+        session.connection = Some(id);
+        session.early_answer = pending.login.early_sdp_answer;
+        let reattached = session.calls.keys().cloned().collect();
+        let mut missed: Vec<_> = session.missed_byes().into_iter().map(|message| (None, message)).collect();
+        for key in session.calls.values() {
+            if let Some(call) = self.calls.get(key) {
+                missed.extend(call.missed().into_iter().map(|message| (Some(*key), message)));
+            }
+        }
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.voice_sdk_id = session.voice_sdk_id.clone();
+        }
+        self.logged_in(id, &pending.frame, &session_id);
+        self.send_message(id, None, &ServerMessage::ClientReady { reattached: Some(reattached) });
+        for (key, message) in missed {
+            self.send_message(id, key, &message);
+        }
+        self.run_queued(now, id, pending.queued);
+    }
+
+    fn logged_in(&mut self, id: ConnectionId, frame: &FrameId, session: &SessionId) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        connection.stage = Stage::Registered(session.clone());
+        connection.login_failures = 0;
+        let address = connection.peer.address;
+        let user = self.sessions.get(session).map(|session| session.user.clone()).unwrap_or_default();
+        self.note(Note::Login { address, outcome: Ok(user) });
+        let asked = Asked { connection: id, frame: frame.clone(), method: "login" };
+        self.reply(&asked, Ok(ResultBody::LoggedIn { protocol_version: PROTOCOL_VERSION }));
+        self.arm_socket(id);
+    }
+
+    /// Every refusal looks the same to the client, and none is -32000: that would make the SDK log in for ever.
+    fn refuse_login(&mut self, now: Instant, id: ConnectionId, frame: &FrameId, refusal: Refusal) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let address = connection.peer.address;
+        connection.login_failures += 1;
+        connection.login_by = connection.login_by.max(now + REFUSED_LINGER);
+        let closes = connection.login_failures >= FAILURES_PER_SOCKET_MAX;
+        if !matches!(refusal, Refusal::Throttled | Refusal::Overloaded) {
+            self.throttle.failed(now, address);
+        }
+        self.note(Note::Login { address, outcome: Err(refusal) });
+        let error = RpcError::new(ErrorCode::AuthenticationFailed, "Authentication failure");
+        self.reply(&Asked { connection: id, frame: frame.clone(), method: "login" }, Err(error));
+        if closes {
+            self.close_socket(now, id, CloseReason::Abuse);
+        } else {
+            self.arm_socket(id);
+        }
+    }
+
+    /// A frame came on this socket: it lives, and keeps a session that another one asks for.
+    pub(super) fn rival_lives(&mut self, now: Instant, rival: ConnectionId) {
+        for (id, pending, probe) in self.take_probes(rival) {
+            self.new_session(now, id, *pending, probe.user);
+        }
+    }
+
+    /// This socket is gone: who waits for its session gets it, if it is still there.
+    pub(super) fn rival_gone(&mut self, now: Instant, rival: ConnectionId) {
+        for (id, pending, probe) in self.take_probes(rival) {
+            let free = self.sessions.get(&probe.session).is_some_and(|session| session.connection.is_none());
+            match free {
+                true => self.resume(now, id, *pending, probe.session),
+                false => self.new_session(now, id, *pending, probe.user),
+            }
+        }
+    }
+
+    /// The socket that holds the session does not answer: it is closed, which hands the session over.
+    pub(super) fn on_probe_unanswered(&mut self, now: Instant, id: ConnectionId) {
+        if let Some(Stage::Probing(_, probe)) = self.connections.get(&id).map(|connection| &connection.stage) {
+            let rival = probe.rival;
+            self.close_socket(now, rival, CloseReason::Resumed);
+        }
+    }
+
+    fn take_probes(&mut self, rival: ConnectionId) -> Vec<(ConnectionId, Box<PendingLogin>, Probe)> {
+        let waits = |stage: &Stage| matches!(stage, Stage::Probing(_, probe) if probe.rival == rival);
+        let waiting: Vec<_> =
+            self.connections.iter().filter(|(_, connection)| waits(&connection.stage)).map(|(id, _)| *id).collect();
+        let mut taken = Vec::new();
+        for id in waiting {
+            self.deadlines.clear(&TimerKey::Probe(id));
+            if let Some(connection) = self.connections.get_mut(&id)
+                && let Stage::Probing(pending, probe) = std::mem::replace(&mut connection.stage, Stage::Connected)
+            {
+                taken.push((id, pending, probe));
+            }
+        }
+        taken
+    }
+
+    fn run_queued(&mut self, now: Instant, id: ConnectionId, queued: Vec<String>) {
+        for text in queued {
+            self.on_frame(now, id, &text, true);
+        }
+    }
+}
+
+/// What has to be found out about the credentials of a login, which are taken out of it.
+fn question(login: &mut Login) -> Result<Question, Refusal> {
+    if let Some(token) = login.token.take() {
+        let token = Credential::new(token).ok_or(Refusal::TokenMalformed)?;
+        return Ok(Question::Token { token });
+    }
+    match (login.user.take(), login.password.take()) {
+        (Some(user), Some(password)) if !user.is_empty() => {
+            let password = Credential::new(password).ok_or(Refusal::WrongPassword)?;
+            Ok(Question::Password { user, password })
+        }
+        _ => Err(Refusal::NoCredentials),
+    }
+}

@@ -1,0 +1,336 @@
+//! The SIP side: verbs of the user agent for what calls want, and its events for calls.
+
+use super::Server;
+use crate::call::{CallKey, OutgoingCall, Refused, SipOutcome, SipPurpose, SipRequest};
+use crate::limits::{CUSTOM_HEADERS_SENT_MAX, DTMF_DURATION_MS};
+use crate::output::{EndedBy, Output};
+use crate::settings::Settings;
+use crate::translate::End;
+use offhook_call_trace::{CALL_ID_HEADER, CallId, Hop, Protocol, redact_sip};
+use offhook_rpc_message::Party;
+use offhook_rpc_message::validate::CustomHeader;
+use offhook_sip::user_agent::{
+    ActionError, Body, Config, Direction, Ending, Event, Failure, IncomingId, LegId, NameAddr, Observation,
+    OutgoingInvite, OutgoingRequest, Output as SipOutput, Reply, RequestId,
+};
+use offhook_sip::{Flow, Header, Timing};
+use offhook_sip_message::header::{self, ContentType, Reason};
+use offhook_sip_message::{HeaderValue, Host, InvalidUri, Message, Method, StatusCode, UriBuf, UriBuilder};
+use std::time::Instant;
+
+/// Legs of the user agent: each call has one, and those that end linger.
+const LEGS_MAX: usize = 20_000;
+const PRODUCT: &str = concat!("Offhook-VSP/", env!("CARGO_PKG_VERSION"));
+
+/// Settings of the user agent.
+pub(super) fn user_agent_config(settings: &Settings) -> Config {
+    let contact = settings.sip.contact;
+    let uri = UriBuf::new(format!("sip:vsp@{contact}")).expect("a socket address makes a URI");
+    Config {
+        timing: Timing::default(),
+        sent_by: contact.to_string(),
+        contact: uri,
+        product: PRODUCT.to_owned(),
+        allow: vec![Method::Update, Method::Info],
+        accept: ["application/sdp", "application/dtmf-relay", "application/dtmf"].map(str::to_owned).to_vec(),
+        legs_max: LEGS_MAX,
+    }
+}
+
+impl Server {
+    /// Sends the INVITE of a call.
+    pub(super) fn send_invite(
+        &mut self,
+        now: Instant,
+        key: CallKey,
+        outgoing: &OutgoingCall,
+        offer: String,
+    ) -> Result<(), Refused> {
+        let Some(call_id) = self.calls.get(&key).map(|call| call.id.clone()) else { return Ok(()) };
+        let refused = |status: StatusCode| Refused {
+            status: status.code(),
+            reason: status.phrase().to_owned(),
+            q850: None,
+            headers: Vec::new(),
+        };
+        let invite = self
+            .outgoing_invite(&call_id, outgoing, offer)
+            .map_err(|InvalidUri { .. }| refused(StatusCode::ADDRESS_INCOMPLETE))?;
+        let leg = self.user_agent.invite(now, invite).map_err(|error| match error {
+            ActionError::Full => refused(StatusCode::SERVICE_UNAVAILABLE),
+            ActionError::Unwritable => refused(StatusCode::BAD_REQUEST),
+            ActionError::Gone | ActionError::State(_) => refused(StatusCode::SERVER_INTERNAL_ERROR),
+        })?;
+        self.remember_leg(leg, key);
+        Ok(())
+    }
+
+    fn outgoing_invite(
+        &self,
+        call_id: &CallId,
+        outgoing: &OutgoingCall,
+        offer: String,
+    ) -> Result<OutgoingInvite, InvalidUri> {
+        let to = self.address(outgoing.destination.as_str(), "")?;
+        let Party { name, number } = &outgoing.caller;
+        Ok(OutgoingInvite {
+            request_uri: to.uri.clone(),
+            destination: Flow::udp(self.settings.sip.proxy),
+            from: self.address(number, name)?,
+            to,
+            headers: outgoing.headers.iter().filter_map(sip_header).collect(),
+            sticky_headers: Header::new(CALL_ID_HEADER, call_id.as_str()).into_iter().collect(),
+            body: Some(Body::sdp(offer)),
+            credentials: None,
+            give_up_after: None,
+        })
+    }
+
+    /// `"name" <sip:user@domain>`.
+    fn address(&self, user: &str, name: &str) -> Result<NameAddr, InvalidUri> {
+        let domain = Host::new(self.settings.sip.domain.as_bytes()).ok_or(InvalidUri { what: "the domain" })?;
+        let uri = UriBuilder::sip(Some(user.as_bytes()), domain, None).build()?;
+        Ok(NameAddr { display_name: name.to_owned(), uri })
+    }
+
+    /// CANCEL or BYE, with this value of `Reason`.
+    pub(super) fn send_hang_up(&mut self, now: Instant, leg: LegId, reason: Option<String>) {
+        let headers = reason.and_then(|reason| Header::new("Reason", &reason).ok()).into_iter().collect();
+        if let Err(error) = self.user_agent.hang_up(now, leg, StatusCode::TEMPORARILY_UNAVAILABLE, headers) {
+            tracing::debug!(%error, "nothing left to hang up");
+        }
+    }
+
+    /// Answers a request of the SIP side.
+    pub(super) fn send_response(&mut self, now: Instant, incoming: IncomingId, status: u16, sdp: Option<String>) {
+        let status = StatusCode::new(status).unwrap_or(StatusCode::SERVER_INTERNAL_ERROR);
+        let mut reply = Reply::new(status);
+        reply.body = sdp.map(Body::sdp);
+        if let Err(error) = self.user_agent.respond(now, incoming, reply) {
+            tracing::debug!(%error, "the request that was to be answered is gone");
+        }
+    }
+
+    /// Sends a request in the dialog of a call. Gives `purpose` back if that cannot be done.
+    pub(super) fn send_request(
+        &mut self,
+        now: Instant,
+        key: CallKey,
+        request: SipRequest,
+        purpose: SipPurpose,
+    ) -> Option<SipPurpose> {
+        let leg = self.calls.get(&key).and_then(|call| call.leg);
+        let sent = leg.map(|leg| self.user_agent.request(now, leg, outgoing_request(request)));
+        match sent {
+            Some(Ok(id)) => {
+                self.sip_requests.insert(id, (key, purpose));
+                None
+            }
+            Some(Err(_)) | None => Some(purpose),
+        }
+    }
+
+    /// Takes all outputs of the user agent.
+    pub(super) fn drain_user_agent(&mut self, now: Instant) {
+        while let Some(output) = self.user_agent.poll_output() {
+            match output {
+                SipOutput::Transmit(transmit) => {
+                    self.outputs.push_back(Output::Datagram { to: transmit.flow.remote, bytes: transmit.bytes });
+                }
+                SipOutput::Observed(observation) => self.on_observed(observation),
+                SipOutput::Event(event) => self.on_sip_event(now, event),
+            }
+        }
+    }
+
+    fn on_observed(&mut self, observation: Observation) {
+        let Some(leg) = self.legs.get(&observation.leg) else { return };
+        let (key, call_id) = (leg.key, leg.call_id.clone());
+        if observation.name == "INVITE"
+            && observation.direction == Direction::Sent
+            && let Ok(message) = Message::parse(observation.bytes.clone())
+            && let Some(Ok(header::CallId(id))) = message.get()
+        {
+            self.note_sip_call_id(key, String::from_utf8_lossy(id).into_owned());
+        }
+        let (from, to) = match observation.direction {
+            Direction::Sent => (Hop::Vsp, Hop::SipProxy),
+            Direction::Received => (Hop::SipProxy, Hop::Vsp),
+        };
+        self.trace(&call_id, from, to, Protocol::Sip, observation.name, redact_sip(&observation.bytes));
+    }
+
+    fn on_sip_event(&mut self, now: Instant, event: Event) {
+        match event {
+            Event::Provisional { leg, response } => {
+                let status = response.status().map_or(100, StatusCode::code);
+                self.with_leg(now, leg, |call, out| {
+                    call.on_provisional(status, sdp_of(&response), custom_headers(&response), out);
+                });
+            }
+            Event::Answered { leg, response } => {
+                self.with_leg(now, leg, |call, out| {
+                    call.on_answered(now, sdp_of(&response), custom_headers(&response), out);
+                });
+            }
+            Event::Failed { leg, failure } => {
+                if let Some(key) = self.legs.get(&leg).map(|leg| leg.key) {
+                    self.refuse_call(now, key, refused(&failure));
+                }
+                self.leg_over(leg);
+            }
+            Event::Terminated { leg, ending } => self.on_terminated(now, leg, &ending),
+            Event::AckReceived { leg, request } => {
+                self.with_leg(now, leg, |call, out| call.carrier_ack(sdp_of(&request), out));
+            }
+            Event::IncomingRequest { leg, incoming, request, .. } => {
+                self.on_incoming_request(now, leg, incoming, &request);
+            }
+            Event::Response { request, response, .. } => {
+                let status = response.status().map_or(500, StatusCode::code);
+                let outcome = match status {
+                    200..300 => Ok(sdp_of(&response)),
+                    _ => Err((status, phrase(&response))),
+                };
+                self.on_sip_response(now, request, outcome);
+            }
+            Event::RequestFailed { request, .. } => {
+                self.on_sip_response(now, request, Err((408, "no answer".to_owned())));
+            }
+            // Clients cannot be called yet.
+            Event::IncomingInvite { incoming, .. } => self.send_response(now, incoming, 480, None),
+            Event::Cancelled { leg, .. } => self.leg_over(leg),
+        }
+    }
+
+    fn on_terminated(&mut self, now: Instant, leg: LegId, ending: &Ending) {
+        match ending {
+            Ending::Local => {}
+            Ending::Remote(bye) => {
+                let (cause, headers) = (q850_of(bye), custom_headers(bye));
+                self.with_leg(now, leg, |call, out| call.on_remote_bye(now, cause, headers, out));
+            }
+            Ending::AckMissing | Ending::Lost => {
+                self.with_leg(now, leg, |call, out| call.end(now, EndedBy::Carrier, End::CARRIER_LOST, out));
+            }
+        }
+        self.leg_over(leg);
+    }
+
+    fn on_incoming_request(&mut self, now: Instant, leg: Option<LegId>, incoming: IncomingId, request: &Message) {
+        let key = leg.and_then(|leg| self.legs.get(&leg)).map(|leg| leg.key);
+        let offers = matches!(request.method(), Some(Method::Invite))
+            || (matches!(request.method(), Some(Method::Update)) && sdp_of(request).is_some());
+        let Some(key) = key.filter(|key| self.calls.contains_key(key)) else {
+            let status = if leg.is_some() { 481 } else { 200 };
+            return self.send_response(now, incoming, status, None);
+        };
+        if offers {
+            return self.with_call(now, key, |call, out| call.carrier_offer(incoming, sdp_of(request), out));
+        }
+        self.send_response(now, incoming, 200, None);
+        if let (Some(Method::Info), Some(digit)) = (request.method(), digit_of(request)) {
+            self.with_call(now, key, |call, out| call.carrier_digit(digit, out));
+        }
+    }
+
+    fn on_sip_response(&mut self, now: Instant, request: RequestId, outcome: SipOutcome) {
+        if let Some((key, purpose)) = self.sip_requests.remove(&request) {
+            self.with_call(now, key, |call, out| call.on_response(purpose, outcome, out));
+        }
+    }
+
+    fn with_leg(
+        &mut self,
+        now: Instant,
+        leg: LegId,
+        act: impl FnOnce(&mut crate::call::Call, &mut Vec<crate::call::Action>),
+    ) {
+        if let Some(key) = self.legs.get(&leg).map(|leg| leg.key) {
+            self.with_call(now, key, act);
+        }
+    }
+}
+
+fn outgoing_request(request: SipRequest) -> OutgoingRequest {
+    let typed = |content_type: &'static str, text: String| Body {
+        content_type: HeaderValue::new(content_type).expect("a constant without line breaks"),
+        bytes: text.into(),
+    };
+    let (method, body) = match request {
+        SipRequest::Reinvite(offer) => (Method::Invite, Body::sdp(offer)),
+        SipRequest::Digit(digit) => {
+            let text = format!("Signal={digit}\r\nDuration={DTMF_DURATION_MS}\r\n");
+            (Method::Info, typed("application/dtmf-relay", text))
+        }
+        SipRequest::Message(text) => (Method::Message, typed("text/plain;charset=utf-8", text)),
+    };
+    OutgoingRequest { method, headers: Vec::new(), body: Some(body) }
+}
+
+fn sip_header(header: &CustomHeader) -> Option<Header> {
+    Header::new(header.name(), header.value()).ok()
+}
+
+/// The SDP of a message, unread.
+fn sdp_of(message: &Message) -> Option<String> {
+    let is_sdp = matches!(message.get::<ContentType<'_>>(), Some(Ok(kind)) if kind.is("application", "sdp"));
+    (is_sdp && !message.body().is_empty()).then(|| String::from_utf8_lossy(message.body()).into_owned())
+}
+
+/// The `X-` headers of a message that a client may see.
+fn custom_headers(message: &Message) -> Vec<CustomHeader> {
+    message
+        .headers()
+        .filter_map(|line| {
+            let value = header::unfold(line.value);
+            CustomHeader::new(std::str::from_utf8(line.raw_name).ok()?, std::str::from_utf8(&value).ok()?).ok()
+        })
+        .take(CUSTOM_HEADERS_SENT_MAX)
+        .collect()
+}
+
+/// The cause of Q.850 in a message's `Reason` headers.
+fn q850_of(message: &Message) -> Option<u16> {
+    message.all::<Reason<'_>>().flatten().find(|reason| reason.protocol.eq_ignore_ascii_case(b"Q.850"))?.cause()
+}
+
+fn phrase(response: &Message) -> String {
+    match response.start_line() {
+        offhook_sip_message::StartLine::Response { reason, .. } => String::from_utf8_lossy(reason).into_owned(),
+        offhook_sip_message::StartLine::Request { .. } => String::new(),
+    }
+}
+
+fn refused(failure: &Failure) -> Refused {
+    let own = |status: StatusCode| Refused {
+        status: status.code(),
+        reason: status.phrase().to_owned(),
+        q850: None,
+        headers: Vec::new(),
+    };
+    match failure {
+        Failure::Response(response) => Refused {
+            status: response.status().map_or(500, StatusCode::code),
+            reason: phrase(response),
+            q850: q850_of(response),
+            headers: custom_headers(response),
+        },
+        Failure::TimedOut => own(StatusCode::REQUEST_TIMEOUT),
+        Failure::Transport => own(StatusCode::SERVICE_UNAVAILABLE),
+    }
+}
+
+/// The digit of an INFO: `Signal=5` of `application/dtmf-relay`, or the digit alone of `application/dtmf`.
+fn digit_of(request: &Message) -> Option<char> {
+    let kind = request.get::<ContentType<'_>>()?.ok()?;
+    let body = std::str::from_utf8(request.body()).ok()?;
+    let text = if kind.is("application", "dtmf-relay") {
+        let signal = |line: &str| Some(line.split_once('=')?).filter(|(name, _)| name.trim() == "Signal").map(|(_, v)| v.trim().to_owned());
+        body.lines().find_map(signal)?
+    } else {
+        body.trim().to_owned()
+    };
+    let digit = text.chars().next()?.to_ascii_uppercase();
+    (text.len() == 1 && matches!(digit, '0'..='9' | '*' | '#' | 'A'..='D')).then_some(digit)
+}

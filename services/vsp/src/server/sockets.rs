@@ -1,0 +1,242 @@
+//! WebSockets: opening, frames, pings, silence, closing.
+
+use super::{Server, TimerKey};
+use crate::call::Asked;
+use crate::limits::{PING_INTERVAL, QUEUED_WHILE_LOGIN_MAX, SILENCE_MAX};
+use crate::output::{CloseReason, ConnectionId, EndedBy, Note, Output, Peer, Rejection};
+use crate::session::{Connection, Stage};
+use crate::translate::End;
+use offhook_call_trace::{Hop, Protocol};
+use offhook_rpc_message::{
+    ClientFrame, ClientMethod, ErrorCode, ResultBody, RpcError, ServerMessage, SessionId, VoiceSdkId,
+};
+use std::time::Instant;
+
+/// A socket that goes on asking after so many refusals, in bursts, is closed.
+const REFUSED_BURSTS_MAX: u32 = 5;
+/// Longest excerpt of what was refused, in bytes.
+const EXCERPT_LEN_MAX: usize = 200;
+
+impl Server {
+    pub(super) fn open_socket(&mut self, now: Instant, id: ConnectionId, peer: Peer) {
+        if self.draining {
+            self.outputs.push_back(Output::Close { to: id, reason: CloseReason::Restart });
+            return;
+        }
+        let voice_sdk_id = VoiceSdkId(format!("vsdk-{}", self.new_uuid()).into());
+        let connection = Connection::new(now, peer, voice_sdk_id, &self.settings.limits);
+        self.connections.insert(id, connection);
+        self.arm_socket(id);
+    }
+
+    pub(super) fn on_binary(&mut self, now: Instant, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.last_frame = now;
+            self.reject(id, Rejection::Binary, "binary frame ignored");
+        }
+    }
+
+    pub(super) fn on_text(&mut self, now: Instant, id: ConnectionId, text: &str) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        connection.last_frame = now;
+        let allowed = connection.requests.take(now);
+        connection.refused_in_row = if allowed { 0 } else { connection.refused_in_row + 1 };
+        let refused_max = self.settings.limits.requests_burst.saturating_mul(REFUSED_BURSTS_MAX);
+        if connection.refused_in_row > refused_max {
+            self.reject(id, Rejection::Rate, "closed: the client goes on above the rate");
+            return self.close_socket(now, id, CloseReason::Abuse);
+        }
+        self.rival_lives(now, id);
+        self.on_frame(now, id, text, allowed);
+    }
+
+    pub(super) fn on_frame(&mut self, now: Instant, id: ConnectionId, text: &str, allowed: bool) {
+        match offhook_rpc_message::decode(text) {
+            Ok(ClientFrame::Request { id: frame, method }) if allowed => {
+                let asked = Asked { connection: id, frame, method: method.name() };
+                self.on_request(now, asked, method, text);
+            }
+            Ok(ClientFrame::Request { id: frame, method }) => {
+                self.reject(id, Rejection::Rate, "request above the rate");
+                let error = RpcError::new(ErrorCode::InvalidRequest, "too many requests per second");
+                self.reply(&Asked { connection: id, frame, method: method.name() }, Err(error));
+            }
+            Ok(ClientFrame::Debug(report)) => {
+                self.reply(&Asked { connection: id, frame: report.id, method: "debug" }, Ok(ResultBody::Empty));
+            }
+            Ok(ClientFrame::Ack { id: Some(sent), .. }) => self.on_ack(id, sent),
+            Ok(ClientFrame::Ack { id: None, .. } | ClientFrame::SpeedTest(_)) => {}
+            Ok(ClientFrame::Notification(ClientMethod::AiConversation)) => {}
+            Ok(ClientFrame::Notification(method)) => {
+                self.reject(id, Rejection::Malformed, &format!("{} without id", method.name()));
+            }
+            Err(malformed) => {
+                let why = match malformed.error.code {
+                    ErrorCode::InvalidParams => Rejection::Params,
+                    _ => Rejection::Malformed,
+                };
+                let method = malformed.method.as_deref().unwrap_or("frame");
+                self.reject(id, why, &format!("{method}: {}", malformed.error.message));
+                let asked = Asked { connection: id, frame: malformed.id, method: "malformed" };
+                self.reply(&asked, Err(malformed.error));
+            }
+        }
+    }
+
+    fn on_request(&mut self, now: Instant, asked: Asked, method: ClientMethod, text: &str) {
+        let Some(connection) = self.connections.get_mut(&asked.connection) else { return };
+        match (&mut connection.stage, method) {
+            (_, ClientMethod::Ping) => self.reply(&asked, Ok(ResultBody::Pong)),
+            (Stage::Authenticating(pending, _) | Stage::Probing(pending, _), _) => {
+                if pending.queued.len() < QUEUED_WHILE_LOGIN_MAX {
+                    pending.queued.push(text.to_owned());
+                } else {
+                    self.reject(asked.connection, Rejection::Limit, "too many requests before the login is decided");
+                    let error = RpcError::new(ErrorCode::InvalidRequest, "a login is being checked; wait for it");
+                    self.reply(&asked, Err(error));
+                }
+            }
+            (_, ClientMethod::Login(login)) => self.on_login(now, asked, *login),
+            (_, ClientMethod::AnonymousLogin(_)) => self.on_anonymous_login(now, asked),
+            (Stage::Registered(session), method) => {
+                let session = session.clone();
+                self.on_session_request(now, asked, &session, method, text);
+            }
+            (Stage::Connected, method) => {
+                self.reject(asked.connection, Rejection::NotLoggedIn, &format!("{} before login", method.name()));
+                let error = RpcError::new(ErrorCode::AuthenticationRequired, "Authentication required");
+                self.reply(&asked, Err(error));
+            }
+        }
+    }
+
+    fn on_ack(&mut self, id: ConnectionId, sent: u64) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let session = connection.session().cloned();
+        let Some((key, name)) = connection.acknowledged(sent) else { return };
+        if let Some(session) = session.and_then(|session| self.sessions.get_mut(&session))
+            && name == "bye"
+        {
+            session.bye_acknowledged(key);
+        }
+        if let Some(call) = self.calls.get_mut(&key) {
+            call.on_ack(name);
+            let call_id = call.id.clone();
+            self.trace(&call_id, Hop::Client, Hop::Vsp, Protocol::JsonRpc, format!("ack {name}"), String::new());
+        }
+    }
+
+    pub(super) fn on_socket_timer(&mut self, now: Instant, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        if now.saturating_duration_since(connection.last_frame) >= SILENCE_MAX {
+            return self.close_socket(now, id, CloseReason::Silent);
+        }
+        let registered = connection.session().is_some();
+        if !registered && now >= connection.login_by {
+            return self.close_socket(now, id, CloseReason::NotLoggedIn);
+        }
+        if now >= connection.next_ping {
+            connection.next_ping = now + PING_INTERVAL;
+            if registered {
+                self.ping(id);
+            }
+        }
+        self.arm_socket(id);
+    }
+
+    pub(super) fn ping(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            let serno = connection.next_id(None);
+            let text = ServerMessage::Ping { serno }.encode(serno, &connection.voice_sdk_id);
+            self.outputs.push_back(Output::Text { to: id, text });
+        }
+    }
+
+    pub(super) fn arm_socket(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get(&id) else { return };
+        let mut at = connection.next_ping.min(connection.last_frame + SILENCE_MAX);
+        if connection.session().is_none() {
+            at = at.min(connection.login_by);
+        }
+        self.deadlines.set(TimerKey::Socket(id), at);
+    }
+
+    pub(super) fn close_socket(&mut self, now: Instant, id: ConnectionId, reason: CloseReason) {
+        self.outputs.push_back(Output::Close { to: id, reason });
+        self.on_socket_gone(now, id);
+    }
+
+    /// Forgets a socket. Its session keeps its calls for the grace time, and ends at once if it has none.
+    pub(super) fn on_socket_gone(&mut self, now: Instant, id: ConnectionId) {
+        let Some(connection) = self.connections.remove(&id) else { return };
+        self.deadlines.clear(&TimerKey::Socket(id));
+        self.deadlines.clear(&TimerKey::Probe(id));
+        if let Some(session) = connection.session() {
+            self.detach(now, &session.clone());
+        }
+        self.rival_gone(now, id);
+    }
+
+    fn detach(&mut self, now: Instant, id: &SessionId) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        session.connection = None;
+        if session.calls.is_empty() {
+            self.sessions.remove(id);
+        } else {
+            self.deadlines.set(TimerKey::Grace(id.clone()), now + self.settings.reattach_grace);
+        }
+    }
+
+    pub(super) fn on_grace_over(&mut self, now: Instant, id: &SessionId) {
+        if self.sessions.get(id).is_some_and(|session| session.connection.is_none()) {
+            self.end_session(now, id, End::CLIENT_GONE);
+        }
+    }
+
+    /// Ends a session with all its calls. Its socket stays.
+    pub(super) fn end_session(&mut self, now: Instant, id: &SessionId, end: End) {
+        let Some(session) = self.sessions.get(id) else { return };
+        for key in session.calls.values().copied().collect::<Vec<_>>() {
+            self.with_call(now, key, |call, out| call.end(now, EndedBy::Vsp, end, out));
+        }
+        self.deadlines.clear(&TimerKey::Grace(id.clone()));
+        self.sessions.remove(id);
+    }
+
+    /// While draining: closes the sockets that no call needs.
+    pub(super) fn close_idle_sockets(&mut self, now: Instant) {
+        if !self.draining {
+            return;
+        }
+        let sessions = &self.sessions;
+        let busy = |connection: &Connection| {
+            connection
+                .session()
+                .and_then(|id| sessions.get(id))
+                .is_some_and(|session| !session.calls.is_empty())
+        };
+        let idle: Vec<_> =
+            self.connections.iter().filter(|(_, connection)| !busy(connection)).map(|(id, _)| *id).collect();
+        for id in idle {
+            self.close_socket(now, id, CloseReason::Restart);
+        }
+    }
+
+    /// Answers a request, if its socket is still there.
+    pub(super) fn reply(&mut self, asked: &Asked, result: Result<ResultBody, RpcError>) {
+        let Some(connection) = self.connections.get(&asked.connection) else { return };
+        let voice_sdk_id = &connection.voice_sdk_id;
+        let text = match result {
+            Ok(body) => body.encode(&asked.frame, connection.session(), voice_sdk_id),
+            Err(error) => error.encode(&asked.frame, voice_sdk_id),
+        };
+        self.outputs.push_back(Output::Text { to: asked.connection, text });
+    }
+
+    /// Counts and logs something refused.
+    pub(super) fn reject(&mut self, connection: ConnectionId, why: Rejection, detail: &str) {
+        let end = (0..=EXCERPT_LEN_MAX.min(detail.len())).rev().find(|end| detail.is_char_boundary(*end));
+        let detail = detail[..end.unwrap_or(0)].to_owned();
+        self.note(Note::Rejected { connection, why, detail });
+    }
+}

@@ -1,0 +1,185 @@
+//! A client's session: an identity that has logged in, its calls, and the socket it has just now.
+//!
+//! ```text
+//! socket:   Connected ──login──► Authenticating ──good──► Registered
+//!               ▲                     │    └──session in use──► Probing ──► Registered
+//!               └──────── refused ────┘
+//! session:  Attached ──socket lost──► Detached ──grace over──► (closed)
+//!               ▲                        │
+//!               └── login with sessid ───┘
+//! ```
+
+use crate::call::CallKey;
+use crate::limits::{Limits, PING_INTERVAL, TokenBucket, UNAUTHENTICATED_MAX};
+use crate::output::{AskToken, ConnectionId, Peer};
+use offhook_rpc_message::{ClientCallId, FrameId, Login, ServerMessage, SessionId, VoiceSdkId};
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
+
+/// Calls that have ended and of which late requests may still come, or whose `bye` may have been lost.
+const ENDED_KEPT_MAX: usize = 16;
+/// Messages whose acknowledgement is awaited.
+const SENT_KEPT_MAX: usize = 64;
+
+/// One WebSocket.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) peer: Peer,
+    /// On every frame of this socket.
+    pub(crate) voice_sdk_id: VoiceSdkId,
+    pub(crate) stage: Stage,
+    pub(crate) last_frame: Instant,
+    pub(crate) next_ping: Instant,
+    /// Closed then, if nobody has logged in.
+    pub(crate) login_by: Instant,
+    pub(crate) requests: TokenBucket,
+    /// Requests refused by the rate, in a row.
+    pub(crate) refused_in_row: u32,
+    pub(crate) login_failures: u32,
+    next_id: u64,
+    /// Messages about calls, to know what an acknowledgement means.
+    sent: VecDeque<(u64, CallKey, &'static str)>,
+}
+
+/// How far a socket is.
+#[derive(Debug)]
+pub(crate) enum Stage {
+    /// Nobody has logged in.
+    Connected,
+    /// The credentials are being checked.
+    Authenticating(Box<PendingLogin>, AskToken),
+    /// The credentials are good; whether the socket that holds the wanted session still lives is being found out.
+    Probing(Box<PendingLogin>, Probe),
+    /// Logged in.
+    Registered(SessionId),
+}
+
+/// A login on its way.
+#[derive(Debug)]
+pub(crate) struct PendingLogin {
+    pub(crate) frame: FrameId,
+    /// What the client asked for, its credentials taken out.
+    pub(crate) login: Login,
+    /// Session of an earlier login on this socket.
+    pub(crate) previous: Option<SessionId>,
+    /// Frames that came meanwhile.
+    pub(crate) queued: Vec<String>,
+}
+
+/// A session that another socket holds.
+#[derive(Debug)]
+pub(crate) struct Probe {
+    pub(crate) user: String,
+    pub(crate) session: SessionId,
+    pub(crate) rival: ConnectionId,
+}
+
+/// A session.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) voice_sdk_id: VoiceSdkId,
+    pub(crate) user: String,
+    /// The client wants SDP answers early.
+    pub(crate) early_answer: bool,
+    pub(crate) report_id: Option<String>,
+    /// Live calls.
+    pub(crate) calls: BTreeMap<ClientCallId, CallKey>,
+    /// `None` while detached.
+    pub(crate) connection: Option<ConnectionId>,
+    ended: VecDeque<Ended>,
+}
+
+#[derive(Debug)]
+struct Ended {
+    key: CallKey,
+    call: ClientCallId,
+    /// The `bye`, until it is acknowledged.
+    told: Option<Box<ServerMessage>>,
+}
+
+impl Connection {
+    /// A socket that has just been opened.
+    pub(crate) fn new(now: Instant, peer: Peer, voice_sdk_id: VoiceSdkId, limits: &Limits) -> Self {
+        Self {
+            peer,
+            voice_sdk_id,
+            stage: Stage::Connected,
+            last_frame: now,
+            next_ping: now + PING_INTERVAL,
+            login_by: now + UNAUTHENTICATED_MAX,
+            requests: TokenBucket::new(now, limits.requests_burst, f64::from(limits.requests_per_second)),
+            refused_in_row: 0,
+            login_failures: 0,
+            next_id: 0,
+            sent: VecDeque::new(),
+        }
+    }
+
+    /// The session that is logged in here, also while another login is being checked.
+    pub(crate) fn session(&self) -> Option<&SessionId> {
+        match &self.stage {
+            Stage::Registered(session) => Some(session),
+            Stage::Authenticating(pending, _) | Stage::Probing(pending, _) => pending.previous.as_ref(),
+            Stage::Connected => None,
+        }
+    }
+
+    /// Id for the next message of ours; remembers what it is about.
+    pub(crate) fn next_id(&mut self, about: Option<(CallKey, &'static str)>) -> u64 {
+        self.next_id += 1;
+        if let Some((key, name)) = about {
+            if self.sent.len() == SENT_KEPT_MAX {
+                self.sent.pop_front();
+            }
+            self.sent.push_back((self.next_id, key, name));
+        }
+        self.next_id
+    }
+
+    /// What the acknowledged message was about.
+    pub(crate) fn acknowledged(&mut self, id: u64) -> Option<(CallKey, &'static str)> {
+        let at = self.sent.iter().position(|(sent, ..)| *sent == id)?;
+        self.sent.remove(at).map(|(_, key, name)| (key, name))
+    }
+}
+
+impl Session {
+    /// A session of `user` on `connection`.
+    pub(crate) fn new(user: String, voice_sdk_id: VoiceSdkId, connection: ConnectionId) -> Self {
+        Self {
+            voice_sdk_id,
+            user,
+            early_answer: false,
+            report_id: None,
+            calls: BTreeMap::new(),
+            connection: Some(connection),
+            ended: VecDeque::new(),
+        }
+    }
+
+    /// The client has this call no more.
+    pub(crate) fn call_ended(&mut self, key: CallKey, call: &ClientCallId, told: Option<Box<ServerMessage>>) {
+        self.calls.remove(call);
+        if self.ended.len() == ENDED_KEPT_MAX {
+            self.ended.pop_front();
+        }
+        self.ended.push_back(Ended { key, call: call.clone(), told });
+    }
+
+    /// Whether this was a call of the session a while ago.
+    pub(crate) fn has_ended(&self, call: &ClientCallId) -> bool {
+        self.ended.iter().any(|ended| ended.call == *call)
+    }
+
+    /// The client knows that this call is over.
+    pub(crate) fn bye_acknowledged(&mut self, key: CallKey) {
+        if let Some(ended) = self.ended.iter_mut().find(|ended| ended.key == key) {
+            ended.told = None;
+        }
+    }
+
+    /// The `bye`s that a client may have missed.
+    pub(crate) fn missed_byes(&self) -> Vec<ServerMessage> {
+        self.ended.iter().filter_map(|ended| ended.told.as_deref().cloned()).collect()
+    }
+}
