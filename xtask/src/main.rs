@@ -2,6 +2,7 @@
 
 mod install;
 mod process;
+mod reference;
 mod suites;
 mod test;
 mod tidy;
@@ -35,6 +36,8 @@ enum Chore {
     },
     /// Checks the rules of the house: layers, sizes, headers, clocks, licences, lock files.
     Tidy,
+    /// Writes docs/configuration.md anew from offhook.example.toml.
+    Docs,
 }
 
 fn main() -> ExitCode {
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Chore::Up { arguments } => up::run(&root(), &arguments),
         Chore::Test { filters, quick } => test::run(&root(), &filters, quick),
         Chore::Tidy => tidy::run(&root()),
+        Chore::Docs => reference::write(&root()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

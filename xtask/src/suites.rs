@@ -89,8 +89,8 @@ pub(crate) const SUITES: &[Suite] = &[
             |line| line.starts_with("fuzz"),
         )]
     }),
-    suite("browser", true, |root| {
-        let mut tests = command(&root.join("testing/browser"), "npm", &["test"]);
+    suite("e2e", true, |root| {
+        let mut tests = command(&root.join("e2e"), "npm", &["test"]);
         tests.env("OFFHOOK_BIN", target_folder(root).join("debug/offhook"));
         vec![
             step(

@@ -81,7 +81,7 @@ fn prepare(root: &Path, with_slow: bool) -> std::result::Result<(), Failure> {
     say("▸ packages of the clients");
     install_packages(&root.join("clients"))?;
     if with_slow {
-        install_packages(&root.join("testing/browser"))?;
+        install_packages(&root.join("e2e"))?;
     }
     Ok(())
 }
@@ -184,7 +184,7 @@ mod tests {
             choose(&filters, quick).map(|suites| suites.iter().map(|suite| suite.name).collect::<Vec<_>>())
         };
         assert_eq!(names(&["fuzz", "form"], false).unwrap(), ["format", "fuzz"]);
-        assert!(!names(&[], true).unwrap().contains(&"browser"));
+        assert!(!names(&[], true).unwrap().contains(&"e2e"));
         assert!(
             names(&["nothing"], false)
                 .unwrap_err()

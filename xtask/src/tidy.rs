@@ -6,11 +6,15 @@ mod clocks;
 mod files;
 mod layers;
 mod licences;
+mod map;
 mod mask;
 mod shape;
 mod words;
 
-use crate::process::{Failure, say};
+use crate::{
+    process::{Failure, say},
+    reference,
+};
 use files::Tree;
 use std::{fmt, path::Path};
 
@@ -47,6 +51,10 @@ pub(crate) fn run(root: &Path) -> Result<(), Failure> {
     let tree = Tree::read(root)?;
     let mut findings = check(&tree);
     findings.extend(licences::check(root)?);
+    if !reference::is_current(root)? {
+        let what = "is not what offhook.example.toml makes; run `cargo xtask docs`";
+        findings.push(Finding::new("docs/configuration.md", 0, what));
+    }
     findings.sort();
     for finding in &findings {
         say(&finding.to_string());
@@ -65,6 +73,7 @@ pub(crate) fn run(root: &Path) -> Result<(), Failure> {
 
 fn check(tree: &Tree) -> Vec<Finding> {
     let mut findings = layers::manifests(tree);
+    findings.extend(map::check(tree));
     for file in &tree.files {
         findings.extend(shape::check(file));
         findings.extend(words::check(file));

@@ -6,4 +6,5 @@ mod hash_password;
 mod keygen;
 mod page;
 mod probe;
+mod token;
 fn main() {}

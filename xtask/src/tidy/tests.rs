@@ -167,3 +167,18 @@ fn lock_files_name_no_registry() {
         1
     );
 }
+
+#[test]
+fn documents_name_what_is_there() {
+    let map = "See `wire/a/src/lib.rs`, `wire/a`, `protocol/`, `wire/<name>` and `wire/b/src/gone.rs`.\n";
+    let good = ("wire/a/src/lib.rs", "//! A.\n");
+    let found = check(&tree(&[("ARCHITECTURE.md", map), good]));
+    let found = found.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(
+        found,
+        [
+            "ARCHITECTURE.md:1: `protocol/` does not exist",
+            "ARCHITECTURE.md:1: `wire/b/src/gone.rs` does not exist"
+        ]
+    );
+}

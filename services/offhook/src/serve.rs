@@ -1,0 +1,107 @@
+//! Runs roles until somebody says stop: the story of the process.
+
+use crate::{
+    config::Config,
+    fleet::{Fleet, UnexpectedEnd},
+    roles::{self, Role},
+};
+use offhook_process::{
+    Context, Readiness, RoleState, Shutdown,
+    admin::{Admin, AdminError},
+    logging::LoggingError,
+};
+use std::{
+    io,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// How long roles may take to be ready before it is said that they are not; they go on trying.
+const READY_WAIT: Duration = Duration::from_secs(10);
+
+/// Why the process ends with an error.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ServeError {
+    /// The log cannot be set up.
+    #[error(transparent)]
+    Logging(#[from] LoggingError),
+    /// The admin port cannot be opened.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    /// Signals cannot be waited for.
+    #[error("cannot wait for signals: {0}")]
+    Signals(io::Error),
+    /// A role has ended.
+    #[error(transparent)]
+    Role(#[from] UnexpectedEnd),
+}
+
+/// What is known once all roles serve.
+#[derive(Debug)]
+pub(crate) struct Serving {
+    pub(crate) readiness: Readiness,
+    pub(crate) admin: SocketAddr,
+}
+
+enum Left {
+    /// Ctrl-C: a person waits.
+    Interrupted,
+    /// SIGTERM: a machine asks, and calls may go on for a while.
+    Terminated,
+    Failed(UnexpectedEnd),
+}
+
+/// Runs `roles` with `config`; calls `announce` when all of them serve.
+pub(crate) async fn run(config: Config, roles: &[Role], announce: impl FnOnce(&Serving)) -> Result<(), ServeError> {
+    let context = Context::new(config.node.name.clone(), config.traces.limits());
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
+
+    let admin = Admin::bind(&config.admin, context.clone()).await?;
+    let serving = Serving { readiness: context.readiness.clone(), admin: admin.local_address() };
+    let (admin_trigger, admin_shutdown) = Shutdown::new();
+    let admin = tokio::spawn(admin.serve(admin_shutdown));
+    let mut fleet = roles::start(&config, roles, &context);
+
+    let names = fleet.roles();
+    let ready = async {
+        if context.readiness.wait_for(&names, READY_WAIT).await {
+            announce(&serving);
+        } else {
+            report_unready(&context.readiness);
+        }
+        std::future::pending::<()>().await;
+    };
+    let left = tokio::select! {
+        () = ready => unreachable!("it waits for ever"),
+        end = fleet.first_end() => Left::Failed(end),
+        _ = interrupt.recv() => Left::Interrupted,
+        _ = terminate.recv() => Left::Terminated,
+    };
+
+    let go_on = if matches!(left, Left::Terminated) { config.node.drain() } else { Duration::ZERO };
+    tracing::info!(calls_may_go_on_s = go_on.as_secs(), "leaving");
+    let at_once = async {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    fleet.leave(Instant::now() + go_on, at_once).await;
+    drop(admin_trigger);
+    // It has nothing to finish, and its result is already logged.
+    let _ = admin.await;
+    match left {
+        Left::Failed(end) => Err(end.into()),
+        Left::Interrupted | Left::Terminated => Ok(()),
+    }
+}
+
+fn report_unready(readiness: &Readiness) {
+    for status in readiness.roles() {
+        if let RoleState::Starting(reason) | RoleState::NotReady(reason) = status.state {
+            tracing::warn!(role = status.role, reason, "not ready yet");
+        }
+    }
+}
