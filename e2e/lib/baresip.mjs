@@ -1,0 +1,121 @@
+// baresip as a carrier: a real telephone with real codecs. It plays a tone and records what it hears.
+import { spawn } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import net from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { freeTcpPort, freeUdpPort } from "./ports.mjs";
+import { dominantHz } from "./tone.mjs";
+import { until } from "./wait.mjs";
+
+const MODULES = ["opus", "g711", "ausine", "aubridge", "sndfile", "account", "menu", "ctrl_tcp"];
+const WAV_HEADER_BYTES = 44;
+
+/** Starts baresip; `codecs` in its own notation, for example `opus/48000/2` or `PCMU/8000/1`. */
+export async function startBaresip({ codecs, toneHz = 440 }) {
+  const folder = mkdtempSync(join(tmpdir(), "offhook-baresip-"));
+  const port = await freeUdpPort();
+  const control = await freeTcpPort();
+  writeFileSync(join(folder, "config"), configuration({ port, control, folder, toneHz }));
+  writeFileSync(
+    join(folder, "accounts"),
+    `<sip:carrier@127.0.0.1>;regint=0;answermode=auto;audio_codecs=${codecs.join(",")}\n`,
+  );
+  writeFileSync(join(folder, "contacts"), "");
+  const child = spawn("baresip", ["-f", folder, "-4"], { stdio: ["ignore", "pipe", "pipe"] });
+  const baresip = new Baresip(child, folder, port, control);
+  await until("baresip is ready", () => baresip.ready(), 5_000);
+  return baresip;
+}
+
+function configuration({ port, control, folder, toneHz }) {
+  return [
+    "poll_method epoll",
+    `sip_listen 127.0.0.1:${port}`,
+    "sip_trans_bsize 128",
+    "call_max_calls 4",
+    "call_local_timeout 120",
+    `audio_source ausine,${toneHz}`,
+    "audio_player aubridge,nowhere",
+    "audio_alert aubridge,nowhere",
+    `snd_path ${folder}`,
+    "audio_level no",
+    "ausrc_format s16",
+    "auplay_format s16",
+    "ausrc_srate 48000",
+    "ausrc_channels 2",
+    `ctrl_tcp_listen 127.0.0.1:${control}`,
+    "rtp_tos 184",
+    "rtcp_mux no",
+    "jitter_buffer_delay 2-5",
+    "opus_bitrate 28000",
+    "module_path /usr/lib/baresip/modules",
+    ...MODULES.map((name) => `module ${name}.so`),
+    "",
+  ].join("\n");
+}
+
+class Baresip {
+  port;
+  output = "";
+  #child;
+  #folder;
+  #control;
+  #exit;
+
+  constructor(child, folder, port, control) {
+    this.#child = child;
+    this.#folder = folder;
+    this.port = port;
+    this.#control = control;
+    this.#exit = new Promise((resolve) => child.on("exit", resolve));
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding("utf8");
+      stream.on("data", (text) => (this.output += text));
+    }
+  }
+
+  ready() {
+    if (this.#child.exitCode !== null) throw new Error(`baresip ended: ${this.output}`);
+    return this.output.includes("baresip is ready");
+  }
+
+  /** The tone in the last half second of what it recorded, in Hz; `null` while there is none. */
+  heardHz() {
+    // The module `sndfile` writes down what comes out of the decoder, as it comes.
+    const file = readdirSync(this.#folder).find((name) => name.endsWith("-dec.wav"));
+    if (!file) return null;
+    const wav = readFileSync(join(this.#folder, file));
+    if (wav.length <= WAV_HEADER_BYTES) return null;
+    const channels = wav.readUInt16LE(22);
+    const rate = wav.readUInt32LE(24);
+    const frame = channels * 2;
+    const frames = Math.min(Math.floor((wav.length - WAV_HEADER_BYTES) / frame), rate / 2);
+    if (frames < rate / 4) return null;
+    const first = wav.length - ((wav.length - WAV_HEADER_BYTES) % frame) - frames * frame;
+    const samples = Array.from({ length: frames }, (_, i) => wav.readInt16LE(first + i * frame));
+    return dominantHz(samples, rate);
+  }
+
+  /** Hangs up its call, by baresip's control port (JSON in a netstring). */
+  hangup() {
+    const command = JSON.stringify({ command: "hangup" });
+    return new Promise((resolve, reject) => {
+      const socket = net.connect(this.#control, "127.0.0.1");
+      socket.on("error", reject);
+      socket.once("data", () => {
+        socket.destroy();
+        resolve();
+      });
+      socket.write(`${Buffer.byteLength(command)}:${command},`);
+    });
+  }
+
+  async stop() {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) {
+      this.#child.kill("SIGKILL");
+      await this.#exit;
+    }
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}

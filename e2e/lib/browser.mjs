@@ -1,0 +1,26 @@
+// Chromium, as the tests use it: no window, a microphone that needs no permission, ICE that works on loopback.
+import { chromium } from "playwright-core";
+
+const EXECUTABLE = process.env.CHROMIUM ?? "/usr/bin/chromium";
+
+// Without mDNS names and with loopback allowed, the browser's candidates are addresses that a gateway on this
+// machine can answer; the rest keeps Chromium from talking to anybody else.
+const FLAGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--use-fake-device-for-media-stream",
+  "--use-fake-ui-for-media-stream",
+  "--autoplay-policy=no-user-gesture-required",
+  "--allow-loopback-in-peer-connection",
+  "--disable-features=WebRtcHideLocalIpsWithMdns",
+];
+
+/** Starts a browser. The caller closes it. */
+export function launchBrowser() {
+  return chromium.launch({ executablePath: EXECUTABLE, headless: true, args: FLAGS });
+}

@@ -1,0 +1,256 @@
+// A carrier of our own beside SIPp and baresip: it decodes what it hears, counts packets and can be told anything.
+import { bindUdp } from "./ports.mjs";
+import { RtpEnd } from "./rtp.mjs";
+import { header, headers, hostPort, newBranch, newTag, parseSip, response, uriOf } from "./sip.mjs";
+
+const HOST = "127.0.0.1";
+const T1_MS = 500;
+/** Retransmissions of a 200 that nobody acknowledges: enough for a test. */
+const RETRANSMIT_MAX = 6;
+
+/**
+ * Starts a carrier.
+ *
+ * options.codecs   names it accepts, in order: PCMU, PCMA, opus
+ * options.toneHz   what it sends; `null` sends silence, `"echo"` sends back what it hears
+ * options.script   what it does with a call: async (call) => { call.ring(); call.answer(); }
+ */
+export async function startCarrier(options = {}) {
+  const carrier = new Carrier({
+    codecs: ["PCMU"],
+    toneHz: 440,
+    script: (call) => {
+      call.ring();
+      call.answer();
+    },
+    ...options,
+  });
+  await carrier.open(options.port ?? 0);
+  return carrier;
+}
+
+class Carrier {
+  /** Every message received, in order. */
+  received = [];
+  calls = [];
+  #socket = null;
+  #options;
+
+  constructor(options) {
+    this.#options = options;
+  }
+
+  get port() {
+    return this.#socket.address().port;
+  }
+
+  async open(port) {
+    this.#socket = await bindUdp(port);
+    this.#socket.on("message", (datagram, from) => this.#onDatagram(datagram, from));
+  }
+
+  /** Changes what the next calls meet. */
+  set(options) {
+    Object.assign(this.#options, options);
+  }
+
+  /** Requests of one method, as received (retransmissions too). */
+  requests(method) {
+    return this.received.filter((message) => message.method === method && message.status === undefined);
+  }
+
+  close() {
+    for (const call of this.calls) call.end();
+    return new Promise((resolve) => this.#socket.close(resolve));
+  }
+
+  #onDatagram(datagram, from) {
+    const message = parseSip(datagram);
+    if (!message) return;
+    this.received.push(message);
+    const known = this.calls.find((call) => call.sipCallId === header(message, "call-id"));
+    if (known) return known.handle(message, from);
+    const send = (text, to) => this.#socket.send(text, to.port, to.address);
+    if (message.method === "INVITE") this.#onInvite(message, from, send);
+    else if (message.status === undefined && message.method !== "ACK") {
+      const status = message.method === "OPTIONS" ? [200, "OK"] : [481, "Call Does Not Exist"];
+      send(response(message, ...status, newTag()), from);
+    }
+  }
+
+  async #onInvite(invite, from, send) {
+    const call = new CarrierCall(invite, from, this.port, this.#options, send);
+    this.calls.push(call);
+    call.respond(100, "Trying");
+    await call.open();
+    await this.#options.script(call);
+  }
+}
+
+class CarrierCall {
+  sipCallId;
+  invite;
+  /** What ended it: `null`, `"cancel"`, `"bye"` (theirs) or `"own-bye"`. */
+  endedBy = null;
+  acknowledged = false;
+  rtp = null;
+  #from;
+  #port;
+  #options;
+  #send;
+  #tag = newTag();
+  #cseq = 1;
+  #final = null;
+  #retransmit = null;
+
+  constructor(invite, from, port, options, send) {
+    this.invite = invite;
+    this.sipCallId = header(invite, "call-id");
+    this.#from = from;
+    this.#port = port;
+    this.#options = options;
+    this.#send = send;
+  }
+
+  async open() {
+    this.rtp = await RtpEnd.open(this.invite.body, this.#options);
+  }
+
+  /** The number that was called. */
+  get number() {
+    return uriOf(this.invite.uri)
+      .replace(/^sips?:/, "")
+      .split("@")[0];
+  }
+
+  header(name) {
+    return header(this.invite, name);
+  }
+
+  respond(status, reason, body = "") {
+    const contact = [`Contact: <sip:carrier@${HOST}:${this.#port}>`];
+    const text = response(
+      this.invite,
+      status,
+      reason,
+      status === 100 ? "" : this.#tag,
+      status === 100 ? [] : contact,
+      body,
+    );
+    if (status >= 200) this.#finish(text, status);
+    this.#send(text, this.#from);
+  }
+
+  ring() {
+    this.respond(180, "Ringing");
+  }
+
+  /** 183 with SDP, and audio from now on. */
+  progress() {
+    this.rtp.start();
+    this.respond(183, "Session Progress", this.rtp.answerSdp());
+  }
+
+  answer() {
+    if (!this.rtp.codec) {
+      this.reject(488, "Not Acceptable Here");
+      return;
+    }
+    this.rtp.start();
+    this.respond(200, "OK", this.rtp.answerSdp());
+  }
+
+  reject(status, reason) {
+    this.respond(status, reason);
+    this.rtp?.stop();
+  }
+
+  /** Hangs up from the carrier's side. */
+  hangup(extra = []) {
+    this.endedBy = "own-bye";
+    this.rtp.stop();
+    this.#request("BYE", extra);
+  }
+
+  /** Stops everything without a word. */
+  end() {
+    clearTimeout(this.#retransmit);
+    this.rtp?.close();
+  }
+
+  handle(message, from) {
+    if (message.status !== undefined) return;
+    switch (message.method) {
+      case "ACK":
+        this.acknowledged = true;
+        clearTimeout(this.#retransmit);
+        return;
+      case "INVITE":
+        if (header(message, "to").includes(";tag=")) {
+          this.#send(
+            response(
+              message,
+              200,
+              "OK",
+              this.#tag,
+              [`Contact: <sip:carrier@${HOST}:${this.#port}>`],
+              this.rtp.answerSdp(),
+            ),
+            from,
+          );
+        } else if (this.#final) this.#send(this.#final, this.#from);
+        return;
+      case "CANCEL":
+        this.#send(response(message, 200, "OK", this.#tag), from);
+        if (!this.#final) {
+          this.endedBy = "cancel";
+          this.reject(487, "Request Terminated");
+        }
+        return;
+      case "BYE":
+        this.endedBy ??= "bye";
+        this.rtp?.stop();
+        clearTimeout(this.#retransmit);
+        this.#send(response(message, 200, "OK", this.#tag), from);
+        return;
+      default:
+        this.#send(response(message, 200, "OK", this.#tag), from);
+    }
+  }
+
+  #finish(text, status) {
+    this.#final = text;
+    let sent = 0;
+    const again = () => {
+      sent += 1;
+      if (sent > RETRANSMIT_MAX || (this.acknowledged && status < 300)) return;
+      this.#send(text, this.#from);
+      this.#retransmit = setTimeout(again, Math.min(T1_MS * 2 ** sent, 4_000));
+    };
+    this.#retransmit = setTimeout(again, T1_MS);
+  }
+
+  /** A request inside the dialog, along the recorded route. */
+  #request(method, extra = []) {
+    const target = uriOf(header(this.invite, "contact"));
+    const route = headers(this.invite, "record-route").flatMap((value) => value.split(/,\s*(?=<)/));
+    const next = hostPort(route.length > 0 ? uriOf(route[0]) : target);
+    this.#cseq += 1;
+    const to = header(this.invite, "to");
+    const text = [
+      `${method} ${target} SIP/2.0`,
+      `Via: SIP/2.0/UDP ${HOST}:${this.#port};branch=${newBranch()};rport`,
+      "Max-Forwards: 70",
+      ...route.map((each) => `Route: ${each}`),
+      `From: ${to}${to.includes(";tag=") ? "" : `;tag=${this.#tag}`}`,
+      `To: ${header(this.invite, "from")}`,
+      `Call-ID: ${this.sipCallId}`,
+      `CSeq: ${this.#cseq} ${method}`,
+      ...extra,
+      "Content-Length: 0",
+      "",
+      "",
+    ].join("\r\n");
+    this.#send(text, { address: next.host, port: next.port });
+  }
+}

@@ -1,0 +1,108 @@
+// The binary under test: started with a configuration of the test's own, asked over its admin port, stopped by signal.
+import { spawn } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { until } from "./wait.mjs";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const LOG_LINES_MAX = 5_000;
+
+/** Path of the binary: `OFFHOOK_BIN`, or the debug build. */
+export function binary() {
+  const target = process.env.CARGO_TARGET_DIR ?? join(ROOT, "target");
+  const path = process.env.OFFHOOK_BIN ?? join(target, "debug", "offhook");
+  if (!existsSync(path)) throw new Error(`${path} is not there: run \`cargo build --package offhook\` first`);
+  return path;
+}
+
+export class Offhook {
+  log = [];
+  #child;
+  #folder;
+  #admin;
+  #exit;
+
+  /** Starts one process. `roles` is `["up"]` or one role; `admin` its admin port. */
+  static async start({ config, admin, command = "up", env = {} }) {
+    const offhook = new Offhook();
+    offhook.#admin = admin;
+    offhook.#folder = mkdtempSync(join(tmpdir(), "offhook-e2e-"));
+    const file = join(offhook.#folder, "offhook.toml");
+    writeFileSync(file, config);
+    offhook.#spawn([command, "--config", file], env);
+    try {
+      await until("offhook is ready", () => offhook.#ready(), 20_000);
+    } catch (error) {
+      await offhook.stop();
+      throw new Error(`${error.message}\n${offhook.log.join("\n")}`);
+    }
+    return offhook;
+  }
+
+  get pid() {
+    return this.#child.pid;
+  }
+
+  get running() {
+    return this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  /** JSON of the admin port. */
+  async admin(path) {
+    const response = await fetch(`http://127.0.0.1:${this.#admin}${path}`);
+    return response.ok ? response.json() : null;
+  }
+
+  /** The trace of a call, by any of its ids. */
+  trace(id) {
+    return this.admin(`/calls/${encodeURIComponent(id)}`);
+  }
+
+  /** The sum of a metric over its labels; `null` when there is no such metric. */
+  async metric(name) {
+    const text = await (await fetch(`http://127.0.0.1:${this.#admin}/metrics`)).text();
+    const values = text
+      .split("\n")
+      .filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`))
+      .map((line) => Number(line.slice(line.lastIndexOf(" ") + 1)));
+    return values.length > 0 ? values.reduce((sum, each) => sum + each, 0) : null;
+  }
+
+  /** Sends a signal and waits for the end. */
+  async stop(signal = "SIGTERM") {
+    if (this.running) {
+      this.#child.kill(signal);
+      const killer = setTimeout(() => this.#child.kill("SIGKILL"), 15_000);
+      await this.#exit;
+      clearTimeout(killer);
+    }
+    rmSync(this.#folder, { recursive: true, force: true });
+    return this.#child.exitCode;
+  }
+
+  #spawn(args, env) {
+    this.#child = spawn(binary(), args, {
+      env: { ...process.env, ...env },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    this.#exit = new Promise((resolve) => this.#child.on("exit", resolve));
+    for (const stream of [this.#child.stdout, this.#child.stderr]) {
+      stream.setEncoding("utf8");
+      stream.on("data", (text) => {
+        this.log.push(...text.split("\n").filter((line) => line !== ""));
+        this.log.splice(0, Math.max(0, this.log.length - LOG_LINES_MAX));
+      });
+    }
+  }
+
+  async #ready() {
+    if (!this.running) throw new Error("offhook ended while starting");
+    try {
+      return (await fetch(`http://127.0.0.1:${this.#admin}/readyz`)).ok;
+    } catch {
+      return false;
+    }
+  }
+}

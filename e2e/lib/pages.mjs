@@ -1,0 +1,27 @@
+// Serves the test app and the public SDK, as they are, from loopback: a secure context for the browser.
+import { readFileSync } from "node:fs";
+import http from "node:http";
+import { createRequire } from "node:module";
+
+const require = createRequire(import.meta.url);
+const here = (path) => new URL(path, import.meta.url);
+
+const FILES = {
+  "/": [here("../pages/phone.html"), "text/html; charset=utf-8"],
+  "/phone.js": [here("../pages/phone.js"), "text/javascript"],
+  "/telnyx.js": [require.resolve("@telnyx/webrtc/lib/bundle.js"), "text/javascript"],
+};
+
+/** Starts the server; `{ url, close() }`. */
+export async function servePages() {
+  const server = http.createServer((request, response) => {
+    const file = FILES[new URL(request.url, "http://page").pathname];
+    response.writeHead(file ? 200 : 404, { "content-type": file?.[1] ?? "text/plain" });
+    response.end(file ? readFileSync(file[0]) : "");
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    url: `http://127.0.0.1:${server.address().port}/`,
+    close: () => new Promise((resolve) => server.close(resolve)),
+  };
+}

@@ -1,0 +1,112 @@
+// One browser tab with the public SDK, from the test's side.
+import { until } from "./wait.mjs";
+
+const ENDED = ["destroy", "hangup"];
+
+export class Phone {
+  #page;
+  #host;
+  /** Whatever the page itself got wrong: a test may want it to be empty. */
+  pageErrors = [];
+
+  /** Opens a tab that will talk to the VSP at `host` (a `ws://` address). */
+  static async open(browser, pages, host) {
+    const context = await browser.newContext();
+    const phone = new Phone();
+    phone.#page = await context.newPage();
+    phone.#host = host;
+    phone.#page.on("pageerror", (error) => phone.pageErrors.push(String(error)));
+    await phone.#page.goto(pages.url);
+    return phone;
+  }
+
+  get page() {
+    return this.#page;
+  }
+
+  /** Calls a function of the page's `phone` object. */
+  ask(name, ...args) {
+    return this.#page.evaluate(([fn, list]) => window.phone[fn](...list), [name, args]);
+  }
+
+  records() {
+    return this.#page.evaluate(() => window.phone.records);
+  }
+
+  /** Connects without waiting for the outcome. */
+  connect(options) {
+    return this.ask("connect", { host: this.#host, ...options });
+  }
+
+  /** Logs in and waits until the SDK says that it is ready. */
+  async logIn(login, password) {
+    await this.connect({ login, password });
+    await until("telnyx.ready", async () => (await this.records()).ready > 0);
+  }
+
+  call(destinationNumber, options = {}) {
+    return this.ask("call", { destinationNumber, ...options });
+  }
+
+  look(id) {
+    return this.ask("look", id);
+  }
+
+  async state(id) {
+    return (await this.look(id)).state;
+  }
+
+  /** The states that the app was told of, in order. */
+  async states(id) {
+    return (await this.records()).states.filter((each) => each.id === id).map((each) => each.state);
+  }
+
+  untilState(id, state, timeoutMs = 10_000) {
+    return until(
+      `call is ${state}`,
+      async () => {
+        const now = await this.state(id);
+        if (now === state) return true;
+        if (ENDED.includes(now) && !ENDED.includes(state)) {
+          throw new Error(
+            `the call ended instead of becoming ${state}: ${JSON.stringify(await this.look(id))}`,
+          );
+        }
+        return false;
+      },
+      timeoutMs,
+    );
+  }
+
+  /** Waits for the end; gives what the app sees then. */
+  async untilEnded(id, timeoutMs = 10_000) {
+    await until("call is over", async () => (await this.state(id)) === "destroy", timeoutMs);
+    return this.look(id);
+  }
+
+  /** Waits until the page hears a tone of about `hz`. */
+  untilHears(id, hz, timeoutMs = 5_000) {
+    return until(
+      `the browser hears ${hz} Hz`,
+      async () => near(await this.ask("heardHz", id), hz),
+      timeoutMs,
+    );
+  }
+
+  untilSilent(id, timeoutMs = 5_000) {
+    return until(
+      "the browser hears nothing",
+      async () => (await this.ask("heardHz", id)) === null,
+      timeoutMs,
+    );
+  }
+
+  async close() {
+    await this.#page.context().close();
+  }
+}
+
+/** Whether a measured frequency is the one meant. */
+export function near(measured, hz) {
+  return measured !== null && Math.abs(measured - hz) <= 12;
+}

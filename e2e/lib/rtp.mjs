@@ -1,0 +1,182 @@
+// The carrier's RTP end: sends a tone every 20 ms, listens, decodes G.711, collects telephone-event digits.
+import { bindUdp } from "./ports.mjs";
+import { G711 } from "./g711.mjs";
+import { dominantHz, sine } from "./tone.mjs";
+
+const HOST = "127.0.0.1";
+const PACKET_MS = 20;
+const SAMPLES = 160;
+const EVENTS = "0123456789*#ABCD";
+/** How much audio is judged: half a second. */
+const WINDOW_SAMPLES = 4_000;
+
+export class RtpEnd {
+  packetsReceived = 0;
+  packetsSent = 0;
+  lost = 0;
+  lastPacketAt = 0;
+  firstPacketAt = 0;
+  /** Largest pause between two packets since `watchGaps()`, in ms. */
+  gapMaxMs = 0;
+  digits = "";
+  /** Name of the codec agreed on, or `null` when there is none. */
+  codec = null;
+  #socket;
+  #remote;
+  #payloadType;
+  #eventType;
+  #toneHz;
+  #samples = [];
+  #lastSequence = null;
+  #lastEventTimestamp = null;
+  #sequence = 1;
+  #timestamp = 160;
+  #timer = null;
+  #startedAt = 0;
+
+  /** Reads the offer, agrees on a codec and opens a port. */
+  static async open(offer, { codecs, toneHz }) {
+    const end = new RtpEnd();
+    end.#socket = await bindUdp(0);
+    end.#toneHz = toneHz;
+    end.#agree(offer, codecs);
+    end.#socket.on("message", (packet) => end.#onPacket(packet));
+    return end;
+  }
+
+  #agree(offer, codecs) {
+    const address = /^c=IN IP4 (\S+)/m.exec(offer)?.[1] ?? HOST;
+    const media = /^m=audio (\d+) \S+ ([\d ]+)/m.exec(offer);
+    if (!media) return;
+    this.#remote = { address, port: Number(media[1]) };
+    const offered = media[2].trim().split(" ").map(Number);
+    const names = new Map([
+      [0, "PCMU"],
+      [8, "PCMA"],
+    ]);
+    for (const [, type, name] of offer.matchAll(/^a=rtpmap:(\d+) ([\w-]+)\//gm))
+      names.set(Number(type), name);
+    const find = (name) => offered.find((type) => names.get(type)?.toLowerCase() === name.toLowerCase());
+    this.codec = codecs.find((name) => find(name) !== undefined) ?? null;
+    this.#payloadType = this.codec && find(this.codec);
+    this.#eventType = find("telephone-event") ?? null;
+  }
+
+  answerSdp() {
+    const rate = this.codec === "opus" ? "48000/2" : "8000";
+    const types = [this.#payloadType, this.#eventType].filter((type) => type !== null);
+    return [
+      "v=0",
+      `o=carrier 1 1 IN IP4 ${HOST}`,
+      "s=-",
+      `c=IN IP4 ${HOST}`,
+      "t=0 0",
+      `m=audio ${this.#socket.address().port} RTP/AVP ${types.join(" ")}`,
+      `a=rtpmap:${this.#payloadType} ${this.codec}/${rate}`,
+      ...(this.#eventType === null
+        ? []
+        : [`a=rtpmap:${this.#eventType} telephone-event/8000`, `a=fmtp:${this.#eventType} 0-15`]),
+      "a=ptime:20",
+      "a=sendrecv",
+      "",
+    ].join("\r\n");
+  }
+
+  /** Begins to send, once. */
+  start() {
+    if (this.#timer !== null || this.#toneHz === "echo" || this.codec === "opus") return;
+    this.#startedAt = Date.now();
+    this.#timer = setInterval(() => this.#catchUp(), PACKET_MS / 2);
+  }
+
+  stop() {
+    clearInterval(this.#timer);
+    this.#timer = null;
+  }
+
+  close() {
+    this.stop();
+    this.#socket?.close();
+    this.#socket = null;
+  }
+
+  /** The tone heard during the last half second, in Hz; `null` while there is none. */
+  heardHz() {
+    if (this.#samples.length < WINDOW_SAMPLES) return null;
+    return dominantHz(this.#samples.slice(-WINDOW_SAMPLES), 8_000);
+  }
+
+  /** Root mean square of the last half second. */
+  heardLevel() {
+    const window = this.#samples.slice(-WINDOW_SAMPLES);
+    return Math.sqrt(window.reduce((sum, each) => sum + each * each, 0) / Math.max(window.length, 1));
+  }
+
+  watchGaps() {
+    this.gapMaxMs = 0;
+  }
+
+  /** Sends as many packets as are due: timers of a busy machine come late, the audio must not. */
+  #catchUp() {
+    const due = Math.floor((Date.now() - this.#startedAt) / PACKET_MS);
+    while (this.packetsSent < due) this.#sendTone();
+  }
+
+  #sendTone() {
+    const samples =
+      this.#toneHz === null
+        ? new Array(SAMPLES).fill(0)
+        : sine(this.#toneHz, 8_000, SAMPLES, this.packetsSent * SAMPLES);
+    this.#sendPacket(this.#payloadType, G711[this.codec].encode(samples), this.packetsSent === 0);
+  }
+
+  #sendPacket(payloadType, payload, marker) {
+    const packet = Buffer.alloc(12 + payload.length);
+    packet[0] = 0x80;
+    packet[1] = payloadType | (marker ? 0x80 : 0);
+    packet.writeUInt16BE(this.#sequence & 0xffff, 2);
+    packet.writeUInt32BE(this.#timestamp >>> 0, 4);
+    packet.writeUInt32BE(0x0ff400c, 8);
+    payload.copy(packet, 12);
+    this.#sequence += 1;
+    this.#timestamp += this.codec === "opus" ? SAMPLES * 6 : SAMPLES;
+    this.packetsSent += 1;
+    this.#socket?.send(packet, this.#remote.port, this.#remote.address);
+  }
+
+  #onPacket(packet) {
+    if (packet.length < 12 || packet[0] >> 6 !== 2) return;
+    const type = packet[1] & 0x7f;
+    const payload = packet.subarray(12);
+    if (type === this.#eventType) return this.#onEvent(packet.readUInt32BE(4), payload);
+    if (type !== this.#payloadType) return;
+    this.#count(packet.readUInt16BE(2));
+    const g711 = G711[this.codec];
+    if (g711) {
+      this.#samples.push(...g711.decode(payload));
+      if (this.#samples.length > 4 * WINDOW_SAMPLES) this.#samples.splice(0, 2 * WINDOW_SAMPLES);
+    }
+    if (this.#toneHz === "echo" || this.codec === "opus")
+      this.#sendPacket(type, payload, this.packetsSent === 0);
+  }
+
+  #count(sequence) {
+    const now = Date.now();
+    if (this.packetsReceived === 0) this.firstPacketAt = now;
+    else this.gapMaxMs = Math.max(this.gapMaxMs, now - this.lastPacketAt);
+    if (this.#lastSequence !== null) {
+      const ahead = (sequence - this.#lastSequence - 1) & 0xffff;
+      if (ahead < 0x8000) this.lost += ahead;
+    }
+    this.#lastSequence = sequence;
+    this.lastPacketAt = now;
+    this.packetsReceived += 1;
+  }
+
+  /** All packets of one digit carry the same timestamp (RFC 4733). */
+  #onEvent(timestamp, payload) {
+    if (payload.length < 4 || timestamp === this.#lastEventTimestamp) return;
+    this.#lastEventTimestamp = timestamp;
+    this.digits += EVENTS[payload[0]] ?? "?";
+  }
+}

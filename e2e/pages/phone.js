@@ -1,0 +1,134 @@
+// The app of the tests: the public SDK with a tone for a microphone. Everything it sees is written down.
+"use strict";
+
+const MICROPHONE_HZ = 700;
+const SILENCE_DB = -70;
+
+const audio = new AudioContext();
+const calls = new Map();
+const records = { states: [], errors: [], warnings: [], ready: 0, sockets: 0, closes: 0, messages: [] };
+let client = null;
+
+/** The microphone of this page: a pure tone, so that the far end can tell what it hears. */
+function toneStream(frequency) {
+  const destination = audio.createMediaStreamDestination();
+  const oscillator = new OscillatorNode(audio, { frequency });
+  const gain = new GainNode(audio, { gain: 0.5 });
+  oscillator.connect(gain).connect(destination);
+  oscillator.start();
+  return destination.stream;
+}
+
+navigator.mediaDevices.getUserMedia = async () => toneStream(MICROPHONE_HZ);
+
+function onNotification(notification) {
+  if (notification.type !== "callUpdate") return;
+  const { call } = notification;
+  calls.set(call.id, call);
+  const { id, state, prevState, direction, cause, causeCode, sipCode, sipReason } = call;
+  records.states.push({
+    id,
+    state,
+    prevState,
+    direction,
+    cause,
+    causeCode,
+    sipCode,
+    sipReason,
+    at: Date.now(),
+  });
+}
+
+window.phone = {
+  records,
+
+  /** Creates a client and connects it. */
+  connect(options) {
+    client = new TelnyxWebRTC.TelnyxRTC({ iceServers: [], ...options });
+    client.on("telnyx.ready", () => (records.ready += 1));
+    client.on("telnyx.socket.open", () => (records.sockets += 1));
+    client.on("telnyx.socket.close", () => (records.closes += 1));
+    client.on("telnyx.notification", onNotification);
+    client.on("telnyx.error", ({ error, callId }) =>
+      records.errors.push({ code: error.code, name: error.name, fatal: error.fatal, callId }),
+    );
+    client.on("telnyx.warning", ({ warning, callId }) =>
+      records.warnings.push({ code: warning.code, callId }),
+    );
+    client.connect();
+  },
+
+  disconnect: () => client.disconnect(),
+
+  login: (creds) => client.login({ creds }),
+
+  /** Places a call; gives its id. Each call has an element of its own. */
+  call(options) {
+    const element = new Audio();
+    element.autoplay = true;
+    document.documentElement.append(element);
+    const call = client.newCall({ remoteElement: element, audio: true, ...options });
+    calls.set(call.id, call);
+    return call.id;
+  },
+
+  hangup: (id) => void calls.get(id).hangup(),
+  dtmf: (id, digits) => calls.get(id).dtmf(digits),
+  mute: (id) => calls.get(id).muteAudio(),
+  unmute: (id) => calls.get(id).unmuteAudio(),
+  answer: (id) => void calls.get(id).answer(),
+
+  /** What the call shows now. */
+  look(id) {
+    const call = calls.get(id);
+    const { state, prevState, cause, causeCode, sipCode, sipReason } = call;
+    return { state, prevState, cause, causeCode, sipCode, sipReason, ids: call.telnyxIDs };
+  },
+
+  /** The SDP of one side of the call's peer connection. */
+  sdp: (id, side) => calls.get(id).peer?.instance?.[`${side}Description`]?.sdp ?? null,
+
+  connection(id) {
+    const connection = calls.get(id).peer?.instance;
+    return connection && { state: connection.connectionState, ice: connection.iceConnectionState };
+  },
+
+  /** The frequency that dominates what this page hears of a call; `null` for silence. */
+  heardHz(id) {
+    const call = calls.get(id);
+    const stream = call.remoteStream;
+    if (!stream || stream.getAudioTracks().length === 0) return null;
+    if (call.heardBy?.stream !== stream) {
+      const analyser = new AnalyserNode(audio, { fftSize: 8192, smoothingTimeConstant: 0 });
+      audio.createMediaStreamSource(stream).connect(analyser);
+      call.heardBy = { stream, analyser };
+    }
+    return dominantHz(call.heardBy.analyser);
+  },
+
+  /** Counters of the call's audio. */
+  async stats(id) {
+    const report = await calls.get(id).peer.instance.getStats();
+    const all = [...report.values()];
+    const inbound = all.find((each) => each.type === "inbound-rtp" && each.kind === "audio");
+    const outbound = all.find((each) => each.type === "outbound-rtp" && each.kind === "audio");
+    const codec = all.find((each) => each.type === "codec" && each.id === inbound?.codecId);
+    return {
+      codec: codec?.mimeType ?? null,
+      packetsReceived: inbound?.packetsReceived ?? 0,
+      packetsLost: inbound?.packetsLost ?? 0,
+      packetsSent: outbound?.packetsSent ?? 0,
+    };
+  },
+};
+
+function dominantHz(analyser) {
+  const bins = new Float32Array(analyser.frequencyBinCount);
+  analyser.getFloatFrequencyData(bins);
+  let best = 0;
+  bins.forEach((db, bin) => {
+    if (db > bins[best]) best = bin;
+  });
+  if (bins[best] < SILENCE_DB) return null;
+  return (best * audio.sampleRate) / analyser.fftSize;
+}
