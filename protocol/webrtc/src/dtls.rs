@@ -165,8 +165,8 @@ impl Association {
     }
 
     /// Sends close_notify, once.
-    pub(crate) fn close(&mut self, out: &mut Vec<DtlsOutput>) {
-        if self.engine.close().is_ok() {
+    pub(crate) fn close(&mut self, now: Instant, out: &mut Vec<DtlsOutput>) {
+        if self.engine.handle_timeout(now).is_ok() && self.engine.close().is_ok() {
             self.drain(out);
         }
     }

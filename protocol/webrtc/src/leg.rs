@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 use offhook_rtp::{PacketClass, classify};
 use rand::rngs::StdRng;
 
+use crate::Path;
 use crate::dtls::{Association, Certificate};
 use crate::ice::{Change, Changes, IceCredentials, Limits, LiteAgent, Verdict};
 use crate::srtp::{Session, SrtpError};
-use crate::Path;
 
 use handshake::Handshake;
 pub use types::{
@@ -195,10 +195,10 @@ impl WebRtcLeg {
     }
 
     /// Says goodbye (DTLS close_notify); drain `poll_transmit` once more, then drop the leg.
-    pub fn close(&mut self) {
+    pub fn close(&mut self, now: Instant) {
         if let DtlsState::Up(Some(association)) = &mut self.dtls {
             let mut outputs = Vec::new();
-            association.close(&mut outputs);
+            association.close(now, &mut outputs);
             self.send_flight(outputs);
         }
         self.end();
