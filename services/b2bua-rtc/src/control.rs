@@ -1,0 +1,16 @@
+//! Command handling: the front ends that signalling talks to, and the router between them and the media workers.
+
+mod bencode;
+mod json_rpc;
+mod local;
+mod ng;
+mod ng_message;
+mod router;
+mod trace;
+
+pub use local::{CommandRequest, LocalLink};
+
+pub(crate) use json_rpc::serve as serve_json_rpc;
+pub(crate) use local::serve as serve_local;
+pub(crate) use ng::serve as serve_ng;
+pub(crate) use router::{Router, RouterConfig};

@@ -1,0 +1,575 @@
+//! Between the control links and the media workers: which worker has a session, and which link it belongs to.
+//!
+//! ```text
+//!   links ──command──► Router ──► worker that has the session
+//!   links ◄───event─── Router ◄── workers
+//! ```
+//!
+//! A lost link's sessions stay for the grace time; a link that returns under its name finds them, and gets the events
+//! that it missed.
+
+use super::trace::{command_event, command_name, notification_event, reply_event};
+use crate::media::{ToWorker, WorkerEvent, WorkerHandle, refuse, session_of};
+use crate::params::{LegKind, OpenRequest};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use offhook_call_trace::CallId;
+use offhook_media_control::{
+    Command, CommandError, CommandErrorKind, Event, GoneReason, LegName, MediaSessionId, Reply,
+};
+use offhook_process::{Context, Shutdown};
+use std::collections::{HashMap, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot};
+
+/// Inputs from links that wait for the router.
+const INPUTS_MAX: usize = 1024;
+/// Commands that wait for their worker's reply; more are refused as busy.
+const PENDING_MAX: usize = 4096;
+/// Events kept for a link that is gone or slow; beyond that only the end of sessions is kept.
+const BACKLOG_MAX: usize = 4096;
+/// Links at a time: one per signalling node.
+const LINKS_MAX: usize = 64;
+/// How often grace times and backlogs are looked at.
+const TICK: Duration = Duration::from_millis(250);
+
+type ReplySender = oneshot::Sender<Result<Reply, CommandError>>;
+
+/// What the router is made with.
+pub(crate) struct RouterConfig {
+    pub(crate) workers: Vec<WorkerHandle>,
+    pub(crate) events: mpsc::Receiver<WorkerEvent>,
+    pub(crate) grace: Duration,
+    pub(crate) context: Context,
+    pub(crate) shutdown: Shutdown,
+}
+
+/// How links reach the router.
+#[derive(Debug, Clone)]
+pub(crate) struct Links {
+    inputs: mpsc::Sender<Input>,
+}
+
+/// A link's place at the router; leaving it is losing the link.
+#[derive(Debug)]
+pub(crate) struct LinkEntry {
+    name: Arc<str>,
+    incarnation: u64,
+    inputs: mpsc::Sender<Input>,
+}
+
+#[derive(Debug)]
+enum Input {
+    LinkUp {
+        name: Arc<str>,
+        events: mpsc::Sender<Event>,
+        wants_traces: bool,
+        entered: oneshot::Sender<u64>,
+    },
+    LinkDown {
+        name: Arc<str>,
+        incarnation: u64,
+    },
+    Command {
+        link: Arc<str>,
+        command: Box<Command>,
+        reply: ReplySender,
+    },
+    /// From `ng`, which says more than [`Command::Open`].
+    Open {
+        link: Arc<str>,
+        request: Box<OpenRequest>,
+        reply: ReplySender,
+    },
+}
+
+impl Links {
+    /// Brings a link up. One of the same name is replaced, and its sessions are taken over. `None` if the gateway is
+    /// gone or has too many links.
+    pub(crate) async fn enter(
+        &self,
+        name: String,
+        events: mpsc::Sender<Event>,
+        wants_traces: bool,
+    ) -> Option<LinkEntry> {
+        let name: Arc<str> = name.into();
+        let (entered, incarnation) = oneshot::channel();
+        let input = Input::LinkUp {
+            name: name.clone(),
+            events,
+            wants_traces,
+            entered,
+        };
+        self.inputs.send(input).await.ok()?;
+        Some(LinkEntry {
+            name,
+            incarnation: incarnation.await.ok()?,
+            inputs: self.inputs.clone(),
+        })
+    }
+}
+
+impl LinkEntry {
+    /// Asks for a command to be done.
+    pub(crate) async fn command(&self, command: Command, reply: ReplySender) {
+        let input = Input::Command {
+            link: self.name.clone(),
+            command: Box::new(command),
+            reply,
+        };
+        // If the router is gone the reply is dropped, which the asker notices.
+        let _ = self.inputs.send(input).await;
+    }
+
+    /// Asks for a session to be opened.
+    pub(crate) async fn open(&self, request: OpenRequest) -> Result<Reply, CommandError> {
+        let (reply, answer) = oneshot::channel();
+        let input = Input::Open {
+            link: self.name.clone(),
+            request: Box::new(request),
+            reply,
+        };
+        let _ = self.inputs.send(input).await;
+        answer.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// Asks for a command and waits for its reply.
+    pub(crate) async fn ask(&self, command: Command) -> Result<Reply, CommandError> {
+        let (reply, answer) = oneshot::channel();
+        self.command(command, reply).await;
+        answer.await.unwrap_or_else(|_| Err(gone()))
+    }
+}
+
+impl std::ops::Drop for LinkEntry {
+    fn drop(&mut self) {
+        let input = Input::LinkDown {
+            name: self.name.clone(),
+            incarnation: self.incarnation,
+        };
+        let inputs = self.inputs.clone();
+        // The queue may be full for a moment; without a runtime there is no router either.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { inputs.send(input).await });
+        }
+    }
+}
+
+/// One link.
+struct Link {
+    incarnation: u64,
+    /// `None` while it is lost.
+    events: Option<mpsc::Sender<Event>>,
+    lost_since: Option<Instant>,
+    wants_traces: bool,
+    backlog: VecDeque<Event>,
+}
+
+struct Entry {
+    worker: usize,
+    link: Arc<str>,
+    call_id: CallId,
+}
+
+struct Answered {
+    call_id: Option<CallId>,
+    name: &'static str,
+    result: Result<Reply, CommandError>,
+    reply: ReplySender,
+}
+
+/// Routes commands and events; one task.
+pub(crate) struct Router {
+    config: RouterConfig,
+    inputs: mpsc::Receiver<Input>,
+    links: HashMap<Arc<str>, Link>,
+    sessions: HashMap<MediaSessionId, Entry>,
+    per_worker: Vec<usize>,
+    pending: FuturesUnordered<Pin<Box<dyn Future<Output = Answered> + Send>>>,
+    incarnations: u64,
+    draining: bool,
+}
+
+impl Router {
+    pub(crate) fn new(config: RouterConfig) -> (Self, Links) {
+        let (sender, inputs) = mpsc::channel(INPUTS_MAX);
+        let router = Self {
+            per_worker: vec![0; config.workers.len()],
+            config,
+            inputs,
+            links: HashMap::new(),
+            sessions: HashMap::new(),
+            pending: FuturesUnordered::new(),
+            incarnations: 0,
+            draining: false,
+        };
+        (router, Links { inputs: sender })
+    }
+
+    /// Runs until the process drains and the last session is gone, or it has to stop. Workers are stopped and joined.
+    pub(crate) async fn run(mut self) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut until = None;
+        let mut draining = self.config.shutdown.clone();
+        let mut stopped = self.config.shutdown.clone();
+        loop {
+            tokio::select! {
+                Some(input) = self.inputs.recv() => self.handle_input(input),
+                Some(event) = self.config.events.recv() => self.handle_event(event),
+                Some(answered) = self.pending.next() => self.handle_answered(answered),
+                _ = tick.tick() => self.handle_tick(Instant::now()),
+                at = draining.draining(), if until.is_none() => {
+                    until = Some(at);
+                    self.drain();
+                }
+                () = stopped.stopped() => break,
+            }
+            if let Some(until) = until
+                && (self.sessions.is_empty() || Instant::now() >= until)
+                && self.pending.is_empty()
+            {
+                break;
+            }
+        }
+        self.stop().await;
+    }
+
+    fn handle_input(&mut self, input: Input) {
+        match input {
+            Input::LinkUp {
+                name,
+                events,
+                wants_traces,
+                entered,
+            } => self.link_up(name, events, wants_traces, entered),
+            Input::LinkDown { name, incarnation } => {
+                if let Some(link) = self
+                    .links
+                    .get_mut(&name)
+                    .filter(|link| link.incarnation == incarnation)
+                {
+                    tracing::warn!(link = %name, "control link lost; its sessions are kept for the grace time");
+                    link.events = None;
+                    link.lost_since = Some(Instant::now());
+                }
+            }
+            Input::Command { link, command, reply } => self.command(&link, *command, reply),
+            Input::Open { link, request, reply } => self.open(&link, *request, reply, false),
+        }
+    }
+
+    fn link_up(
+        &mut self,
+        name: Arc<str>,
+        events: mpsc::Sender<Event>,
+        wants_traces: bool,
+        entered: oneshot::Sender<u64>,
+    ) {
+        if self.links.len() >= LINKS_MAX && !self.links.contains_key(&name) {
+            tracing::warn!(link = %name, "control link refused: {LINKS_MAX} links are up");
+            return;
+        }
+        self.incarnations += 1;
+        if entered.send(self.incarnations).is_err() {
+            return;
+        }
+        let backlog = self
+            .links
+            .remove(&name)
+            .map(|link| link.backlog)
+            .unwrap_or_default();
+        tracing::info!(link = %name, missed_events = backlog.len(), "control link up");
+        let mut link = Link {
+            incarnation: self.incarnations,
+            events: Some(events),
+            lost_since: None,
+            wants_traces,
+            backlog,
+        };
+        link.flush();
+        self.links.insert(name, link);
+    }
+
+    fn command(&mut self, link: &Arc<str>, command: Command, reply: ReplySender) {
+        let Some(session) = session_of(&command) else {
+            let _ = reply.send(Ok(Reply::Done {}));
+            return;
+        };
+        if let Command::Open {
+            session,
+            call_id,
+            from,
+            sdp,
+            early_answer,
+        } = command
+        {
+            let request = OpenRequest {
+                session,
+                call_id,
+                from,
+                sdp,
+                early_answer,
+                client: LegKind::WebRtc,
+                carrier: LegKind::Rtp,
+                codecs: None,
+                comfort: true,
+            };
+            return self.open(link, request, reply, true);
+        }
+        // Sessions of other links do not exist for this one.
+        let Some(entry) = self.sessions.get(session).filter(|entry| entry.link == *link) else {
+            let error = refused(CommandErrorKind::UnknownSession, "no session of this id is open");
+            let _ = reply.send(Err(error));
+            return;
+        };
+        let (worker, call_id, name) = (entry.worker, entry.call_id.clone(), command_name(&command));
+        self.config
+            .context
+            .traces
+            .record(&call_id, command_event(&command));
+        let reply = self.expect_reply(Some(call_id), name, reply);
+        self.to_worker(worker, ToWorker::Command(Box::new(command), reply));
+    }
+
+    fn open(&mut self, link: &Arc<str>, request: OpenRequest, reply: ReplySender, traced: bool) {
+        if self.pending.len() >= PENDING_MAX {
+            let _ = reply.send(Err(refused(
+                CommandErrorKind::Busy,
+                "too many commands wait; try again",
+            )));
+            return;
+        }
+        if self.draining {
+            let error = refused(
+                CommandErrorKind::Draining,
+                "the gateway is leaving; use another one",
+            );
+            let _ = reply.send(Err(error));
+            return;
+        }
+        if self.sessions.contains_key(&request.session) {
+            let error = refused(CommandErrorKind::SessionExists, "a session of this id is open");
+            let _ = reply.send(Err(error));
+            return;
+        }
+        let worker = (0..self.per_worker.len())
+            .min_by_key(|index| self.per_worker[*index])
+            .expect("there is at least one worker");
+        self.per_worker[worker] += 1;
+        self.sessions.insert(
+            request.session.clone(),
+            Entry {
+                worker,
+                link: link.clone(),
+                call_id: request.call_id.clone(),
+            },
+        );
+        let call_id = traced.then(|| request.call_id.clone());
+        if let Some(call_id) = &call_id {
+            let command = Command::Open {
+                session: request.session.clone(),
+                call_id: call_id.clone(),
+                from: request.from,
+                sdp: request.sdp.clone(),
+                early_answer: request.early_answer,
+            };
+            self.config
+                .context
+                .traces
+                .record(call_id, command_event(&command));
+        }
+        let reply = self.expect_reply(call_id, "open", reply);
+        self.to_worker(worker, ToWorker::Open(Box::new(request), reply));
+    }
+
+    /// Puts the trace between a worker's reply and the asker.
+    fn expect_reply(
+        &mut self,
+        call_id: Option<CallId>,
+        name: &'static str,
+        reply: ReplySender,
+    ) -> ReplySender {
+        let (sender, receiver) = oneshot::channel();
+        self.pending.push(Box::pin(async move {
+            let result = receiver.await.unwrap_or_else(|_| Err(gone()));
+            Answered {
+                call_id,
+                name,
+                result,
+                reply,
+            }
+        }));
+        sender
+    }
+
+    fn handle_answered(&mut self, answered: Answered) {
+        if let Some(call_id) = &answered.call_id {
+            let event = reply_event(answered.name, &answered.result);
+            self.config.context.traces.record(call_id, event);
+        }
+        // The asker may have gone meanwhile.
+        let _ = answered.reply.send(answered.result);
+    }
+
+    fn to_worker(&mut self, worker: usize, message: ToWorker) {
+        if let Err(message) = self.config.workers[worker].send(message) {
+            if let ToWorker::Open(request, _) = &message {
+                self.forget(&request.session.clone());
+            }
+            refuse(message);
+        }
+    }
+
+    fn handle_event(&mut self, event: WorkerEvent) {
+        match event {
+            WorkerEvent::Ended { session } => self.forget(&session),
+            WorkerEvent::Event { session, event } => {
+                let Some(entry) = self.sessions.get(&session) else {
+                    return;
+                };
+                match &event {
+                    Event::Trace { call_id, event } => {
+                        self.config.context.traces.record(call_id, event.clone());
+                    }
+                    other => {
+                        if let Some(event) = notification_event(other) {
+                            self.config.context.traces.record(&entry.call_id, event);
+                        }
+                    }
+                }
+                log_event(&entry.call_id, &event);
+                if let Some(link) = self.links.get_mut(&entry.link) {
+                    link.push(event);
+                }
+            }
+        }
+    }
+
+    fn forget(&mut self, session: &MediaSessionId) {
+        if let Some(entry) = self.sessions.remove(session) {
+            self.per_worker[entry.worker] -= 1;
+        }
+    }
+
+    fn handle_tick(&mut self, now: Instant) {
+        let grace = self.config.grace;
+        let mut lost = Vec::new();
+        for (name, link) in &mut self.links {
+            link.flush();
+            if link
+                .lost_since
+                .is_some_and(|since| now.saturating_duration_since(since) >= grace)
+            {
+                lost.push(name.clone());
+            }
+        }
+        for name in lost {
+            self.links.remove(&name);
+            let sessions: Vec<_> = self
+                .sessions
+                .iter()
+                .filter(|(_, entry)| entry.link == name)
+                .map(|(session, entry)| (session.clone(), entry.worker))
+                .collect();
+            tracing::warn!(link = %name, sessions = sessions.len(), "control link did not return; its sessions end");
+            for (session, worker) in sessions {
+                self.to_worker(worker, ToWorker::Abandon(session, GoneReason::ControlLost));
+            }
+        }
+    }
+
+    fn drain(&mut self) {
+        self.draining = true;
+        tracing::info!(sessions = self.sessions.len(), "draining");
+        for worker in 0..self.config.workers.len() {
+            self.to_worker(worker, ToWorker::Drain);
+        }
+    }
+
+    /// Stops the workers, and delivers their last events.
+    async fn stop(mut self) {
+        for worker in &self.config.workers {
+            let mut message = ToWorker::Stop;
+            // A full inbox empties within milliseconds.
+            while let Err(back) = worker.send(message) {
+                if worker.thread.is_finished() {
+                    break;
+                }
+                message = back;
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+        while self
+            .config
+            .workers
+            .iter()
+            .any(|worker| !worker.thread.is_finished())
+        {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        while let Ok(event) = self.config.events.try_recv() {
+            self.handle_event(event);
+        }
+        for worker in std::mem::take(&mut self.config.workers) {
+            if worker.thread.join().is_err() {
+                tracing::error!("a media worker has panicked");
+            }
+        }
+        for link in self.links.values_mut() {
+            link.flush();
+        }
+    }
+}
+
+impl Link {
+    fn push(&mut self, event: Event) {
+        if matches!(event, Event::Trace { .. }) && !self.wants_traces {
+            return;
+        }
+        if self.backlog.len() < BACKLOG_MAX || matches!(event, Event::Gone { .. }) {
+            self.backlog.push_back(event);
+        }
+        self.flush();
+    }
+
+    fn flush(&mut self) {
+        let Some(events) = &self.events else {
+            return;
+        };
+        while let Some(event) = self.backlog.pop_front() {
+            if let Err(mpsc::error::TrySendError::Full(event) | mpsc::error::TrySendError::Closed(event)) =
+                events.try_send(event)
+            {
+                self.backlog.push_front(event);
+                return;
+            }
+        }
+    }
+}
+
+fn log_event(call_id: &CallId, event: &Event) {
+    match event {
+        Event::Connected { .. } => tracing::info!(%call_id, "client connected"),
+        Event::MediaStarted { from, codec, .. } => tracing::info!(%call_id, ?from, ?codec, "media started"),
+        Event::MediaStopped { from, .. } => tracing::info!(%call_id, ?from, "media stopped"),
+        Event::Gone { reason, message, .. } => tracing::warn!(%call_id, ?reason, message, "session gone"),
+        Event::Dtmf { .. } | Event::Quality { .. } | Event::Trace { .. } => {}
+    }
+}
+
+fn refused(kind: CommandErrorKind, message: &str) -> CommandError {
+    CommandError {
+        kind,
+        message: message.to_owned(),
+    }
+}
+
+fn gone() -> CommandError {
+    refused(CommandErrorKind::Draining, "the gateway has stopped")
+}
+
+/// The leg that offers in `ng`'s view is the client's place, the other one the carrier's.
+pub(super) const NG_OFFERER: LegName = LegName::Client;

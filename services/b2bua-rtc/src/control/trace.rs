@@ -1,0 +1,81 @@
+//! Control messages as events of a call's trace.
+
+use offhook_call_trace::{Hop, Protocol, TraceEvent, redact_sip};
+use offhook_media_control::{Command, CommandError, Event, Reply};
+
+/// Name of a command: its tag on the link.
+pub(super) fn command_name(command: &Command) -> &'static str {
+    match command {
+        Command::Open { .. } => "open",
+        Command::Answer { .. } => "answer",
+        Command::Reoffer { .. } => "reoffer",
+        Command::MakeOffer { .. } => "make-offer",
+        Command::Candidate { .. } => "candidate",
+        Command::Ringing { .. } => "ringing",
+        Command::Dtmf { .. } => "dtmf",
+        Command::Hold { .. } => "hold",
+        Command::Close { .. } => "close",
+        Command::Ping {} => "ping",
+    }
+}
+
+/// A command as we received it.
+pub(super) fn command_event(command: &Command) -> TraceEvent {
+    let event = TraceEvent::message(
+        Hop::B2buaRtc,
+        Hop::Vsp,
+        Hop::B2buaRtc,
+        Protocol::Control,
+        command_name(command),
+    );
+    match command {
+        Command::Open { sdp, .. } | Command::Answer { sdp, .. } | Command::Reoffer { sdp, .. } => {
+            event.with_detail(redact_sip(sdp.as_bytes()))
+        }
+        // Digits may be PINs: only their number is told.
+        Command::Dtmf { digits, .. } => event.with_detail(format!("{} digits", digits.chars().count())),
+        Command::Hold { held, .. } => event.with_detail(if *held { "held" } else { "resumed" }),
+        _ => event,
+    }
+}
+
+/// A reply as we send it.
+pub(super) fn reply_event(command: &str, reply: &Result<Reply, CommandError>) -> TraceEvent {
+    let (name, detail) = match reply {
+        Ok(Reply::Opened { offer, answer }) => (
+            format!("reply {command}"),
+            [Some(offer), answer.as_ref()]
+                .into_iter()
+                .flatten()
+                .map(String::as_str)
+                .collect::<Vec<_>>()
+                .join("\r\n"),
+        ),
+        Ok(Reply::Answered { answer }) => (format!("reply {command}"), answer.clone().unwrap_or_default()),
+        Ok(Reply::Reoffered { answer: sdp, .. } | Reply::Offered { offer: sdp }) => {
+            (format!("reply {command}"), sdp.clone())
+        }
+        Ok(Reply::DtmfTaken { as_telephone_event }) => (
+            format!("reply {command}"),
+            format!("as telephone-event: {as_telephone_event}"),
+        ),
+        Ok(Reply::Closed { .. } | Reply::Done {}) => (format!("reply {command}"), String::new()),
+        Err(error) => (format!("error {command}"), error.to_string()),
+    };
+    TraceEvent::message(Hop::B2buaRtc, Hop::B2buaRtc, Hop::Vsp, Protocol::Control, name)
+        .with_detail(redact_sip(detail.as_bytes()))
+}
+
+/// An event as we send it; `None` for those that are no step of a call.
+pub(super) fn notification_event(event: &Event) -> Option<TraceEvent> {
+    let (name, detail) = match event {
+        Event::Connected { .. } => ("connected", String::new()),
+        Event::MediaStarted { from, codec, .. } => ("media-started", format!("{from:?} {codec:?}")),
+        Event::MediaStopped { from, .. } => ("media-stopped", format!("{from:?}")),
+        Event::Dtmf { from, .. } => ("dtmf", format!("{from:?}")),
+        Event::Gone { reason, message, .. } => ("gone", format!("{reason:?}: {message}")),
+        Event::Quality { .. } | Event::Trace { .. } => return None,
+    };
+    let event = TraceEvent::message(Hop::B2buaRtc, Hop::B2buaRtc, Hop::Vsp, Protocol::Control, name);
+    Some(event.with_detail(detail))
+}

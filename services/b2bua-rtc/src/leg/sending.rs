@@ -1,0 +1,399 @@
+//! Sending on a leg: packets passed on, frames made, digits, reports.
+
+use super::outbound::{Clock, Digits, FRAME, IDLE_FRAMES_MAX, PassingEvent, QUIET, Transcoder};
+use super::{Discard, Leg};
+use crate::outbox::Outbox;
+use crate::params::{AudioParams, WallClock};
+use crate::tones::Tones;
+use offhook_audio::g711::{self, Law};
+use offhook_audio::{
+    AudioCodec, AudioError, FrameOrigin, JitterConfig, OpusEncoderConfig, Packet, Pipeline, PipelineConfig,
+};
+use offhook_offer_answer::{Codec, Route};
+use offhook_rtp::rtcp::{CompoundWriter, ReportBlock, SenderInfo};
+use offhook_rtp::telephone_event::{EventFrame, PAYLOAD_LEN, TelephoneEvent};
+use offhook_rtp::{RtpFields, RtpPacket};
+use std::time::{Duration, Instant};
+
+/// Loss that our in-band error correction is made for, percent: what a poor access network has.
+const EXPECTED_LOSS_PERCENT: u8 = 10;
+/// Hold of the jitter buffer before the network's jitter is known.
+const JITTER_START: Duration = Duration::from_millis(4);
+
+impl Leg {
+    /// Passes a packet of the other leg on, as it is or with G.711 turned into the other law.
+    #[inline]
+    pub(crate) fn relay(
+        &mut self,
+        now: Instant,
+        packet: &RtpPacket<'_>,
+        route: &Route,
+        out: &mut Outbox,
+    ) -> Result<(), Discard> {
+        if !self.takes_media() || self.is_sounding() {
+            return Err(Discard::NoReceiver);
+        }
+        let outbound = &mut self.outbound;
+        if outbound.transcoder.is_some() || outbound.ringback.is_some() {
+            // The source has changed to what needs no transcoding; ringback ends with the far end's first packet.
+            outbound.transcoder = None;
+            outbound.ringback = None;
+        }
+        outbound.last_audio = Some(now);
+        if outbound.clock == Clock::Stopped && outbound.comfort {
+            outbound.clock = Clock::Watching(now + QUIET);
+        }
+        let payload = packet.payload();
+        let laws = (law(route.received.codec), law(route.sent.codec));
+        let stream = &mut outbound.stream;
+        self.transport
+            .send_rtp(out, |slot| {
+                let target = slot.get_mut(..payload.len())?;
+                target.copy_from_slice(payload);
+                if let (Some(from), Some(to)) = laws
+                    && route.received.codec != route.sent.codec
+                {
+                    g711::convert(from, to, target);
+                }
+                let rate = route.sent.codec.clock_rate_hz();
+                let fields = stream.relay(
+                    now,
+                    &packet.fields(),
+                    rate,
+                    route.sent.payload_type,
+                    payload.len(),
+                );
+                Some((fields, payload.len()))
+            })
+            .map(drop)
+            .ok_or(Discard::NoReceiver)
+    }
+
+    /// Gives a packet of the other leg to the transcoder, which is made at the first one.
+    pub(crate) fn transcode(
+        &mut self,
+        now: Instant,
+        packet: &RtpPacket<'_>,
+        route: &Route,
+        audio: &AudioParams,
+    ) -> Result<(), Discard> {
+        if !self.takes_media() {
+            return Err(Discard::NoReceiver);
+        }
+        let cap = self.max_bitrate_bps();
+        let outbound = &mut self.outbound;
+        outbound.ringback = None;
+        if outbound
+            .transcoder
+            .as_ref()
+            .is_none_or(|transcoder| transcoder.route != *route)
+        {
+            match new_pipeline(route, audio, cap) {
+                Ok(pipeline) => {
+                    outbound.transcoder = Some(Box::new(Transcoder {
+                        route: *route,
+                        pipeline,
+                        idle_frames: 0,
+                    }));
+                }
+                Err(error) => {
+                    tracing::error!(%error, "no transcoder for a call: its audio is lost in one direction");
+                    return Err(Discard::NoReceiver);
+                }
+            }
+        }
+        let fields = packet.fields();
+        if let Some(transcoder) = &mut outbound.transcoder {
+            transcoder.pipeline.push(
+                now,
+                &Packet {
+                    sequence: fields.sequence,
+                    timestamp: fields.timestamp,
+                    ssrc: fields.ssrc.0,
+                    payload: packet.payload(),
+                },
+            );
+        }
+        Ok(())
+    }
+
+    /// Passes a telephone-event of the other leg on, in this leg's numbers and clock.
+    pub(crate) fn pass_event(
+        &mut self,
+        now: Instant,
+        source: &RtpFields,
+        source_rate_hz: u32,
+        event: TelephoneEvent,
+        out: &mut Outbox,
+    ) -> Result<(), Discard> {
+        let events = self.telephone_events();
+        let target = self
+            .outbound
+            .codec
+            .and_then(|codec| events.for_codec(codec.codec));
+        let Some((payload_type, rate_hz)) = target else {
+            return Err(Discard::NoReceiver);
+        };
+        if !self.takes_media() || self.outbound.digits.is_some() {
+            return Err(Discard::NoReceiver);
+        }
+        let stream = &mut self.outbound.stream;
+        let known = self
+            .outbound
+            .passing
+            .filter(|known| known.source == source.ssrc && known.source_timestamp == source.timestamp);
+        let passing = known.unwrap_or_else(|| PassingEvent {
+            source: source.ssrc,
+            source_timestamp: source.timestamp,
+            timestamp: stream.timestamp_at(now, rate_hz),
+        });
+        self.outbound.passing = Some(passing);
+        let duration = u64::from(event.duration) * u64::from(rate_hz) / u64::from(source_rate_hz.max(1));
+        let event = TelephoneEvent {
+            duration: duration.min(u64::from(u16::MAX)) as u16,
+            ..event
+        };
+        self.transport
+            .send_rtp(out, |slot| {
+                slot.get_mut(..PAYLOAD_LEN)?.copy_from_slice(&event.to_payload());
+                let fields =
+                    stream.beside(now, payload_type, passing.timestamp, known.is_none(), PAYLOAD_LEN);
+                Some((fields, PAYLOAD_LEN))
+            })
+            .map(drop)
+            .ok_or(Discard::NoReceiver)
+    }
+
+    /// Sends what is due: transcoded frames, digits, ringback, comfort noise.
+    pub(crate) fn handle_frame_timeout(&mut self, now: Instant, tones: &Tones, out: &mut Outbox) {
+        self.send_transcoded(now, out);
+        match self.outbound.clock {
+            Clock::Watching(at) if at <= now => {
+                let quiet_from = self.outbound.last_audio.map_or(now, |last| last + QUIET);
+                if quiet_from > now {
+                    self.outbound.clock = Clock::Watching(quiet_from);
+                } else {
+                    self.send_frame(now, now, tones, out);
+                }
+            }
+            Clock::Running(at) if at <= now => self.send_frame(now, at, tones, out),
+            _ => {}
+        }
+    }
+
+    fn send_transcoded(&mut self, now: Instant, out: &mut Outbox) {
+        let sounding = self.is_sounding();
+        let takes_media = self.takes_media();
+        let outbound = &mut self.outbound;
+        let Some(transcoder) = &mut outbound.transcoder else {
+            return;
+        };
+        let sent = transcoder.route.sent;
+        let rate = sent.codec.clock_rate_hz();
+        let ticks = rate / 1000 * FRAME.as_millis() as u32;
+        let mut scratch = [0; offhook_audio::PAYLOAD_LEN_MAX];
+        while let Some(frame) = transcoder.pipeline.pop(now, &mut scratch) {
+            outbound.transcoded_frames += 1;
+            let made_up = frame.origin == FrameOrigin::ComfortNoise;
+            transcoder.idle_frames = if made_up { transcoder.idle_frames + 1 } else { 0 };
+            if !takes_media || sounding || (made_up && !outbound.comfort) {
+                outbound.stream.skip(ticks);
+                continue;
+            }
+            let stream = &mut outbound.stream;
+            self.transport.send_rtp(out, |slot| {
+                slot.get_mut(..frame.len)?
+                    .copy_from_slice(scratch.get(..frame.len)?);
+                let mut fields = stream.frame(now, sent.payload_type, rate, ticks, frame.len);
+                fields.marker |= frame.marker;
+                Some((fields, frame.len))
+            });
+            outbound.last_audio = Some(now);
+        }
+        if transcoder.idle_frames > IDLE_FRAMES_MAX {
+            outbound.transcoder = None;
+            outbound.start_clock(now);
+        }
+    }
+
+    /// One frame of ours, if one is needed, and when the next is due.
+    fn send_frame(&mut self, now: Instant, due: Instant, tones: &Tones, out: &mut Outbox) {
+        let next = due + FRAME;
+        // After a stall the missed frames are not caught up.
+        self.outbound.clock = Clock::Running(if next + QUIET < now { now + FRAME } else { next });
+        if !self.takes_media() {
+            self.outbound.digits = None;
+            self.outbound.clock = Clock::Stopped;
+            return;
+        }
+        if self.send_digit(now, out) {
+            return;
+        }
+        if let Some(last) = self.outbound.last_audio
+            && last + QUIET > now
+        {
+            if self.outbound.digits.is_none() {
+                self.outbound.clock = Clock::Watching(last + QUIET);
+            }
+            return;
+        }
+        let outbound = &mut self.outbound;
+        let Some(codec) = outbound.codec else {
+            return;
+        };
+        let payload = match &mut outbound.ringback {
+            Some(index) => {
+                let frame = tones.ringback(codec.codec, *index);
+                *index += 1;
+                frame
+            }
+            None if outbound.comfort => {
+                outbound.noise += 1;
+                tones.noise(codec.codec, outbound.noise)
+            }
+            None => {
+                if outbound.digits.is_none() {
+                    outbound.clock = Clock::Stopped;
+                }
+                return;
+            }
+        };
+        let rate = codec.codec.clock_rate_hz();
+        let ticks = rate / 1000 * FRAME.as_millis() as u32;
+        let stream = &mut outbound.stream;
+        self.transport.send_rtp(out, |slot| {
+            slot.get_mut(..payload.len())?.copy_from_slice(payload);
+            let fields = stream.frame(now, codec.payload_type, rate, ticks, payload.len());
+            Some((fields, payload.len()))
+        });
+    }
+
+    /// Sends the digit packet of this frame; false if audio may be sent instead.
+    fn send_digit(&mut self, now: Instant, out: &mut Outbox) -> bool {
+        let outbound = &mut self.outbound;
+        let Some(digits) = &mut outbound.digits else {
+            return false;
+        };
+        let stream = &mut outbound.stream;
+        let frame = digits
+            .sender
+            .next_frame(stream.timestamp_at(now, digits.clock_rate_hz));
+        digits.sounding = matches!(frame, EventFrame::Event(_));
+        if !digits.sender.is_active() {
+            outbound.digits = None;
+            return false;
+        }
+        let Digits { payload_type, .. } = **digits;
+        let EventFrame::Event(event) = frame else {
+            return false;
+        };
+        self.transport.send_rtp(out, |slot| {
+            slot.get_mut(..PAYLOAD_LEN)?.copy_from_slice(&event.payload);
+            let fields = stream.beside(now, payload_type, event.timestamp, event.marker, PAYLOAD_LEN);
+            Some((fields, PAYLOAD_LEN))
+        });
+        true
+    }
+
+    fn is_sounding(&self) -> bool {
+        self.outbound
+            .digits
+            .as_ref()
+            .is_some_and(|digits| digits.sounding)
+    }
+
+    /// Sends a sender or receiver report about this leg (RFC 3550 §6.4).
+    pub(crate) fn send_report(
+        &mut self,
+        now: Instant,
+        clock: &WallClock,
+        cname: &str,
+        scratch: &mut Vec<u8>,
+        out: &mut Outbox,
+    ) {
+        scratch.clear();
+        let block = self.inbound.make_report(now);
+        let blocks: &[ReportBlock] = block.as_slice();
+        let stream = &self.outbound.stream;
+        let mut writer = CompoundWriter::new(scratch);
+        match stream.report_timestamp(now) {
+            Some(rtp_timestamp) => writer.sender_report(
+                stream.ssrc(),
+                &SenderInfo {
+                    ntp: clock.ntp(now),
+                    rtp_timestamp,
+                    packets: stream.packets() as u32,
+                    octets: stream.payload_bytes() as u32,
+                },
+                blocks,
+            ),
+            None => writer.receiver_report(stream.ssrc(), blocks),
+        };
+        writer.cname(stream.ssrc(), cname);
+        self.transport.send_rtcp(out, scratch);
+    }
+
+    /// Says goodbye to the peer's receiver (RFC 3550 §6.6).
+    pub(crate) fn send_goodbye(&mut self, cname: &str, scratch: &mut Vec<u8>, out: &mut Outbox) {
+        if self.outbound.stream.packets() == 0 {
+            return;
+        }
+        scratch.clear();
+        let ssrc = self.outbound.stream.ssrc();
+        CompoundWriter::new(scratch)
+            .receiver_report(ssrc, &[])
+            .cname(ssrc, cname)
+            .goodbye(ssrc, None);
+        self.transport.send_rtcp(out, scratch);
+    }
+}
+
+/// True if packets of this route need no decoding.
+pub(crate) fn passes(route: &Route) -> bool {
+    route.is_relay() || (law(route.received.codec).is_some() && law(route.sent.codec).is_some())
+}
+
+fn law(codec: Codec) -> Option<Law> {
+    match codec {
+        Codec::Opus => None,
+        Codec::Pcmu => Some(Law::Mu),
+        Codec::Pcma => Some(Law::A),
+    }
+}
+
+/// The name of a codec in `offhook-audio`.
+pub(crate) fn audio_codec(codec: Codec) -> AudioCodec {
+    match codec {
+        Codec::Opus => AudioCodec::Opus,
+        Codec::Pcmu => AudioCodec::Pcmu,
+        Codec::Pcma => AudioCodec::Pcma,
+    }
+}
+
+fn new_pipeline(route: &Route, audio: &AudioParams, cap_bps: Option<u32>) -> Result<Pipeline, AudioError> {
+    let wanted = route.sent.opus;
+    let bitrate_bps = [wanted.max_average_bitrate_bps, cap_bps]
+        .into_iter()
+        .flatten()
+        .fold(audio.opus_bitrate_bps, u32::min)
+        .max(OPUS_BITRATE_MIN_BPS);
+    Pipeline::new(&PipelineConfig {
+        received: audio_codec(route.received.codec),
+        sent: audio_codec(route.sent.codec),
+        opus: OpusEncoderConfig {
+            bitrate_bps,
+            complexity: audio.opus_complexity,
+            in_band_fec: wanted.in_band_fec,
+            expected_loss_percent: EXPECTED_LOSS_PERCENT,
+            constant_bitrate: wanted.constant_bitrate,
+        },
+        jitter: JitterConfig {
+            start_delay: JITTER_START.max(audio.jitter_min),
+            min_delay: audio.jitter_min,
+            max_delay: audio.jitter_max,
+        },
+    })
+}
+
+/// Below this Opus is no longer speech.
+const OPUS_BITRATE_MIN_BPS: u32 = 6_000;

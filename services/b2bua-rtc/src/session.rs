@@ -1,0 +1,450 @@
+//! A media session: two legs and what flows between them. Pure: datagrams, commands and the time come in, datagrams,
+//! events and routing notes go out.
+//!
+//! ```text
+//!   open ─► Offering ──answer──► Bridged ◄──► (re-offers, renewals, hold)
+//!              │                    │
+//!              └──── close, failure, silence, lost control link ────► ended
+//! ```
+
+mod commands;
+mod media;
+mod upkeep;
+
+use crate::leg::{Discard, Inbound, Leg, Outbound, Transport, sdp_error};
+use crate::params::{LegKind, OpenRequest, RtpPort, SessionParams};
+use crate::rtp_leg::RtpSide;
+use crate::stream::OutgoingStream;
+use crate::webrtc_leg::{WebRtcSide, for_description};
+use offhook_call_trace::{CallId, Hop, Protocol, TraceEvent};
+use offhook_media_control::{
+    CommandError, CommandErrorKind, Event, GoneReason, LegName, MediaSessionId, Reply, SDP_LEN_MAX,
+    SessionSummary,
+};
+use offhook_offer_answer::{
+    Bridge, Codec, Direction, Fingerprint, OpusParams, RtpLegNegotiation, RtpLocal, WebRtcLegNegotiation,
+    WebRtcLocal, answer_order,
+};
+use offhook_rtp::Ssrc;
+use offhook_sdp::attribute::TypedAttribute;
+use offhook_webrtc::{Path, WebRtcLeg};
+use rand::RngExt;
+use rand::rngs::StdRng;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What a session tells the worker that hosts it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Output {
+    /// For signalling.
+    Event(Event),
+    /// Datagrams on this path are this session's.
+    AddressAdded(LegName, Path),
+    /// They are no longer.
+    AddressRemoved(LegName, Path),
+    /// ICE checks with this ufrag are this session's.
+    UfragAdded(String),
+    /// The leg was started anew: none of its addresses count any longer.
+    LegRenewed(LegName),
+    /// The session is over; [`Event::Gone`] went before. It is to be dropped.
+    Ended,
+}
+
+/// Datagrams and packets that were dropped, by reason.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Drops {
+    /// [`Discard::Stranger`].
+    pub stranger: u64,
+    /// [`Discard::Malformed`].
+    pub malformed: u64,
+    /// [`Discard::BadStun`].
+    pub bad_stun: u64,
+    /// [`Discard::BadTag`].
+    pub bad_tag: u64,
+    /// [`Discard::Replayed`].
+    pub replayed: u64,
+    /// [`Discard::NotReady`].
+    pub not_ready: u64,
+    /// [`Discard::UnknownPayload`].
+    pub unknown_payload: u64,
+    /// [`Discard::NoReceiver`].
+    pub no_receiver: u64,
+}
+
+impl Drops {
+    /// Adds the counts of another session.
+    pub(crate) fn add(&mut self, other: &Drops) {
+        self.stranger += other.stranger;
+        self.malformed += other.malformed;
+        self.bad_stun += other.bad_stun;
+        self.bad_tag += other.bad_tag;
+        self.replayed += other.replayed;
+        self.not_ready += other.not_ready;
+        self.unknown_payload += other.unknown_payload;
+        self.no_receiver += other.no_receiver;
+    }
+
+    fn count(&mut self, reason: Discard) {
+        *match reason {
+            Discard::Stranger => &mut self.stranger,
+            Discard::Malformed => &mut self.malformed,
+            Discard::BadStun => &mut self.bad_stun,
+            Discard::BadTag => &mut self.bad_tag,
+            Discard::Replayed => &mut self.replayed,
+            Discard::NotReady => &mut self.not_ready,
+            Discard::UnknownPayload => &mut self.unknown_payload,
+            Discard::NoReceiver => &mut self.no_receiver,
+        } += 1;
+    }
+}
+
+/// A session.
+#[derive(Debug)]
+pub struct MediaSession {
+    id: MediaSessionId,
+    call_id: CallId,
+    params: Arc<SessionParams>,
+    client: Leg,
+    carrier: Leg,
+    /// The leg whose offer opened the session.
+    offerer: LegName,
+    /// True once that offer was answered.
+    offerer_answered: bool,
+    bridge: Option<Bridge>,
+    /// The client's audio is kept from the carrier.
+    held: bool,
+    transcoded: bool,
+    opened: Instant,
+    upkeep: upkeep::Upkeep,
+    /// When [`Self::handle_timeout`] is due.
+    deadline: Option<Instant>,
+    outputs: VecDeque<Output>,
+    drops: Drops,
+    cname: String,
+    /// For reports; kept so that sending one allocates nothing.
+    scratch: Vec<u8>,
+}
+
+impl MediaSession {
+    /// Opens a session from one leg's offer. `ports` holds a port for the client and the carrier leg, for those of
+    /// kind [`LegKind::Rtp`].
+    ///
+    /// # Errors
+    /// What is wrong with the SDP; nothing is left behind.
+    pub fn open(
+        now: Instant,
+        params: Arc<SessionParams>,
+        request: OpenRequest,
+        ports: [Option<RtpPort>; 2],
+        rng: &mut StdRng,
+    ) -> Result<(Self, Reply), CommandError> {
+        check_sdp_len(&request.sdp)?;
+        let other_name = other(request.from);
+        let cname = format!("{:016x}", rng.random::<u64>());
+        let mut maker = LegMaker {
+            params: &params,
+            request: &request,
+            ports,
+            cname: &cname,
+        };
+        let mut from = maker.make(request.from, Codec::ALL.to_vec(), rng)?;
+        from.handle_offer(&request.sdp)
+            .map_err(|error| sdp_error(request.from, &error))?;
+        let offered = match &request.codecs {
+            Some(codecs) => codecs.clone(),
+            None => answer_order(from.codecs(), params.prefer),
+        };
+        let mut to = maker.make(other_name, offered, rng)?;
+        let offer = to.offer(Direction::SendRecv);
+        let answer = match request.early_answer {
+            true => Some(
+                from.answer(now, &answer_order(&[], params.prefer))
+                    .map_err(|error| sdp_error(request.from, &error))?,
+            ),
+            false => None,
+        };
+        let (client, carrier) = match request.from {
+            LegName::Client => (from, to),
+            LegName::Carrier => (to, from),
+        };
+        let mut session = Self {
+            upkeep: upkeep::Upkeep::new(now, &params.timeouts, rng),
+            id: request.session,
+            call_id: request.call_id,
+            params,
+            client,
+            carrier,
+            offerer: request.from,
+            offerer_answered: answer.is_some(),
+            bridge: None,
+            held: false,
+            transcoded: false,
+            opened: now,
+            deadline: None,
+            outputs: VecDeque::new(),
+            drops: Drops::default(),
+            cname,
+            scratch: Vec::new(),
+        };
+        if session.offerer_answered {
+            session.upkeep.expect_media(now);
+        }
+        session.choose_codecs(now);
+        session.note_ufrags();
+        session.reschedule();
+        Ok((session, Reply::Opened { offer, answer }))
+    }
+
+    /// Its name.
+    pub fn id(&self) -> &MediaSessionId {
+        &self.id
+    }
+
+    /// The call that it belongs to.
+    pub fn call_id(&self) -> &CallId {
+        &self.call_id
+    }
+
+    /// When to call [`Self::handle_timeout`] next.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// The next thing that the worker has to know.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// True if [`Self::poll_output`] has something.
+    #[inline]
+    pub fn has_output(&self) -> bool {
+        !self.outputs.is_empty()
+    }
+
+    /// What was dropped so far.
+    pub fn drops(&self) -> &Drops {
+        &self.drops
+    }
+
+    /// Frames decoded and encoded so far.
+    pub fn transcoded_frames(&self) -> u64 {
+        self.client.outbound.transcoded_frames + self.carrier.outbound.transcoded_frames
+    }
+
+    /// Ends the session on our own account.
+    pub fn abandon(&mut self, now: Instant, reason: GoneReason, message: impl Into<String>) {
+        if self.outputs.back() == Some(&Output::Ended) {
+            return;
+        }
+        let event = Event::Gone {
+            session: self.id.clone(),
+            reason,
+            message: message.into(),
+            summary: self.summary(now),
+        };
+        self.trace("gone", format!("{reason:?}"));
+        self.outputs.push_back(Output::Event(event));
+        self.outputs.push_back(Output::Ended);
+    }
+
+    /// The leg that has this ufrag (now or before an ICE restart).
+    pub fn leg_of_ufrag(&self, ufrag: &str) -> LegName {
+        // A ufrag of the client before its last restart is none of the carrier's either.
+        match self.carrier.ufrag() {
+            Some(carrier) if carrier == ufrag => LegName::Carrier,
+            _ if self.client.ufrag().is_some() => LegName::Client,
+            _ => LegName::Carrier,
+        }
+    }
+
+    fn leg_mut(&mut self, name: LegName) -> &mut Leg {
+        match name {
+            LegName::Client => &mut self.client,
+            LegName::Carrier => &mut self.carrier,
+        }
+    }
+
+    fn leg(&self, name: LegName) -> &Leg {
+        match name {
+            LegName::Client => &self.client,
+            LegName::Carrier => &self.carrier,
+        }
+    }
+
+    /// Settles what becomes of each payload type, once both legs have said what they can do.
+    fn choose_codecs(&mut self, now: Instant) {
+        self.bridge = Bridge::choose(self.client.codecs(), self.carrier.codecs(), self.params.prefer).ok();
+        for leg in [&mut self.client, &mut self.carrier] {
+            leg.outbound.codec = leg.codecs().first().copied();
+            leg.outbound.reset_source();
+        }
+        if let Some(bridge) = &self.bridge {
+            // Frames of ours are sent as what the other leg's packets become, so that the codec does not change
+            // back and forth.
+            self.client.outbound.codec = bridge.to_client.first().map(|route| route.sent);
+            self.carrier.outbound.codec = bridge.to_carrier.first().map(|route| route.sent);
+        }
+        self.start_clocks(now);
+    }
+
+    /// Starts what has to flow by itself on legs that can be reached by now.
+    fn start_clocks(&mut self, now: Instant) {
+        for leg in [&mut self.client, &mut self.carrier] {
+            if leg.takes_media() {
+                leg.outbound.start_clock(now);
+            }
+        }
+    }
+
+    fn note_ufrags(&mut self) {
+        for leg in [&self.client, &self.carrier] {
+            if let Some(ufrag) = leg.ufrag() {
+                self.outputs.push_back(Output::UfragAdded(ufrag.to_owned()));
+            }
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    /// Records something about media in the call's trace.
+    fn trace(&mut self, name: impl Into<String>, detail: impl Into<String>) {
+        let event = TraceEvent::message(Hop::B2buaRtc, Hop::B2buaRtc, Hop::B2buaRtc, Protocol::Media, name)
+            .with_detail(detail);
+        self.outputs.push_back(Output::Event(Event::Trace {
+            call_id: self.call_id.clone(),
+            event,
+        }));
+    }
+
+    /// Works out when something is due next.
+    fn reschedule(&mut self) {
+        let legs = [&self.client, &self.carrier];
+        self.deadline = legs
+            .iter()
+            .flat_map(|leg| {
+                [
+                    leg.transport_timeout(),
+                    leg.outbound.poll_timeout(),
+                    leg.inbound.poll_timeout(),
+                ]
+            })
+            .flatten()
+            .chain(self.upkeep.due())
+            .min();
+    }
+
+    fn summary(&self, now: Instant) -> SessionSummary {
+        SessionSummary {
+            duration_ms: now.saturating_duration_since(self.opened).as_millis() as u64,
+            transcoded: self.transcoded,
+            legs: self.qualities(),
+        }
+    }
+}
+
+/// The leg on the other side.
+fn other(leg: LegName) -> LegName {
+    match leg {
+        LegName::Client => LegName::Carrier,
+        LegName::Carrier => LegName::Client,
+    }
+}
+
+fn check_sdp_len(sdp: &str) -> Result<(), CommandError> {
+    if sdp.len() <= SDP_LEN_MAX {
+        return Ok(());
+    }
+    Err(CommandError {
+        kind: CommandErrorKind::BadSdp,
+        message: format!("SDP of {} bytes, more than {SDP_LEN_MAX} are not read", sdp.len()),
+    })
+}
+
+/// Makes the legs of a session.
+struct LegMaker<'a> {
+    params: &'a SessionParams,
+    request: &'a OpenRequest,
+    ports: [Option<RtpPort>; 2],
+    cname: &'a str,
+}
+
+impl LegMaker<'_> {
+    fn make(&mut self, name: LegName, codecs: Vec<Codec>, rng: &mut StdRng) -> Result<Leg, CommandError> {
+        let ssrc = rng.random::<u32>();
+        let transport = match self.request.kind(name) {
+            LegKind::WebRtc => Transport::WebRtc(Box::new(new_webrtc_side(
+                self.params,
+                self.cname,
+                ssrc,
+                codecs,
+                rng,
+            )?)),
+            LegKind::Rtp => {
+                let port = self.ports[match name {
+                    LegName::Client => 0,
+                    LegName::Carrier => 1,
+                }]
+                .ok_or_else(|| busy("no RTP port is left"))?;
+                Transport::Rtp(Box::new(RtpSide::new(
+                    RtpLegNegotiation::new(RtpLocal {
+                        session_id: rng.random::<u64>() >> 1,
+                        address: SocketAddr::new(self.params.rtp_address, port.port),
+                        rtcp_port: None,
+                        codecs,
+                        opus: OpusParams::default(),
+                        packet_ms: 20,
+                        max_bitrate_bps: None,
+                    }),
+                    port,
+                )))
+            }
+        };
+        let stream = OutgoingStream::new(Ssrc(ssrc), rng.random(), rng.random());
+        Ok(Leg {
+            name,
+            transport,
+            inbound: Inbound::default(),
+            outbound: Outbound::new(stream, self.request.comfort),
+        })
+    }
+}
+
+fn new_webrtc_side(
+    params: &SessionParams,
+    cname: &str,
+    ssrc: u32,
+    codecs: Vec<Codec>,
+    rng: &mut StdRng,
+) -> Result<WebRtcSide, CommandError> {
+    if params.candidates.is_empty() {
+        return Err(busy("this gateway has no WebRTC address"));
+    }
+    let leg = WebRtcLeg::new(&params.webrtc, rng);
+    let fingerprint = params.webrtc.certificate.fingerprint().to_string();
+    let local = WebRtcLocal {
+        session_id: rng.random::<u64>() >> 1,
+        ice: for_description(leg.local_credentials()),
+        fingerprint: Fingerprint::parse(&fingerprint).expect("our own fingerprint is printed as it is read"),
+        addresses: params.candidates.clone(),
+        ssrc,
+        cname: cname.to_owned(),
+        codecs,
+        max_bitrate_bps: None,
+    };
+    Ok(WebRtcSide::new(
+        WebRtcLegNegotiation::new(local),
+        leg,
+        params.webrtc_sockets.clone(),
+    ))
+}
+
+fn busy(message: &str) -> CommandError {
+    CommandError {
+        kind: CommandErrorKind::Busy,
+        message: message.to_owned(),
+    }
+}

@@ -1,0 +1,231 @@
+//! What signalling asks of a running session.
+
+use super::{MediaSession, Output, busy, check_sdp_len, new_webrtc_side, other};
+use crate::leg::{Transport, sdp_error};
+use crate::outbox::Outbox;
+use crate::webrtc_leg::for_description;
+use offhook_media_control::{
+    Command, CommandError, CommandErrorKind, DTMF_DIGITS_MAX, Direction, LegName, Reply, SessionSummary,
+};
+use offhook_offer_answer as offer_answer;
+use offhook_offer_answer::{Codec, answer_order};
+use rand::rngs::StdRng;
+use std::time::Instant;
+
+impl MediaSession {
+    /// Does what signalling asks. [`Command::Open`], [`Command::Close`] and [`Command::Ping`] are not for a running
+    /// session and are refused; see [`Self::open`] and [`Self::close`].
+    ///
+    /// # Errors
+    /// Why it was not done; the session is then as it was.
+    pub fn handle_command(
+        &mut self,
+        now: Instant,
+        command: &Command,
+        rng: &mut StdRng,
+    ) -> Result<Reply, CommandError> {
+        let reply = match command {
+            Command::Answer { from, sdp, .. } => self.answer(now, *from, sdp),
+            Command::Reoffer { from, sdp, .. } => self.reoffer(now, *from, sdp, rng),
+            Command::MakeOffer {
+                to, direction, renew, ..
+            } => self.make_offer(now, *to, *direction, *renew, rng),
+            // A lite agent answers checks and never sends any, so it has no use for candidates (RFC 8445 §2.5).
+            Command::Candidate { .. } => Ok(Reply::Done {}),
+            Command::Ringing { .. } => {
+                self.ring(now);
+                Ok(Reply::Done {})
+            }
+            Command::Dtmf {
+                to,
+                digits,
+                duration_ms,
+                ..
+            } => self.dtmf(now, *to, digits, *duration_ms),
+            Command::Hold { held, .. } => {
+                self.held = *held;
+                self.start_clocks(now);
+                Ok(Reply::Done {})
+            }
+            Command::Open { .. } | Command::Close { .. } | Command::Ping {} => Err(CommandError {
+                kind: CommandErrorKind::WrongState,
+                message: "not a command for a running session".to_owned(),
+            }),
+        };
+        self.reschedule();
+        reply
+    }
+
+    /// Says goodbye to both peers and tells how the session went.
+    pub fn close(&mut self, now: Instant, out: &mut Outbox) -> SessionSummary {
+        for leg in [&mut self.client, &mut self.carrier] {
+            leg.send_goodbye(&self.cname, &mut self.scratch, out);
+            if let Transport::WebRtc(side) = &mut leg.transport {
+                side.leg.close(now);
+                side.drain(out);
+            }
+        }
+        self.summary(now)
+    }
+
+    fn answer(&mut self, now: Instant, from: LegName, sdp: &str) -> Result<Reply, CommandError> {
+        check_sdp_len(sdp)?;
+        self.leg_mut(from)
+            .handle_answer(now, sdp)
+            .map_err(|error| sdp_error(from, &error))?;
+        let mut answer = None;
+        if from != self.offerer && !self.offerer_answered {
+            let order = answer_order(self.leg(from).codecs(), self.params.prefer);
+            let offerer = self.offerer;
+            let text = self
+                .leg_mut(offerer)
+                .answer(now, &order)
+                .map_err(|error| sdp_error(offerer, &error))?;
+            self.offerer_answered = true;
+            answer = Some(text);
+        }
+        self.upkeep.expect_media(now);
+        self.choose_codecs(now);
+        self.trace_codecs();
+        Ok(Reply::Answered { answer })
+    }
+
+    fn reoffer(
+        &mut self,
+        now: Instant,
+        from: LegName,
+        sdp: &str,
+        rng: &mut StdRng,
+    ) -> Result<Reply, CommandError> {
+        check_sdp_len(sdp)?;
+        if from == self.offerer && !self.offerer_answered {
+            return Err(CommandError {
+                kind: CommandErrorKind::WrongState,
+                message: "the leg's first offer is not answered yet".to_owned(),
+            });
+        }
+        let order = answer_order(self.leg(other(from)).codecs(), self.params.prefer);
+        let leg = self.leg_mut(from);
+        let change = leg.handle_offer(sdp).map_err(|error| sdp_error(from, &error))?;
+        if change.ice_restart
+            && let Transport::WebRtc(side) = &mut leg.transport
+        {
+            let fresh = for_description(side.leg.restart_ice(rng));
+            side.negotiation.set_local_ice(fresh);
+        }
+        let answer = leg.answer(now, &order).map_err(|error| sdp_error(from, &error))?;
+        let direction = leg.peer_direction();
+        if change.ice_restart {
+            self.trace("ice-restart", "");
+            self.note_ufrags();
+        }
+        self.choose_codecs(now);
+        Ok(Reply::Reoffered {
+            answer,
+            direction: control_direction(direction),
+        })
+    }
+
+    fn make_offer(
+        &mut self,
+        now: Instant,
+        to: LegName,
+        direction: Direction,
+        renew: bool,
+        rng: &mut StdRng,
+    ) -> Result<Reply, CommandError> {
+        if renew {
+            self.renew(to, rng)?;
+        }
+        let offer = self.leg_mut(to).offer(sdp_direction(direction));
+        Ok(Reply::Offered { offer })
+    }
+
+    /// Starts a WebRTC leg anew: fresh ICE and DTLS, the same outgoing stream. An RTP leg has nothing to renew.
+    fn renew(&mut self, to: LegName, rng: &mut StdRng) -> Result<(), CommandError> {
+        let params = self.params.clone();
+        let cname = self.cname.clone();
+        let leg = self.leg_mut(to);
+        let ssrc = leg.outbound.stream.ssrc().0;
+        let Transport::WebRtc(side) = &mut leg.transport else {
+            return Ok(());
+        };
+        **side = new_webrtc_side(&params, &cname, ssrc, Codec::ALL.to_vec(), rng)?;
+        self.bridge = None;
+        self.outputs.push_back(Output::LegRenewed(to));
+        self.note_ufrags();
+        self.trace("renewed", "");
+        Ok(())
+    }
+
+    fn ring(&mut self, now: Instant) {
+        if !self.carrier.inbound.flowing {
+            self.client.outbound.set_ringing(true);
+            if self.client.takes_media() {
+                self.client.outbound.start_clock(now);
+            }
+        }
+    }
+
+    fn dtmf(
+        &mut self,
+        now: Instant,
+        to: LegName,
+        digits: &str,
+        duration_ms: u16,
+    ) -> Result<Reply, CommandError> {
+        if digits.chars().count() > DTMF_DIGITS_MAX {
+            return Err(busy("more digits than one command may carry; send them in parts"));
+        }
+        let leg = self.leg_mut(to);
+        let events = leg.telephone_events();
+        if !leg.takes_media() {
+            return Ok(Reply::DtmfTaken {
+                as_telephone_event: false,
+            });
+        }
+        let as_telephone_event = leg
+            .outbound
+            .push_digits(events, digits, duration_ms)
+            .map_err(|error| busy(&error.to_string()))?;
+        leg.outbound.start_clock(now);
+        Ok(Reply::DtmfTaken { as_telephone_event })
+    }
+
+    fn trace_codecs(&mut self) {
+        let Some(bridge) = &self.bridge else {
+            return;
+        };
+        let name = |codec: Codec| codec.encoding_name();
+        let text = |routes: &[offer_answer::Route]| {
+            routes
+                .first()
+                .map(|route| format!("{} → {}", name(route.received.codec), name(route.sent.codec)))
+                .unwrap_or_default()
+        };
+        let detail = format!(
+            "client to carrier {}; carrier to client {}",
+            text(&bridge.to_carrier),
+            text(&bridge.to_client)
+        );
+        self.trace("codecs", detail);
+    }
+}
+
+fn control_direction(direction: offer_answer::Direction) -> Direction {
+    match direction {
+        offer_answer::Direction::SendRecv => Direction::SendRecv,
+        offer_answer::Direction::SendOnly => Direction::SendOnly,
+        offer_answer::Direction::RecvOnly => Direction::RecvOnly,
+        offer_answer::Direction::Inactive => Direction::Inactive,
+    }
+}
+
+fn sdp_direction(direction: Direction) -> offer_answer::Direction {
+    match direction {
+        Direction::SendRecv => offer_answer::Direction::SendRecv,
+        Direction::SendOnly => offer_answer::Direction::SendOnly,
+        Direction::RecvOnly => offer_answer::Direction::RecvOnly,
+        Direction::Inactive => offer_answer::Direction::Inactive,
+    }
+}

@@ -1,0 +1,241 @@
+//! Datagrams through a session: sorted, decrypted, counted, and passed to the other leg.
+
+use super::{MediaSession, Output};
+use crate::leg::{Discard, Lane, Leg, Taken, Transport, codec_name, passes};
+use crate::outbox::Outbox;
+use offhook_media_control::{Event, GoneReason, LegName};
+use offhook_offer_answer::{Bridge, Route};
+use offhook_rtp::rtcp::{Compound, Packet};
+use offhook_rtp::telephone_event::TelephoneEvent;
+use offhook_rtp::{RtpPacket, round_trip};
+use offhook_webrtc::{FailureReason, LegEvent};
+use std::net::SocketAddr;
+use std::time::Instant;
+
+/// Reports in one datagram that are read; a leg has one source, so more say nothing of ours.
+const RTCP_PACKETS_MAX: usize = 16;
+
+impl MediaSession {
+    /// Takes a datagram that came to a port of `leg`. Media is decrypted in place.
+    #[inline]
+    pub fn handle_datagram(
+        &mut self,
+        now: Instant,
+        leg: LegName,
+        lane: Lane,
+        source: SocketAddr,
+        data: &mut [u8],
+        out: &mut Outbox,
+    ) {
+        let receiver = self.leg_mut(leg);
+        match receiver.take(now, lane, source, data) {
+            Taken::Rtp(len) => self.rtp(now, leg, &data[..len], out),
+            Taken::Rtcp(len) => self.rtcp(now, leg, &data[..len]),
+            Taken::Transport => {
+                self.drain_transport(now, leg, out);
+                self.reschedule();
+            }
+            Taken::Dropped(reason) => {
+                self.drop_datagram(leg, reason);
+                // A check with wrong integrity was answered.
+                if reason == Discard::BadStun {
+                    self.drain_transport(now, leg, out);
+                }
+            }
+        }
+    }
+
+    fn rtp(&mut self, now: Instant, from: LegName, bytes: &[u8], out: &mut Outbox) {
+        let Ok(packet) = RtpPacket::parse(bytes) else {
+            return self.drop_datagram(from, Discard::Malformed);
+        };
+        let payload_type = packet.fields().payload_type;
+        let (sender, receiver) = match from {
+            LegName::Client => (&mut self.client, &mut self.carrier),
+            LegName::Carrier => (&mut self.carrier, &mut self.client),
+        };
+        let Some(route) = route(self.bridge.as_ref(), from, payload_type) else {
+            return self.other_payload(now, from, &packet, out);
+        };
+        let starts = sender.inbound.audio(now, &packet.fields(), route.received.codec);
+        let due = receiver.outbound.poll_timeout();
+        let result = if self.held && from == LegName::Client {
+            Err(Discard::NoReceiver)
+        } else if passes(&route) {
+            receiver.relay(now, &packet, &route, out)
+        } else {
+            self.transcoded = true;
+            receiver.transcode(now, &packet, &route, &self.params.audio)
+        };
+        let due_now = receiver.outbound.poll_timeout();
+        if let Err(reason) = result {
+            self.drops.count(reason);
+        }
+        if due_now != due {
+            self.reschedule();
+        }
+        if starts {
+            self.event(Event::MediaStarted {
+                session: self.id.clone(),
+                from,
+                codec: codec_name(route.received.codec),
+            });
+            self.trace(
+                format!("media-started {}", leg_text(from)),
+                route.received.codec.encoding_name(),
+            );
+        }
+    }
+
+    /// A packet that is no audio of a negotiated codec: a telephone-event, or nothing for us.
+    fn other_payload(&mut self, now: Instant, from: LegName, packet: &RtpPacket<'_>, out: &mut Outbox) {
+        let fields = packet.fields();
+        let rate = self
+            .leg(from)
+            .telephone_events()
+            .clock_rate_hz(fields.payload_type);
+        let Some(rate) = rate else {
+            let reason = match self.bridge {
+                Some(_) => Discard::UnknownPayload,
+                None => Discard::NoReceiver,
+            };
+            return self.drop_datagram(from, reason);
+        };
+        let Some(event) = TelephoneEvent::parse(packet.payload()) else {
+            return self.drop_datagram(from, Discard::Malformed);
+        };
+        let presses = self.leg_mut(from).inbound.event(now, &fields, rate, event);
+        let passed = if self.held && from == LegName::Client {
+            Err(Discard::NoReceiver)
+        } else {
+            self.leg_mut(super::other(from))
+                .pass_event(now, &fields, rate, event, out)
+        };
+        if let Err(reason) = passed {
+            self.drops.count(reason);
+        }
+        for press in presses {
+            self.report_press(from, press);
+        }
+        self.reschedule();
+    }
+
+    pub(super) fn report_press(&mut self, from: LegName, press: crate::leg::Press) {
+        self.event(Event::Dtmf {
+            session: self.id.clone(),
+            from,
+            digit: press.digit,
+            duration_ms: press.duration_ms,
+        });
+        // Which digit is the caller's affair (PINs): the trace says only that there was one.
+        self.trace(
+            format!("dtmf {}", leg_text(from)),
+            format!("{} ms", press.duration_ms),
+        );
+    }
+
+    fn rtcp(&mut self, now: Instant, from: LegName, bytes: &[u8]) {
+        let Ok(compound) = Compound::parse(bytes) else {
+            return self.drop_datagram(from, Discard::Malformed);
+        };
+        let arrival = self.params.clock.ntp(now);
+        let leg = self.leg_mut(from);
+        leg.inbound.last_packet = Some(now);
+        let ours = leg.outbound.stream.ssrc();
+        for packet in compound.packets().take(RTCP_PACKETS_MAX) {
+            let reports = match packet {
+                Packet::SenderReport { ssrc, info, reports } => {
+                    leg.inbound.sender_report(now, ssrc, info.ntp);
+                    reports
+                }
+                Packet::ReceiverReport { reports, .. } => reports,
+                _ => continue,
+            };
+            for block in reports.filter(|block| block.ssrc == ours) {
+                leg.inbound.remote_loss = Some(f32::from(block.fraction_lost) / 256.0);
+                if let Some(time) = round_trip(arrival, &block) {
+                    leg.inbound.round_trip = Some(time);
+                }
+            }
+        }
+    }
+
+    fn drop_datagram(&mut self, leg: LegName, reason: Discard) {
+        self.drops.count(reason);
+        if reason != Discard::NoReceiver {
+            self.leg_mut(leg).inbound.discarded += 1;
+        }
+    }
+
+    /// Sends what ICE and DTLS have to say, and acts on what they report.
+    pub(super) fn drain_transport(&mut self, now: Instant, name: LegName, out: &mut Outbox) {
+        loop {
+            let Leg {
+                transport: Transport::WebRtc(side),
+                ..
+            } = self.leg_mut(name)
+            else {
+                return;
+            };
+            side.drain(out);
+            let Some(event) = side.poll_event() else {
+                return;
+            };
+            self.transport_event(now, name, event);
+        }
+    }
+
+    fn transport_event(&mut self, now: Instant, name: LegName, event: LegEvent) {
+        match event {
+            LegEvent::AddressAdded(path) => self.outputs.push_back(Output::AddressAdded(name, path)),
+            LegEvent::AddressRemoved(path) => self.outputs.push_back(Output::AddressRemoved(name, path)),
+            LegEvent::IceConnected(path) => {
+                self.trace("ice-connected", format!("{} at {}", path.remote, path.local));
+            }
+            LegEvent::SelectedAddressChanged(path) => {
+                self.trace("address-changed", path.remote.to_string());
+            }
+            LegEvent::DtlsConnected { profile } => {
+                self.trace("connected", format!("{profile:?}"));
+                self.event(Event::Connected {
+                    session: self.id.clone(),
+                });
+                self.start_clocks(now);
+            }
+            LegEvent::ConsentLost => {
+                self.upkeep.consent(Some(now));
+                self.trace("consent-lost", "no ICE check from the client");
+            }
+            LegEvent::ConsentRegained => {
+                self.upkeep.consent(None);
+                self.trace("consent-regained", "");
+                self.start_clocks(now);
+            }
+            LegEvent::RemoteClosed => self.trace("dtls-closed", "close_notify from the client"),
+            LegEvent::Failed(reason) => {
+                let kind = match reason {
+                    FailureReason::IceTimeout { .. } => GoneReason::IceFailed,
+                    _ => GoneReason::DtlsFailed,
+                };
+                self.abandon(now, kind, reason.to_string());
+            }
+        }
+    }
+}
+
+/// `client` or `carrier`, for names of trace events.
+pub(super) fn leg_text(leg: LegName) -> &'static str {
+    match leg {
+        LegName::Client => "client",
+        LegName::Carrier => "carrier",
+    }
+}
+
+fn route(bridge: Option<&Bridge>, from: LegName, payload_type: u8) -> Option<Route> {
+    let bridge = bridge?;
+    match from {
+        LegName::Client => bridge.route_to_carrier(payload_type),
+        LegName::Carrier => bridge.route_to_client(payload_type),
+    }
+    .copied()
+}

@@ -1,0 +1,169 @@
+//! What a session does by the clock: ICE deadlines, silence, reports, quality.
+
+use super::MediaSession;
+use super::media::leg_text;
+use crate::leg::{Leg, Transport, codec_name};
+use crate::outbox::Outbox;
+use crate::params::Timeouts;
+use offhook_media_control::{Event, GoneReason, LegName, LegQuality};
+use rand::RngExt;
+use rand::rngs::StdRng;
+use std::time::{Duration, Instant};
+
+/// How often the slow checks run.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// A client whose ICE consent is lost may come back within this time, by another address or an ICE restart.
+const CONSENT_LOST_MAX: Duration = Duration::from_secs(60);
+
+/// When what is due.
+#[derive(Debug)]
+pub(super) struct Upkeep {
+    next_check: Instant,
+    next_report: Instant,
+    next_quality: Option<Instant>,
+    /// Since when media could have come.
+    media_since: Option<Instant>,
+    /// Since when the client's ICE checks have stopped.
+    consent_lost: Option<Instant>,
+}
+
+impl Upkeep {
+    pub(super) fn new(now: Instant, timeouts: &Timeouts, rng: &mut StdRng) -> Self {
+        // Sessions that were opened together shall not all do their upkeep together.
+        let offset = Duration::from_millis(rng.random_range(0..1000));
+        Self {
+            next_check: now + offset,
+            next_report: now + offset + timeouts.rtcp / 2,
+            next_quality: timeouts.quality.map(|interval| now + interval + offset),
+            media_since: None,
+            consent_lost: None,
+        }
+    }
+
+    pub(super) fn due(&self) -> Option<Instant> {
+        [Some(self.next_check), self.next_quality]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Media can come from now on.
+    pub(super) fn expect_media(&mut self, now: Instant) {
+        self.media_since.get_or_insert(now);
+    }
+
+    pub(super) fn consent(&mut self, lost_at: Option<Instant>) {
+        self.consent_lost = lost_at;
+    }
+}
+
+impl MediaSession {
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Instant, out: &mut Outbox) {
+        for name in [LegName::Client, LegName::Carrier] {
+            self.leg_timeout(now, name, out);
+        }
+        if self.upkeep.next_check <= now {
+            self.upkeep.next_check = now + CHECK_INTERVAL;
+            self.check_consent(now);
+            self.check_silence(now);
+            if self.upkeep.next_report <= now {
+                self.send_reports(now, out);
+            }
+        }
+        if self.upkeep.next_quality.is_some_and(|at| at <= now) {
+            self.upkeep.next_quality = self.params.timeouts.quality.map(|interval| now + interval);
+            let legs = self.qualities();
+            let session = self.id.clone();
+            self.event(Event::Quality { session, legs });
+        }
+        self.reschedule();
+    }
+
+    fn leg_timeout(&mut self, now: Instant, name: LegName, out: &mut Outbox) {
+        let tones = self.params.tones.clone();
+        let leg = self.leg_mut(name);
+        if leg.outbound.poll_timeout().is_some_and(|at| at <= now) {
+            leg.handle_frame_timeout(now, &tones, out);
+        }
+        let press = leg.inbound.event_timeout(now);
+        let transport_due = leg.transport_timeout().is_some_and(|at| at <= now);
+        if transport_due && let Transport::WebRtc(side) = &mut leg.transport {
+            side.leg.handle_timeout(now);
+        }
+        if let Some(press) = press {
+            self.report_press(name, press);
+        }
+        if transport_due {
+            self.drain_transport(now, name, out);
+        }
+    }
+
+    /// Gives up on a client that does not come back.
+    fn check_consent(&mut self, now: Instant) {
+        if self
+            .upkeep
+            .consent_lost
+            .is_some_and(|since| since + CONSENT_LOST_MAX <= now)
+        {
+            let seconds = CONSENT_LOST_MAX.as_secs();
+            let message = format!("the client's ICE checks stopped, and none came for {seconds} s more");
+            self.abandon(now, GoneReason::IceFailed, message);
+        }
+    }
+
+    fn check_silence(&mut self, now: Instant) {
+        let limit = self.params.timeouts.media_stopped;
+        for name in [LegName::Client, LegName::Carrier] {
+            let leg = self.leg_mut(name);
+            let silent = leg.inbound.last_packet.is_none_or(|at| at + limit <= now);
+            if leg.inbound.flowing && silent {
+                leg.inbound.flowing = false;
+                self.event(Event::MediaStopped {
+                    session: self.id.clone(),
+                    from: name,
+                });
+                self.trace(format!("media-stopped {}", leg_text(name)), "");
+            }
+        }
+        let heard = [&self.client, &self.carrier]
+            .iter()
+            .filter_map(|leg| leg.inbound.last_packet)
+            .chain(self.upkeep.media_since)
+            .max();
+        let limit = self.params.timeouts.media;
+        if heard.is_some_and(|at| at + limit <= now) {
+            let message = format!("no packet on either leg for {} s", limit.as_secs());
+            self.abandon(now, GoneReason::MediaTimeout, message);
+        }
+    }
+
+    fn send_reports(&mut self, now: Instant, out: &mut Outbox) {
+        self.upkeep.next_report = now + self.params.timeouts.rtcp;
+        for leg in [&mut self.client, &mut self.carrier] {
+            if leg.outbound.stream.packets() > 0 || leg.inbound.last_packet.is_some() {
+                leg.send_report(now, &self.params.clock, &self.cname, &mut self.scratch, out);
+            }
+        }
+    }
+
+    /// Figures of both legs since the session was opened.
+    pub(super) fn qualities(&self) -> Vec<LegQuality> {
+        [&self.client, &self.carrier].into_iter().map(quality).collect()
+    }
+}
+
+fn quality(leg: &Leg) -> LegQuality {
+    LegQuality {
+        leg: leg.name,
+        codec_received: leg.inbound.codec.map(codec_name),
+        codec_sent: leg.outbound.codec.map(|codec| codec_name(codec.codec)),
+        packets_received: leg.inbound.received(),
+        packets_sent: leg.outbound.stream.packets(),
+        packets_lost: leg.inbound.lost(),
+        packets_discarded: leg.inbound.discarded,
+        jitter_ms: leg.inbound.jitter().as_secs_f32() * 1000.0,
+        round_trip_ms: leg.inbound.round_trip.map(|time| time.as_secs_f32() * 1000.0),
+        remote_loss: leg.inbound.remote_loss,
+    }
+}
