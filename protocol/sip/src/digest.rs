@@ -65,6 +65,8 @@ struct Answered {
     cnonce: String,
     /// How often the nonce was used (`nc`).
     count: u32,
+    /// A request with it was accepted: the next challenge means a new nonce, not wrong credentials.
+    proven: bool,
 }
 
 impl Authenticator {
@@ -101,7 +103,7 @@ impl Authenticator {
             if fresh.len() == REALMS_MAX || fresh.iter().any(seen) {
                 continue;
             }
-            if self.challenges.iter().any(seen) && !challenge.is_stale() {
+            if self.challenges.iter().any(|old| seen(old) && !old.proven) && !challenge.is_stale() {
                 return Err(ChallengeError::Refused);
             }
             fresh.push(answered);
@@ -119,9 +121,12 @@ impl Authenticator {
         Ok(())
     }
 
-    /// The server accepted the credentials: a later challenge for the same realm means a new nonce, not a refusal.
+    /// A request was accepted: a later challenge for the same realm means a new nonce, not a refusal.
     pub fn handle_accepted(&mut self) {
         self.rounds = 0;
+        for challenge in &mut self.challenges {
+            challenge.proven = true;
+        }
     }
 
     /// Credentials for a request: one header line per realm that asked. Each use counts the nonce up.
@@ -148,6 +153,7 @@ fn read(proxy: bool, challenge: &Challenge<'_>, cnonce: &str) -> Option<Answered
         qop,
         cnonce: cnonce.to_owned(),
         count: 0,
+        proven: false,
     })
 }
 

@@ -32,7 +32,8 @@ pub struct Config {
     pub contact: UriBuf,
     /// Value of User-Agent in requests and Server in responses; empty sends none.
     pub product: String,
-    /// Methods that the owner handles; others get 405. INVITE, ACK, CANCEL, BYE and OPTIONS always belong to it.
+    /// Methods that the owner handles; others get 405. INVITE, ACK, CANCEL and BYE need not be named. OPTIONS is answered
+    /// by the user agent itself unless it is named here.
     pub allow: Vec<Method>,
     /// Media types of bodies that the owner reads (`application/sdp`, …); other bodies get 415.
     pub accept: Vec<String>,
@@ -52,7 +53,10 @@ pub struct Body {
 impl Body {
     /// An SDP, sent as it is.
     pub fn sdp(bytes: impl Into<Bytes>) -> Self {
-        todo!()
+        Self {
+            content_type: HeaderValue::new("application/sdp").expect("has no line break"),
+            bytes: bytes.into(),
+        }
     }
 }
 
@@ -148,7 +152,7 @@ impl Reply {
 /// Why a call or request of ours failed.
 #[derive(Debug, Clone)]
 pub enum Failure {
-    /// A final answer of 300 to 699.
+    /// This final answer: 300 to 699, or a 2xx that came after our CANCEL or that no dialog can be made of.
     Response(Message),
     /// No final answer in time; to be treated as 408.
     TimedOut,
@@ -172,7 +176,7 @@ pub enum Ending {
 /// What the owner of a user agent has to know.
 #[derive(Debug)]
 pub enum Event {
-    /// 101 to 199 to our INVITE; `fork` tells early dialogs apart (tag of To).
+    /// 101 to 199 to our INVITE. Several forks may answer; the tag of To tells them apart. None comes after a cancel.
     Provisional {
         /// The call.
         leg: LegId,
@@ -187,7 +191,8 @@ pub enum Event {
         /// The response.
         response: Message,
     },
-    /// Our INVITE failed; the leg is over. After a cancel this is 487 in general.
+    /// Our INVITE failed; the leg is over. After a cancel this is 487 in general, and a 2xx where one crossed the CANCEL
+    /// (it has been acknowledged and ended with BYE).
     Failed {
         /// The call.
         leg: LegId,
@@ -291,6 +296,17 @@ pub enum Output {
     Event(Event),
     /// A message of a call passed.
     Observed(Observation),
+}
+
+/// Why a [`Config`] is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidConfig {
+    /// Not `host` or `host:port`.
+    #[error("sent_by must be the host or host:port at which others reach us")]
+    SentBy,
+    /// A text with a line break.
+    #[error("product, contact and accept must hold no line breaks")]
+    LineBreak,
 }
 
 /// Why a verb was refused.
