@@ -109,7 +109,6 @@ impl SectionMut<'_> {
     fn take(&mut self, line: &Line<'_>) -> Result<(), SdpError> {
         match line.letter {
             'c' if self.connection.is_none() => *self.connection = Some(connection(line)?),
-            'b' => self.bandwidths.push(bandwidth(line)?),
             'a' => {
                 limit(
                     self.attributes.0.len(),
@@ -118,19 +117,25 @@ impl SectionMut<'_> {
                     line,
                 )?;
                 self.attributes.0.push(attribute(line));
-                return Ok(());
             }
-            letter => self.other.push(OtherLine {
-                letter,
-                value: line.value.to_owned(),
-            }),
+            letter => {
+                limit(
+                    self.other.len() + self.bandwidths.len(),
+                    OTHER_LINES_MAX,
+                    "lines of other kinds",
+                    line,
+                )?;
+                if letter == 'b' {
+                    self.bandwidths.push(bandwidth(line)?);
+                } else {
+                    self.other.push(OtherLine {
+                        letter,
+                        value: line.value.to_owned(),
+                    });
+                }
+            }
         }
-        limit(
-            self.other.len() + self.bandwidths.len(),
-            OTHER_LINES_MAX,
-            "lines of other kinds",
-            line,
-        )
+        Ok(())
     }
 }
 

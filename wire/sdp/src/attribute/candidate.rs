@@ -89,10 +89,8 @@ impl Candidate {
         }
     }
 
-    /// Reads a trickled candidate: with or without `a=` and `candidate:` in front (RFC 8840 §4).
-    ///
-    /// # Errors
-    /// None if it is not a candidate. An empty text, which means "no more", is the caller's to see.
+    /// Reads a trickled candidate: with or without `a=` and `candidate:` in front (RFC 8840 §4). None if it is not a
+    /// candidate; an empty text, which means "no more", is the caller's to see.
     pub fn from_trickle(text: &str) -> Option<Self> {
         let text = text.trim();
         let text = text.strip_prefix("a=").unwrap_or(text);
