@@ -6,9 +6,11 @@
 
 pub mod auth;
 mod call;
+pub mod config;
 mod deadlines;
 pub mod limits;
 mod output;
+pub mod run;
 mod server;
 mod session;
 mod settings;

@@ -86,7 +86,8 @@ const ENDED_LEGS_MAX: usize = 1024;
 impl Server {
     /// A server without sockets. `rng` is for ids, tags and branches.
     pub fn new(settings: Settings, mut rng: StdRng) -> Self {
-        let user_agent = UserAgent::new(sip::user_agent_config(&settings), StdRng::from_rng(&mut rng));
+        let user_agent = UserAgent::new(sip::user_agent_config(&settings), StdRng::from_rng(&mut rng))
+            .expect("a socket address can be reached at, and constants have no line breaks");
         Self {
             throttle: LoginThrottle::new(settings.limits.login_failures_max),
             settings,

@@ -1,0 +1,351 @@
+//! Configuration of the VSP: the sections `[vsp]` and `[auth]`, and the list `[[user]]`.
+
+use crate::auth::TokenPolicy;
+use crate::limits::Limits;
+use crate::settings::{Settings, SipSettings, User};
+use offhook_process::{Problem, Secret};
+use serde::Deserialize;
+use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Shortest secret of an HS256 key, bytes: as long as the hash (RFC 7518 §3.2).
+pub const HS256_SECRET_LEN_MIN: usize = 32;
+
+/// The section `[vsp]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// TCP address for clients: WebSocket, pages and report uploads. Default `127.0.0.1:8080`.
+    pub listen: SocketAddr,
+    /// Certificate and key; without them `listen` has to be loopback, or `trusted_proxies` named. Default: none.
+    pub tls: Option<TlsConfig>,
+    /// Addresses of reverse proxies that may come without TLS, and whose `X-Forwarded-For` is believed. Default: none.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// Values of `Origin` whose pages may open a WebSocket, for example `https://app.example.com`. Default: any.
+    pub allowed_origins: Vec<String>,
+    /// UDP address of the SIP user agent. Default `127.0.0.1:5070`.
+    pub sip: SocketAddr,
+    /// Address that the SIP proxy reaches us at, where it differs from `sip` (NAT). Default: `sip`, or with an unspecified
+    /// address the one that leads to the proxy.
+    pub sip_advertised: Option<SocketAddr>,
+    /// UDP address of the SIP proxy. Default `127.0.0.1:5060`.
+    pub sip_proxy: SocketAddr,
+    /// Domain of the users and of the numbers they dial, as it stands in SIP addresses. Default `offhook.local`.
+    pub domain: String,
+    /// Control link to a gateway in another process, `ws://host:port/control`. Default: none, the gateway is in this one.
+    pub control: Option<String>,
+    /// Site of this node, told to clients as `dc`. Default `local`.
+    pub site: String,
+    /// Region of the site. Default `local`.
+    pub region: String,
+    /// How long a call may ring, seconds. Default 60.
+    pub ring_timeout_s: u32,
+    /// How long a call may last, seconds; 0: for ever. Default 0.
+    pub call_duration_max_s: u32,
+    /// How long the calls of a client whose connection was lost are kept, seconds. Default 60.
+    pub reattach_grace_s: u32,
+    /// Whether clients collect statistics and upload a report of each call. Default true.
+    pub call_reports: bool,
+    /// Limits.
+    pub limits: LimitsConfig,
+}
+
+/// `tls` of `[vsp]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsConfig {
+    /// PEM file with the server's certificate, and its chain.
+    pub cert: PathBuf,
+    /// PEM file with the private key.
+    pub key: PathBuf,
+}
+
+/// `limits` of `[vsp]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitsConfig {
+    /// TCP connections at once. Default 12000.
+    pub connections_max: usize,
+    /// TCP connections of one address at once. Default 200: an office behind one address.
+    pub connections_per_address_max: usize,
+    /// Client sessions at once. Default 10000.
+    pub sessions_max: usize,
+    /// Calls of one session at once. Default 16.
+    pub calls_per_session_max: usize,
+    /// Requests per second of one socket. Default 50.
+    pub requests_per_second: u32,
+    /// Requests of one socket at once beyond that. Default 200.
+    pub requests_burst: u32,
+    /// Failed logins of one address at once; one is forgiven every six seconds. Default 10.
+    pub login_failures_max: u32,
+}
+
+/// The section `[auth]`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuthConfig {
+    /// Keys whose tokens are believed. Default: none.
+    pub jwt: Vec<JwtKeyConfig>,
+    /// What `aud` of a token has to name. Default: none, and then tokens with `aud` are refused.
+    pub audience: Option<String>,
+    /// How much the clocks of the token's maker and ours may differ, seconds. Default 0.
+    pub leeway_s: u32,
+}
+
+/// A key of `jwt`. Its algorithm is fixed: a token that names another one is refused.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JwtKeyConfig {
+    /// `EdDSA`, `ES256` or `HS256`.
+    pub alg: JwtAlgorithm,
+    /// Takes only tokens whose header has this `kid`. Default: any.
+    #[serde(default)]
+    pub kid: Option<String>,
+    /// PEM file with the public key, for `EdDSA` and `ES256`.
+    #[serde(default)]
+    pub public_key_file: Option<PathBuf>,
+    /// The shared secret, for `HS256`; at least 32 bytes.
+    #[serde(default)]
+    pub secret: Option<Secret>,
+}
+
+/// Algorithms of tokens (RFC 7518, RFC 8037).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum JwtAlgorithm {
+    /// Ed25519.
+    EdDSA,
+    /// ECDSA with P-256 and SHA-256.
+    ES256,
+    /// HMAC with SHA-256.
+    HS256,
+}
+
+/// An entry of `[[user]]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UserConfig {
+    /// Name to log in with; `sub` of tokens.
+    pub name: String,
+    /// Argon2 hash of the password in PHC form, as `offhook hash-password` prints it.
+    #[serde(default)]
+    pub password_hash: Option<String>,
+    /// The password itself: for trying out only.
+    #[serde(default)]
+    pub password: Option<Secret>,
+    /// Numbers of the user. Default: none.
+    #[serde(default)]
+    pub numbers: Vec<String>,
+    /// Number shown to those called when the client asks for none. Default: the first of `numbers`.
+    #[serde(default)]
+    pub caller_id: Option<String>,
+    /// Name shown to those called when the client asks for none. Default: none.
+    #[serde(default)]
+    pub display_name: Option<String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: (Ipv4Addr::LOCALHOST, 8080).into(),
+            tls: None,
+            trusted_proxies: Vec::new(),
+            allowed_origins: Vec::new(),
+            sip: (Ipv4Addr::LOCALHOST, 5070).into(),
+            sip_advertised: None,
+            sip_proxy: (Ipv4Addr::LOCALHOST, 5060).into(),
+            domain: "offhook.local".to_owned(),
+            control: None,
+            site: "local".to_owned(),
+            region: "local".to_owned(),
+            ring_timeout_s: 60,
+            call_duration_max_s: 0,
+            reattach_grace_s: 60,
+            call_reports: true,
+            limits: LimitsConfig::default(),
+        }
+    }
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        let core = Limits::default();
+        Self {
+            connections_max: 12_000,
+            connections_per_address_max: 200,
+            sessions_max: core.sessions_max,
+            calls_per_session_max: core.calls_per_session_max,
+            requests_per_second: core.requests_per_second,
+            requests_burst: core.requests_burst,
+            login_failures_max: core.login_failures_max,
+        }
+    }
+}
+
+impl Config {
+    /// What is wrong with it, and how to mend it. Paths are relative to the section.
+    pub fn check(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if self.tls.is_none() && !self.listen.ip().is_loopback() && self.trusted_proxies.is_empty() {
+            problems.push(Problem::error(
+                "tls",
+                format!("{} is reachable from outside without TLS", self.listen),
+                "Give tls = { cert = \"…\", key = \"…\" }, listen on 127.0.0.1, or name the proxy in trusted_proxies",
+            ));
+        }
+        for (path, file) in self.tls.iter().flat_map(|tls| [("tls.cert", &tls.cert), ("tls.key", &tls.key)]) {
+            if let Err(error) = std::fs::metadata(file) {
+                let what = format!("cannot read {}: {error}", file.display());
+                problems.push(Problem::error(path, what, "Name a PEM file that this process may read"));
+            }
+        }
+        if offhook_sip_message::Host::new(self.domain.as_bytes()).is_none() {
+            let what = format!("{:?} is no host name", self.domain);
+            problems.push(Problem::error("domain", what, "Write it like voice.example.com"));
+        }
+        if self.ring_timeout_s == 0 {
+            problems.push(Problem::error("ring_timeout_s", "no call could be answered", "60 suits most"));
+        }
+        problems.extend(self.check_control());
+        problems.extend(self.limits.check().into_iter().map(|problem| problem.below("limits")));
+        problems
+    }
+
+    fn check_control(&self) -> Vec<Problem> {
+        let Some(url) = &self.control else { return Vec::new() };
+        let Some(rest) = url.strip_prefix("ws://") else {
+            let what = format!("{url} is no WebSocket address");
+            return vec![Problem::error("control", what, "Write it like ws://127.0.0.1:8090/control")];
+        };
+        let host = rest.split('/').next().unwrap_or_default();
+        let local = host.starts_with("127.") || host.starts_with("localhost:") || host.starts_with("[::1]");
+        if local {
+            return Vec::new();
+        }
+        vec![Problem::warning(
+            "control",
+            format!("the control link to {host} is not encrypted"),
+            "Keep both ends in a private network, or on one host",
+        )]
+    }
+
+    /// The core's settings; `contact` is the address that the SIP proxy reaches us at.
+    pub fn settings(&self, auth: &AuthConfig, users: &[UserConfig], contact: SocketAddr) -> Settings {
+        let seconds = |seconds: u32| Duration::from_secs(seconds.into());
+        Settings {
+            site: self.site.clone(),
+            region: self.region.clone(),
+            sip: SipSettings { contact, proxy: self.sip_proxy, domain: self.domain.clone() },
+            users: users.iter().map(|user| (user.name.clone(), user.user())).collect::<HashMap<_, _>>(),
+            tokens: TokenPolicy { audience: auth.audience.clone(), leeway_s: auth.leeway_s.into() },
+            limits: self.limits.limits(),
+            ring_timeout: seconds(self.ring_timeout_s),
+            call_duration_max: (self.call_duration_max_s > 0).then(|| seconds(self.call_duration_max_s)),
+            reattach_grace: seconds(self.reattach_grace_s),
+            call_reports: self.call_reports,
+        }
+    }
+}
+
+impl LimitsConfig {
+    fn check(&self) -> Vec<Problem> {
+        let limits = [
+            ("connections_max", self.connections_max),
+            ("connections_per_address_max", self.connections_per_address_max),
+            ("sessions_max", self.sessions_max),
+            ("calls_per_session_max", self.calls_per_session_max),
+            ("requests_per_second", self.requests_per_second as usize),
+            ("requests_burst", self.requests_burst as usize),
+            ("login_failures_max", self.login_failures_max as usize),
+        ];
+        let zero = limits.into_iter().filter(|(_, limit)| *limit == 0);
+        zero.map(|(path, _)| Problem::error(path, "nothing would be let through", "Give at least 1")).collect()
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            sessions_max: self.sessions_max,
+            calls_per_session_max: self.calls_per_session_max,
+            requests_per_second: self.requests_per_second,
+            requests_burst: self.requests_burst,
+            login_failures_max: self.login_failures_max,
+        }
+    }
+}
+
+impl AuthConfig {
+    /// What is wrong with it, and how to mend it. Paths are relative to the section.
+    pub fn check(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        for (at, key) in self.jwt.iter().enumerate() {
+            if let Err(error) = crate::run::verify::decoding_key(key) {
+                let remedy = "`offhook keygen` makes a pair of keys and prints the lines for them";
+                problems.push(Problem::error(format!("jwt[{at}]"), error.to_string(), remedy));
+            }
+        }
+        if self.leeway_s > 300 {
+            let what = format!("tokens would be taken {} s after their end", self.leeway_s);
+            problems.push(Problem::warning("leeway_s", what, "30 is much where clocks are synchronised"));
+        }
+        problems
+    }
+}
+
+impl UserConfig {
+    /// What the core knows of the user.
+    fn user(&self) -> User {
+        User {
+            numbers: self.numbers.clone(),
+            caller_id: self.caller_id.clone(),
+            display_name: self.display_name.clone(),
+        }
+    }
+
+    fn check(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let name = offhook_rpc_message::validate::Destination::new(&self.name);
+        if name.is_err() {
+            let what = format!("{:?} cannot stand in a SIP address", self.name);
+            problems.push(Problem::error("name", what, "Use letters, digits and - . _"));
+        }
+        match (&self.password_hash, &self.password) {
+            (Some(_), Some(_)) => problems.push(Problem::error(
+                "password",
+                "there is a password_hash too",
+                "Keep password_hash alone",
+            )),
+            (None, Some(_)) => problems.push(Problem::warning(
+                "password",
+                "the password stands in the configuration",
+                "Put what `offhook hash-password` prints into password_hash instead",
+            )),
+            (Some(hash), None) if argon2::PasswordHash::new(hash).is_err() => problems.push(Problem::error(
+                "password_hash",
+                "it is no Argon2 hash in PHC form ($argon2id$…)",
+                "Put what `offhook hash-password` prints here",
+            )),
+            _ => {}
+        }
+        if let Some(caller_id) = self.caller_id.as_ref().filter(|caller_id| !self.numbers.contains(caller_id)) {
+            let what = format!("{caller_id} is none of the user's numbers");
+            problems.push(Problem::warning("caller_id", what, "Add it to numbers, or take it out"));
+        }
+        problems
+    }
+}
+
+/// What is wrong with the list of users, and how to mend it. Paths begin with the index: `[1].name`.
+pub fn check_users(users: &[UserConfig]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut names = HashSet::new();
+    for (at, user) in users.iter().enumerate() {
+        let path = format!("[{at}]");
+        problems.extend(user.check().into_iter().map(|problem| problem.below(&path)));
+        if !names.insert(&user.name) {
+            let what = format!("there is another user {:?}", user.name);
+            problems.push(Problem::error("name", what, "Give each user a name of its own").below(&path));
+        }
+    }
+    problems
+}
