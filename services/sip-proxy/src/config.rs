@@ -1,0 +1,276 @@
+//! What the operator writes: `[sip_proxy]`, `[[carrier]]`, `[[route]]`, and the numbers of the users.
+
+use crate::dial_plan::{self, Prefix};
+use offhook_process::{Problem, Secret};
+use offhook_sip_message::header::Transport;
+use offhook_sip_message::{Scheme, UriBuf};
+use serde::Deserialize;
+use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+/// All that the role needs; the binary puts it together from the configuration's tables.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// `[sip_proxy]`
+    pub sip_proxy: SipProxyConfig,
+    /// `[[carrier]]`, in the order of the file.
+    pub carriers: Vec<CarrierConfig>,
+    /// `[[route]]`
+    pub routes: Vec<RouteConfig>,
+    /// Which number belongs to which user, from `[[user]] numbers`.
+    pub numbers: Vec<NumberConfig>,
+}
+
+/// `[sip_proxy]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SipProxyConfig {
+    /// Domain that SIP URIs of this platform carry, e.g. `voice.example.com`. Default: none, the address counts.
+    pub domain: Option<String>,
+    /// Address to listen on for SIP over UDP. Default `127.0.0.1:5060`; port 0 takes a free one.
+    pub udp: SocketAddr,
+    /// Address that others reach us at, in Via and Record-Route; needed behind NAT. Default: the bound one, or the one
+    /// towards the first carrier when listening on `0.0.0.0`.
+    pub advertise: Option<SocketAddr>,
+    /// Addresses of our VSPs: `ip` or `ip:port` (default port 5060). Requests from these IPs may call out; calls from
+    /// carriers go to the first. Default `["127.0.0.1:5070"]`.
+    pub vsp: Vec<PeerAddress>,
+    /// How long a carrier may stay silent (not even 100) before the next one is tried, milliseconds. Default 2000.
+    pub carrier_timeout_ms: u64,
+    /// How long a call may ring before it is given up (timer C), milliseconds; RFC 3261 wants more than 180000. Default
+    /// 185000.
+    pub ring_timeout_ms: u64,
+    /// Most calls that are being set up, and other requests under way, at a time; more get 503. Default 20000.
+    pub requests_max: usize,
+    /// Whether messages are recorded in the call traces. Costs about as much CPU as proxying. Default true.
+    pub trace: bool,
+}
+
+impl Default for SipProxyConfig {
+    fn default() -> Self {
+        Self {
+            domain: None,
+            udp: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 5060),
+            advertise: None,
+            vsp: vec![PeerAddress(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 5070))],
+            carrier_timeout_ms: 2_000,
+            ring_timeout_ms: 185_000,
+            requests_max: 20_000,
+            trace: true,
+        }
+    }
+}
+
+/// `ip` or `ip:port`; port 5060 if none is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct PeerAddress(pub SocketAddr);
+
+impl TryFrom<String> for PeerAddress {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let with_default_port = || text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 5060));
+        text.parse()
+            .or_else(|_| with_default_port())
+            .map(Self)
+            .map_err(|_| format!("`{text}` is neither ip nor ip:port"))
+    }
+}
+
+/// `[[carrier]]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CarrierConfig {
+    /// Name, for routes, logs and metrics.
+    pub name: String,
+    /// `sip:host[:port]`, where its calls go. A host name is resolved at start and every minute.
+    pub uri: String,
+    /// Further source addresses of this carrier, besides the host of `uri`. Default: none.
+    #[serde(default)]
+    pub addresses: Vec<IpAddr>,
+    /// User name for digest authentication. Default: none, a challenge is a failure of the carrier.
+    #[serde(default)]
+    pub username: Option<String>,
+    /// Password for it.
+    #[serde(default)]
+    pub password: Option<Secret>,
+    /// How many characters to take off the front of the number (a leading `+` is one). Default 0.
+    #[serde(default)]
+    pub strip: usize,
+    /// What to put before the number, after `strip`. Default: nothing.
+    #[serde(default)]
+    pub prepend: String,
+}
+
+/// `[[route]]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RouteConfig {
+    /// Start of the numbers that it is for: `+` and digits, or empty for all. The longest that fits counts.
+    pub prefix: String,
+    /// Names of carriers, in order of failover.
+    pub carriers: Vec<String>,
+}
+
+/// A number of a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NumberConfig {
+    /// As carriers send it: E.164 with `+`.
+    pub number: String,
+    /// Name of the user.
+    pub user: String,
+}
+
+impl CarrierConfig {
+    /// The target, if `uri` is one that we can use: `sip:host[:port]`, UDP.
+    pub fn target(&self) -> Option<UriBuf> {
+        let target = UriBuf::new(self.uri.clone()).ok()?;
+        let uri = target.uri();
+        let udp = matches!(uri.transport(), None | Some(Transport::Udp));
+        let usable = uri.scheme() == Scheme::Sip && uri.user().is_none() && uri.headers().is_empty() && udp;
+        usable.then_some(target)
+    }
+}
+
+impl Config {
+    /// Everything that is wrong or doubtful, with its place in the tree.
+    pub fn check(&self) -> Vec<Problem> {
+        let mut problems = self.sip_proxy.check();
+        let mut names = HashSet::new();
+        for (index, carrier) in self.carriers.iter().enumerate() {
+            let place = format!("carrier[{index}]");
+            problems.extend(carrier.check().into_iter().map(|problem| problem.below(&place)));
+            if !names.insert(carrier.name.as_str()) {
+                problems.push(Problem::error(
+                    format!("{place}.name"),
+                    format!("two carriers are named `{}`", carrier.name),
+                    "Give each a name of its own",
+                ));
+            }
+        }
+        let mut prefixes = HashSet::new();
+        for (index, route) in self.routes.iter().enumerate() {
+            let place = format!("route[{index}]");
+            problems.extend(
+                route
+                    .check(&names)
+                    .into_iter()
+                    .map(|problem| problem.below(&place)),
+            );
+            if !prefixes.insert(route.prefix.as_str()) {
+                problems.push(Problem::error(
+                    format!("{place}.prefix"),
+                    format!("two routes have the prefix `{}`", route.prefix),
+                    "Join them: list all carriers in one, in order of failover",
+                ));
+            }
+        }
+        problems
+    }
+}
+
+impl SipProxyConfig {
+    fn check(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if self.vsp.is_empty() {
+            problems.push(Problem::error(
+                "sip_proxy.vsp",
+                "no VSP may call",
+                "List the address of each VSP",
+            ));
+        }
+        if self.carrier_timeout_ms == 0 {
+            problems.push(Problem::error(
+                "sip_proxy.carrier_timeout_ms",
+                "no carrier can answer in 0 ms",
+                "Take 1000 to 5000",
+            ));
+        }
+        if self.ring_timeout_ms <= 180_000 {
+            problems.push(Problem::warning(
+                "sip_proxy.ring_timeout_ms",
+                "calls are given up sooner than RFC 3261 §16.6 allows (more than 180000 ms)",
+                "Take 185000, unless callers shall not wait that long",
+            ));
+        }
+        if self.requests_max == 0 {
+            problems.push(Problem::error(
+                "sip_proxy.requests_max",
+                "nothing can be proxied",
+                "Take 20000",
+            ));
+        }
+        problems
+    }
+}
+
+impl CarrierConfig {
+    fn check(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if self.name.is_empty() {
+            problems.push(Problem::error(
+                "name",
+                "the name is empty",
+                "Name it, so that routes can refer to it",
+            ));
+        }
+        if self.target().is_none() {
+            problems.push(Problem::error(
+                "uri",
+                format!("`{}` is no target for calls", self.uri),
+                "Write sip:host or sip:host:port; UDP is the only transport so far",
+            ));
+        }
+        if self.username.is_some() != self.password.is_some() {
+            problems.push(Problem::error(
+                "username",
+                "username and password belong together",
+                "Give both, or neither",
+            ));
+        }
+        if !dial_plan::is_dialable(&self.prepend) {
+            problems.push(Problem::error(
+                "prepend",
+                format!("`{}` cannot stand in a number", self.prepend),
+                "Use digits and +",
+            ));
+        }
+        problems
+    }
+}
+
+impl RouteConfig {
+    fn check(&self, carriers: &HashSet<&str>) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if Prefix::new(&self.prefix).is_none() {
+            problems.push(Problem::error(
+                "prefix",
+                format!("`{}` is no start of a number", self.prefix),
+                "Use digits and +, or leave it empty for all numbers",
+            ));
+        }
+        if self.carriers.is_empty() {
+            problems.push(Problem::error(
+                "carriers",
+                "the route leads nowhere",
+                "Name at least one carrier",
+            ));
+        }
+        for (index, name) in self.carriers.iter().enumerate() {
+            if !carriers.contains(name.as_str()) {
+                let known: Vec<&str> = carriers.iter().copied().collect();
+                let remedy = match offhook_process::config::nearest(name, &known) {
+                    Some(near) => format!("Did you mean `{near}`?"),
+                    None => "Add a [[carrier]] of this name".to_owned(),
+                };
+                problems.push(Problem::error(
+                    format!("carriers[{index}]"),
+                    format!("there is no carrier `{name}`"),
+                    remedy,
+                ));
+            }
+        }
+        problems
+    }
+}

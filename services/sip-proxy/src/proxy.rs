@@ -1,0 +1,501 @@
+//! The proxy core (RFC 3261 §16): takes datagrams and the time, gives datagrams and what to know about them.
+//!
+//! Here: its state and what comes in. `proxy/initial.rs` starts calls, `proxy/in_dialog.rs` routes what belongs to one,
+//! `proxy/branch.rs` tries targets and judges their answers, `proxy/forward.rs` makes the messages.
+
+mod branch;
+mod forward;
+mod in_dialog;
+mod initial;
+mod late_answer;
+mod output;
+mod own_route;
+mod response_context;
+mod settings;
+
+pub use output::{CarrierFailure, Counts, Output, Refusal, Traced};
+pub use settings::{Carrier, Settings};
+
+use crate::dial_plan::CarrierId;
+use bytes::Bytes;
+use offhook_call_trace::{CallId, Hop};
+use offhook_sip::Flow;
+use offhook_sip::digest::Authenticator;
+use offhook_sip::transaction::{
+    self, ClientTransactionId, Event, ServerTransactionId, TransactionId, TransactionLayer, Transmit,
+};
+use offhook_sip_message::header::{RetryAfter, To};
+use offhook_sip_message::{
+    HeaderName, HeaderValue, Message, MessageBuilder, Method, StatusCode, Token, respond,
+};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use response_context::ResponseContext;
+use settings::Peer;
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// Methods that we take outside of calls or pass on within.
+const ALLOW: &str =
+    "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, REFER, NOTIFY, MESSAGE, SUBSCRIBE";
+
+/// What a caller shall wait when we are full or leaving: long enough for set-ups to end or another node to take over.
+const RETRY_AFTER: RetryAfter = RetryAfter { seconds: 10 };
+
+/// Most calls that are remembered as running, for draining and a gauge: 8 bytes each. More are proxied all the same.
+const DIALOGS_MAX: usize = 1_000_000;
+
+/// Most dialogs with a CSeq shift of their own: only challenges within a call make one.
+const SHIFTED_DIALOGS_MAX: usize = 10_000;
+
+/// Strangers answered per second; the others meet silence, so that nobody can use us to flood a third party.
+const STRANGERS_ANSWERED_MAX: u32 = 10;
+
+/// A stateful record-routing proxy. After each input drain [`Proxy::poll_output`] and ask [`Proxy::poll_timeout`].
+#[derive(Debug)]
+pub struct Proxy {
+    settings: Settings,
+    layer: TransactionLayer,
+    rng: StdRng,
+    contexts: HashMap<ServerTransactionId, ResponseContext>,
+    branches: HashMap<ClientTransactionId, ServerTransactionId>,
+    ring_timers: BTreeSet<(Instant, ServerTransactionId)>,
+    /// What each carrier last challenged us with, to answer before it asks again.
+    authenticators: HashMap<CarrierId, Authenticator>,
+    /// Calls that run, by hash of their Call-ID.
+    dialogs: HashSet<u64>,
+    /// CSeq shifts that arose within a call, by hash of Call-ID and From tag of the side that counts.
+    shifts: HashMap<u64, u32>,
+    unanswered: usize,
+    draining: bool,
+    strangers: (Option<Instant>, u32),
+    outputs: VecDeque<Output>,
+    counts: Counts,
+}
+
+impl Proxy {
+    /// A proxy without calls. `rng` is for branches, tags and call ids.
+    pub fn new(settings: Settings, mut rng: StdRng) -> Self {
+        let config = transaction::Config {
+            timing: settings.timing,
+            ..transaction::Config::default()
+        };
+        Self {
+            layer: TransactionLayer::new(config, StdRng::from_rng(&mut rng)),
+            settings,
+            rng,
+            contexts: HashMap::new(),
+            branches: HashMap::new(),
+            ring_timers: BTreeSet::new(),
+            authenticators: HashMap::new(),
+            dialogs: HashSet::new(),
+            shifts: HashMap::new(),
+            unanswered: 0,
+            draining: false,
+            strangers: (None, 0),
+            outputs: VecDeque::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Takes a datagram. Only VSPs and carriers may send requests; responses find their request by its branch, which
+    /// nobody can guess.
+    pub fn handle_datagram(&mut self, now: Instant, source: SocketAddr, datagram: Bytes) {
+        if datagram.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+            return; // A keep-alive (RFC 5626 §3.5.1 and older habits).
+        }
+        let is_response = datagram
+            .get(..4)
+            .is_some_and(|start| start.eq_ignore_ascii_case(b"SIP/"));
+        if !is_response && self.settings.peer(source).is_none() {
+            return self.refuse_stranger(now, source, datagram);
+        }
+        let before = self.layer.counts();
+        self.layer.handle_datagram(now, Flow::udp(source), datagram);
+        let after = self.layer.counts();
+        if after.unparsable_total + after.malformed_total > before.unparsable_total + before.malformed_total {
+            self.outputs.push_back(Output::Refused {
+                source,
+                reason: Refusal::Malformed,
+            });
+        }
+        self.process(now);
+    }
+
+    /// The transport could not send to `remote`.
+    pub fn handle_transport_error(&mut self, now: Instant, remote: SocketAddr) {
+        self.layer.handle_transport_error(Flow::udp(remote));
+        self.process(now);
+    }
+
+    /// Runs what is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.layer.handle_timeout(now);
+        self.process(now);
+        while let Some((at, id)) = self.ring_timers.first().copied()
+            && at <= now
+        {
+            self.ring_timers.pop_first();
+            self.ring_out(now, id);
+            self.process(now);
+        }
+    }
+
+    /// When [`Proxy::handle_timeout`] has to be called next.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let ring = self.ring_timers.first().map(|(at, _)| *at);
+        [ring, self.layer.poll_timeout()].into_iter().flatten().min()
+    }
+
+    /// The next output; drain until `None` after each input.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// From now on no new calls: they get 503. What belongs to running ones still passes.
+    pub fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    /// Whether no call runs and no request waits for its answer.
+    pub fn is_quiet(&self) -> bool {
+        self.unanswered == 0 && self.dialogs.is_empty()
+    }
+
+    /// A carrier's name was resolved (again), or cannot be.
+    pub fn set_carrier_address(&mut self, carrier: CarrierId, address: Option<SocketAddr>) {
+        if let Some(carrier) = self.settings.carriers.get_mut(carrier.0) {
+            carrier.address = address;
+        }
+    }
+
+    /// How much is held and what was done.
+    pub fn counts(&self) -> Counts {
+        let transactions = self.layer.counts();
+        Counts {
+            contexts: self.contexts.len(),
+            unanswered: self.unanswered,
+            branches: self.branches.len(),
+            dialogs: self.dialogs.len(),
+            shifted_dialogs: self.shifts.len(),
+            timers: self.ring_timers.len() + transactions.timers,
+            transactions,
+            ..self.counts
+        }
+    }
+
+    /// Takes all that the transaction layer has to say.
+    fn process(&mut self, now: Instant) {
+        while let Some(output) = self.layer.poll_output() {
+            match output {
+                transaction::Output::Transmit(transmit) => self.transmit(transmit),
+                transaction::Output::Event(event) => self.handle_event(now, event),
+            }
+        }
+    }
+
+    fn handle_event(&mut self, now: Instant, event: Event) {
+        match event {
+            Event::Request {
+                transaction,
+                request,
+                flow,
+            } => self.handle_request(now, transaction, request, flow.remote),
+            Event::Cancel { invite, request } => self.handle_cancel(now, invite, &request),
+            Event::Ack {
+                request,
+                completed: Some(id),
+                ..
+            } => self.trace_received(id.into(), request.bytes()),
+            Event::Ack {
+                request,
+                completed: None,
+                flow,
+            } => self.handle_ack(request, flow.remote),
+            Event::Response {
+                transaction,
+                response,
+                flow,
+            } => {
+                self.handle_response(now, transaction, response, flow.remote);
+            }
+            Event::CancelAnswered { invite, response } => {
+                self.trace_received(invite.into(), response.bytes())
+            }
+            Event::TimedOut { transaction } => self.handle_silence(now, transaction, CarrierFailure::Silent),
+            Event::TransportFailed {
+                transaction: TransactionId::Client(id),
+            } => {
+                self.handle_silence(now, id, CarrierFailure::Unreachable);
+            }
+            // The far end of a server transaction is the caller's side: it repeats, or gives up.
+            Event::TransportFailed {
+                transaction: TransactionId::Server(_),
+            }
+            | Event::AckMissing { .. } => {}
+            Event::Terminated { transaction } => self.handle_terminated(transaction),
+        }
+    }
+
+    fn handle_request(
+        &mut self,
+        now: Instant,
+        id: ServerTransactionId,
+        request: Message,
+        source: SocketAddr,
+    ) {
+        let Some(peer) = self.settings.peer(source) else {
+            return;
+        };
+        let in_dialog = request.require::<To<'_>>().is_ok_and(|to| to.tag().is_some());
+        let refusal = match request.method() {
+            Some(_) if in_dialog => return self.start_in_dialog(now, id, request, source, peer),
+            Some(Method::Invite) => return self.start_call(now, id, request, source, peer),
+            Some(Method::Options) => return self.answer_options(now, id, &request, source),
+            Some(Method::Other(_)) => Rejection::new(StatusCode::NOT_IMPLEMENTED, Refusal::Method),
+            _ => Rejection::new(StatusCode::METHOD_NOT_ALLOWED, Refusal::Method),
+        };
+        let rejection = refusal.with(HeaderName::Allow, HeaderValue::new(ALLOW).ok());
+        self.reject(now, id, &request, source, rejection);
+    }
+
+    /// Whoever asks whether we are there learns it, and what we take (§11.2).
+    fn answer_options(
+        &mut self,
+        now: Instant,
+        id: ServerTransactionId,
+        request: &Message,
+        source: SocketAddr,
+    ) {
+        if self.draining {
+            return self.reject(
+                now,
+                id,
+                request,
+                source,
+                Rejection::unavailable(Refusal::Draining),
+            );
+        }
+        let tag = self.layer.tag();
+        let builder = respond(request, StatusCode::OK, Token::new(tag.as_bytes()).ok())
+            .text(HeaderName::Allow, ALLOW)
+            .text(HeaderName::Accept, "*/*");
+        self.answer(now, id, builder);
+    }
+
+    /// CANCEL goes hop by hop (§16.10): the layer has answered it, we end what it is for.
+    fn handle_cancel(&mut self, now: Instant, invite: ServerTransactionId, request: &Message) {
+        self.trace_received(invite.into(), request.bytes());
+        self.cancel_call(now, invite, request);
+    }
+
+    fn handle_terminated(&mut self, transaction: TransactionId) {
+        let id = match transaction {
+            TransactionId::Client(client) => match self.branches.remove(&client) {
+                Some(id) => id,
+                None => return,
+            },
+            TransactionId::Server(id) => id,
+        };
+        let Some(context) = self.contexts.get_mut(&id) else {
+            return;
+        };
+        match transaction {
+            TransactionId::Client(_) => context.live_branches = context.live_branches.saturating_sub(1),
+            TransactionId::Server(_) => context.has_server = false,
+        }
+        if !context.is_over() {
+            return;
+        }
+        if context.is_unanswered() {
+            self.unanswered -= 1;
+        }
+        if let Some(at) = context.ring_deadline {
+            self.ring_timers.remove(&(at, id));
+        }
+        self.contexts.remove(&id);
+    }
+
+    /// Strangers get 403 without any state, and only a few of them.
+    fn refuse_stranger(&mut self, now: Instant, source: SocketAddr, datagram: Bytes) {
+        self.outputs.push_back(Output::Refused {
+            source,
+            reason: Refusal::Stranger,
+        });
+        let (since, answered) = &mut self.strangers;
+        if since.is_none_or(|since| now.duration_since(since) >= Duration::from_secs(1)) {
+            (*since, *answered) = (Some(now), 0);
+        }
+        *answered += 1;
+        if *answered > STRANGERS_ANSWERED_MAX {
+            return;
+        }
+        let Ok(request) = Message::parse(datagram) else {
+            return;
+        };
+        if request.method().is_none_or(|method| *method == Method::Ack) {
+            return;
+        }
+        let tag = self.layer.tag();
+        let response = respond(&request, StatusCode::FORBIDDEN, Token::new(tag.as_bytes()).ok()).build();
+        if let Ok(response) = response {
+            self.outputs.push_back(Output::Transmit {
+                to: source,
+                bytes: response.bytes().clone(),
+            });
+        }
+    }
+
+    /// Refuses a request that has no context.
+    fn reject(
+        &mut self,
+        now: Instant,
+        id: ServerTransactionId,
+        request: &Message,
+        source: SocketAddr,
+        rejection: Rejection,
+    ) {
+        tracing::debug!(%source, ?request, status = %rejection.status, reason = rejection.reason.as_str(), "refused");
+        self.outputs.push_back(Output::Refused {
+            source,
+            reason: rejection.reason,
+        });
+        let tag = self.layer.tag();
+        let mut builder = respond(request, rejection.status, Token::new(tag.as_bytes()).ok());
+        if let Some((name, value)) = &rejection.header {
+            builder = builder.header(*name, value);
+        }
+        let response = self.answer(now, id, builder);
+        let Some(call) = self.call_of(request).filter(|_| self.settings.trace) else {
+            return;
+        };
+        let peer = self.settings.peer(source).map_or(Hop::Vsp, hop_of);
+        self.trace(&call, peer, Hop::SipProxy, request.bytes());
+        if let Some(response) = response {
+            self.trace(&call, Hop::SipProxy, peer, response.bytes());
+        }
+    }
+
+    fn answer(&mut self, now: Instant, id: ServerTransactionId, builder: MessageBuilder) -> Option<Message> {
+        let response = builder.build().ok()?;
+        self.layer.respond(now, id, response.clone()).ok()?;
+        Some(response)
+    }
+
+    /// The call id that a request of a VSP carries.
+    fn call_of(&self, request: &Message) -> Option<CallId> {
+        let text = std::str::from_utf8(request.first(forward::CALL_ID)?).ok()?;
+        CallId::new(text).ok()
+    }
+
+    /// A new call id: a random UUID (RFC 9562 §5.4).
+    fn mint_call_id(&mut self) -> CallId {
+        let id = uuid::Builder::from_random_bytes(self.rng.random()).into_uuid();
+        CallId::new(&id.to_string()).expect("a UUID holds hex digits and hyphens only")
+    }
+
+    fn transmit(
+        &mut self,
+        Transmit {
+            flow,
+            bytes,
+            transaction,
+            fresh,
+        }: Transmit,
+    ) {
+        if fresh
+            && self.settings.trace
+            && let Some(id) = transaction
+        {
+            let context = match id {
+                TransactionId::Client(client) => {
+                    self.branches.get(&client).and_then(|id| self.contexts.get(id))
+                }
+                TransactionId::Server(server) => self.contexts.get(&server),
+            };
+            if let Some((context, call)) = context.and_then(|context| Some((context, context.call.clone()?)))
+            {
+                let to = match id {
+                    TransactionId::Client(_) => context.downstream,
+                    TransactionId::Server(_) => context.upstream,
+                };
+                self.trace(&call, Hop::SipProxy, to, &bytes);
+            }
+        }
+        self.outputs.push_back(Output::Transmit {
+            to: flow.remote,
+            bytes,
+        });
+    }
+
+    /// Records a message that belongs to a request under way.
+    fn trace_received(&mut self, transaction: TransactionId, message: &Bytes) {
+        if !self.settings.trace {
+            return;
+        }
+        let found = match transaction {
+            TransactionId::Client(client) => {
+                let context = self.branches.get(&client).and_then(|id| self.contexts.get(id));
+                context.map(|context| (context.call.clone(), context.downstream))
+            }
+            TransactionId::Server(server) => self
+                .contexts
+                .get(&server)
+                .map(|context| (context.call.clone(), context.upstream)),
+        };
+        if let Some((Some(call), from)) = found {
+            self.trace(&call, from, Hop::SipProxy, message);
+        }
+    }
+
+    fn trace(&mut self, call: &CallId, from: Hop, to: Hop, message: &Bytes) {
+        let traced = Traced {
+            call: call.clone(),
+            from,
+            to,
+            message: message.clone(),
+        };
+        self.outputs.push_back(Output::Trace(traced));
+    }
+}
+
+fn hop_of(peer: Peer) -> Hop {
+    match peer {
+        Peer::Vsp => Hop::Vsp,
+        Peer::Carrier(_) => Hop::Carrier,
+    }
+}
+
+/// How a request is refused.
+#[derive(Debug)]
+struct Rejection {
+    status: StatusCode,
+    reason: Refusal,
+    header: Option<(HeaderName<'static>, HeaderValue)>,
+}
+
+impl Rejection {
+    fn new(status: StatusCode, reason: Refusal) -> Self {
+        Self {
+            status,
+            reason,
+            header: None,
+        }
+    }
+
+    fn with(self, name: HeaderName<'static>, value: Option<HeaderValue>) -> Self {
+        Self {
+            header: value.map(|value| (name, value)),
+            ..self
+        }
+    }
+
+    /// 503 with Retry-After.
+    fn unavailable(reason: Refusal) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, reason).with(
+            HeaderName::RetryAfter,
+            Some(HeaderValue::number(RETRY_AFTER.seconds)),
+        )
+    }
+}

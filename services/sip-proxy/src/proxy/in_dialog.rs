@@ -1,0 +1,177 @@
+//! Requests that belong to a call: routed by Route and request URI, loose and strict (RFC 3261 §16.4, §16.6, §16.12).
+
+use super::branch::shift_key;
+use super::forward::{Forward, Routes};
+use super::own_route::OwnRoute;
+use super::response_context::{ResponseContext, Scope, Target};
+use super::settings::Peer;
+use super::{Proxy, Refusal, Rejection, hop_of};
+use offhook_call_trace::Hop;
+use offhook_sip::transaction::ServerTransactionId;
+use offhook_sip::{Flow, Transport, locate};
+use offhook_sip_message::header::{From, Header, NameAddr, Route};
+use offhook_sip_message::{HeaderValue, Message, StatusCode, Uri};
+use std::net::SocketAddr;
+use std::time::Instant;
+
+/// Where a request goes on, and how.
+struct Routed {
+    forward: Forward,
+    address: SocketAddr,
+}
+
+impl Proxy {
+    pub(super) fn start_in_dialog(
+        &mut self,
+        now: Instant,
+        id: ServerTransactionId,
+        request: Message,
+        source: SocketAddr,
+        peer: Peer,
+    ) {
+        let Routed { forward, address } = match self.route(&request, peer) {
+            Ok(routed) => routed,
+            Err(rejection) => return self.reject(now, id, &request, source, rejection),
+        };
+        let upstream = hop_of(peer);
+        if self.settings.trace
+            && let Some(call) = &forward.call
+        {
+            self.trace(&call.clone(), upstream, Hop::SipProxy, request.bytes());
+        }
+        let carrier = if peer == Peer::Vsp {
+            self.settings.carrier_at(address)
+        } else {
+            None
+        };
+        let mut context =
+            ResponseContext::new(request, Scope::InDialog, forward, (upstream, other_side(peer)));
+        context.targets.push(Target {
+            address: Some(address),
+            carrier,
+            request_uri: None,
+        });
+        self.open_context(id, context);
+        self.try_next(now, id);
+    }
+
+    /// An ACK to a 2xx: passes without any state (§16.7 step 10, RFC 6026 §7).
+    pub(super) fn handle_ack(&mut self, ack: Message, source: SocketAddr) {
+        let Some(peer) = self.settings.peer(source) else {
+            return;
+        };
+        let Ok(Routed { forward, address }) = self.route(&ack, peer) else {
+            tracing::debug!(%source, ?ack, "dropped an ACK that leads nowhere");
+            return self.outputs.push_back(super::Output::Refused {
+                source,
+                reason: Refusal::NoDialog,
+            });
+        };
+        let branch = self.layer.branch();
+        let Ok(forwarded) = forward.apply(&ack, self.settings.address, &branch) else {
+            return;
+        };
+        if self.settings.trace
+            && let Some(call) = &forward.call
+        {
+            self.trace(call, hop_of(peer), Hop::SipProxy, ack.bytes());
+            self.trace(call, Hop::SipProxy, other_side(peer), forwarded.bytes());
+        }
+        self.layer
+            .send_stateless(Flow::udp(address), forwarded.bytes().clone());
+    }
+
+    /// Finds the next hop. Only what carries our Route is part of a call that went through us.
+    fn route(&self, request: &Message, peer: Peer) -> Result<Routed, Rejection> {
+        self.check_hops(request)?;
+        let malformed = || Rejection::new(StatusCode::BAD_REQUEST, Refusal::Malformed);
+        let uri = request.request_uri().and_then(Result::ok).ok_or_else(malformed)?;
+        let routes: Vec<NameAddr<'_>> = request
+            .all::<Route<'_>>()
+            .map(|route| route.map(|route| route.0))
+            .collect::<Result<_, _>>()
+            .map_err(|_| malformed())?;
+        let no_dialog = || Rejection::new(StatusCode::CALL_DOES_NOT_EXIST, Refusal::NoDialog);
+
+        let mut rest = routes.as_slice();
+        let mut target = uri;
+        let strict_before = self.settings.is_own(&uri);
+        let own = if strict_before {
+            // The hop before us is a strict router: the real request URI is the last Route (§16.4).
+            let Some((last, before)) = rest.split_last() else {
+                return Err(no_dialog());
+            };
+            (target, rest) = (last.uri, before);
+            OwnRoute::read(&uri)
+        } else {
+            let top = rest
+                .first()
+                .filter(|route| self.settings.is_own(&route.uri))
+                .ok_or_else(no_dialog)?;
+            OwnRoute::read(&top.uri)
+        };
+        while let [first, others @ ..] = rest
+            && self.settings.is_own(&first.uri)
+        {
+            rest = others;
+        }
+        let next_hop = rest.first().map_or(target, |route| route.uri);
+        let (request_uri, kept) = match rest.split_first() {
+            // The next hop is a strict router: it wants its own URI there and the real one as the last Route (§16.6 step 6).
+            Some((first, others)) if !first.uri.is_loose_router() => (
+                first.uri,
+                route_values(others.iter().chain([&NameAddr::new(target)])),
+            ),
+            _ if strict_before => (target, route_values(rest.iter())),
+            _ => (target, Routes::Pop(routes.len() - rest.len())),
+        };
+        if self.settings.is_own(&next_hop) {
+            return Err(no_dialog());
+        }
+        let address = self.address_of(&next_hop);
+        let address = address.ok_or(Rejection::new(StatusCode::BAD_GATEWAY, Refusal::NoAddress))?;
+        let from_tag = request
+            .require::<From<'_>>()
+            .ok()
+            .and_then(|from| from.tag())
+            .unwrap_or_default();
+        let shift_within = self
+            .shifts
+            .get(&shift_key(request, from_tag))
+            .copied()
+            .unwrap_or_default();
+        let forward = Forward {
+            request_uri: (request_uri.as_bytes() != uri.as_bytes()).then(|| request_uri.to_buf()),
+            routes: kept,
+            shift: own.shift_for(from_tag) + shift_within,
+            call: own
+                .call
+                .or_else(|| self.call_of(request).filter(|_| peer == Peer::Vsp)),
+            ..Forward::default()
+        };
+        Ok(Routed { forward, address })
+    }
+
+    /// Without DNS: dialogs consist of addresses, or of the names of configured carriers.
+    fn address_of(&self, uri: &Uri<'_>) -> Option<SocketAddr> {
+        match locate::request_flow(uri) {
+            Some(flow) => (flow.transport == Transport::Udp).then_some(flow.remote),
+            None => self.settings.known_host(uri),
+        }
+    }
+}
+
+fn route_values<'a>(routes: impl Iterator<Item = &'a NameAddr<'a>>) -> Routes {
+    Routes::Set(
+        routes
+            .filter_map(|route| Route(*route).to_value().ok())
+            .collect::<Vec<HeaderValue>>(),
+    )
+}
+
+fn other_side(peer: Peer) -> Hop {
+    match peer {
+        Peer::Vsp => Hop::Carrier,
+        Peer::Carrier(_) => Hop::Vsp,
+    }
+}

@@ -1,0 +1,125 @@
+//! What our Record-Route URI remembers for us, so that a restarted proxy still knows its calls.
+//!
+//! ```text
+//! <sip:192.0.2.1:5060;lr;call=3f2a…;cs=1.9ae0c3d1>
+//! ```
+//!
+//! `call` is the call id. `cs` is there when we answered a carrier's challenge: the carrier then counts CSeq higher by
+//! that much than the caller, in all requests whose From tag has this hash.
+
+use offhook_call_trace::CallId;
+use offhook_sip_message::{HeaderValue, Host, InvalidValue, Uri};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::SocketAddr;
+
+/// Highest shift that we believe: each answered challenge is one, and nobody challenges that often.
+const SHIFT_MAX: u32 = 1_000;
+
+/// The parameters of a Record-Route URI of ours.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct OwnRoute {
+    pub(super) call: Option<CallId>,
+    shift: u32,
+    shifted_tag: u32,
+}
+
+impl OwnRoute {
+    /// For a call whose CSeq is `shift` higher behind us, counted by the side with this From tag.
+    pub(super) fn new(call: Option<CallId>, shift: u32, from_tag: &[u8]) -> Self {
+        Self {
+            call,
+            shift,
+            shifted_tag: tag_hash(from_tag),
+        }
+    }
+
+    /// What a Route URI says; unknown and broken parameters count as absent.
+    pub(super) fn read(uri: &Uri<'_>) -> Self {
+        let text = |name| std::str::from_utf8(uri.params().get(name)?).ok();
+        let call = text("call").and_then(|text| CallId::new(text).ok());
+        let shift = text("cs").and_then(|text| {
+            let (shift, tag) = text.split_once('.')?;
+            let shift: u32 = shift.parse().ok().filter(|shift| *shift <= SHIFT_MAX)?;
+            Some((shift, u32::from_str_radix(tag, 16).ok()?))
+        });
+        let (shift, shifted_tag) = shift.unwrap_or_default();
+        Self {
+            call,
+            shift,
+            shifted_tag,
+        }
+    }
+
+    /// The Record-Route value.
+    pub(super) fn to_value(&self, address: SocketAddr) -> Result<HeaderValue, InvalidValue> {
+        let mut text = format!("<sip:{}:{};lr", Host::from(address.ip()), address.port());
+        if let Some(call) = &self.call {
+            text.push_str(";call=");
+            text.push_str(call.as_str());
+        }
+        if self.shift > 0 {
+            text.push_str(&format!(";cs={}.{:08x}", self.shift, self.shifted_tag));
+        }
+        text.push('>');
+        HeaderValue::new(text)
+    }
+
+    /// By how much the CSeq of a request with this From tag is to be raised.
+    pub(super) fn shift_for(&self, from_tag: &[u8]) -> u32 {
+        if self.shift > 0 && self.shifted_tag == tag_hash(from_tag) {
+            self.shift
+        } else {
+            0
+        }
+    }
+}
+
+/// 32 bits tell the two sides of a dialog apart.
+fn tag_hash(tag: &[u8]) -> u32 {
+    hash(&[tag]) as u32
+}
+
+/// A hash that is the same in each process.
+pub(super) fn hash(parts: &[&[u8]]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for part in parts {
+        part.hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use offhook_sip_message::header::{Header, RecordRoute};
+
+    fn read_back(route: &OwnRoute) -> OwnRoute {
+        let value = route.to_value("[::1]:5060".parse().unwrap()).unwrap();
+        let header = RecordRoute::parse(value.as_bytes()).unwrap();
+        assert!(header.uri.is_loose_router());
+        OwnRoute::read(&header.uri)
+    }
+
+    #[test]
+    fn all_parameters_are_read_back() {
+        let call = CallId::new("3f2a-1.b_C").unwrap();
+        let route = OwnRoute::new(Some(call), 2, b"tag");
+        assert_eq!(read_back(&route), route);
+        assert_eq!(route.shift_for(b"tag"), 2);
+        assert_eq!(route.shift_for(b"other side"), 0);
+        let plain = OwnRoute::new(None, 0, b"tag");
+        assert_eq!(read_back(&plain).shift_for(b"tag"), 0);
+    }
+
+    #[test]
+    fn forged_parameters_count_as_absent() {
+        for params in ["cs=99999.0", "cs=x.y", "cs=1", "cs", "call=a%20b", "cs=-1.0"] {
+            let uri = format!("sip:192.0.2.1;lr;{params}");
+            assert_eq!(
+                OwnRoute::read(&Uri::parse(uri.as_bytes()).unwrap()),
+                OwnRoute::default(),
+                "{params}"
+            );
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! One proxied request and its branches (RFC 3261 §16.7).
+//!
+//! ```text
+//!               ┌── 408, 5xx, silence: the next target ──┐
+//!               ▼                                        │
+//!   start ──► Proceeding ────────────────────────────────┘
+//!               │ │ │ └── 2xx: forward, cancel the others ──────────────► Answered
+//!               │ │ └──── other final, no target left: forward the best ► Refused
+//!               │ └────── timer C: cancel ► RangOut ── final: 408 ──────► Refused
+//!               └──────── CANCEL: cancel ► Cancelled ── final, silence ─► Refused
+//! ```
+//!
+//! A 2xx always goes on while the caller can take it, also in RangOut and Cancelled and from a branch that was given up
+//! for the next carrier. In Refused the caller has its final answer: then the proxy acknowledges the late 2xx itself and
+//! sends BYE, so that no carrier bills a call that nobody hears.
+
+use super::forward::Forward;
+use super::output::CarrierFailure;
+use crate::dial_plan::CarrierId;
+use offhook_call_trace::{CallId, Hop};
+use offhook_sip::digest::Authenticator;
+use offhook_sip::transaction::ClientTransactionId;
+use offhook_sip_message::{HeaderValue, Message, Method, StatusCode, UriBuf};
+use smallvec::SmallVec;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+/// A request that is being proxied.
+#[derive(Debug)]
+pub(super) struct ResponseContext {
+    /// As it came in.
+    pub(super) request: Message,
+    pub(super) state: State,
+    pub(super) scope: Scope,
+    pub(super) call: Option<CallId>,
+    pub(super) upstream: Hop,
+    pub(super) downstream: Hop,
+    /// How the request is changed, whatever its target.
+    pub(super) forward: Forward,
+    /// Not tried yet, the next one last.
+    pub(super) targets: SmallVec<[Target; 2]>,
+    pub(super) branches: SmallVec<[Branch; 2]>,
+    pub(super) best: Option<Outcome>,
+    /// Timer C.
+    pub(super) ring_deadline: Option<Instant>,
+    /// Client transactions that still exist.
+    pub(super) live_branches: usize,
+    /// The server transaction still exists.
+    pub(super) has_server: bool,
+}
+
+/// See the diagram above.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    Proceeding,
+    RangOut,
+    Cancelled,
+    Answered,
+    Refused,
+}
+
+/// What kind of request it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// Begins a call: we record-route it and may try several targets.
+    Initial,
+    /// Belongs to a call: it has one next hop.
+    InDialog,
+}
+
+/// Where a request can go.
+#[derive(Debug, Clone)]
+pub(super) struct Target {
+    /// `None`: the carrier's name is not resolved.
+    pub(super) address: Option<SocketAddr>,
+    pub(super) carrier: Option<CarrierId>,
+    pub(super) request_uri: Option<UriBuf>,
+}
+
+/// One attempt.
+#[derive(Debug)]
+pub(super) struct Branch {
+    pub(super) id: ClientTransactionId,
+    pub(super) target: Target,
+    pub(super) forward: Forward,
+    /// Answers this branch's challenges, once it was challenged.
+    pub(super) authenticator: Option<Authenticator>,
+    pub(super) progress: Progress,
+}
+
+/// How far an attempt is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// No final response yet.
+    Pending,
+    /// Failed, or given up for the next target.
+    Over,
+    /// Answered with 2xx after the caller had been refused: BYE is sent.
+    Hung,
+}
+
+/// How an attempt ended, if not with 2xx.
+#[derive(Debug, Clone)]
+pub(super) enum Outcome {
+    /// The target's final response.
+    Response(Message),
+    /// Ours, for want of one.
+    Own(StatusCode),
+}
+
+impl Outcome {
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            Self::Response(response) => response.status().unwrap_or(StatusCode::SERVER_INTERNAL_ERROR),
+            Self::Own(status) => *status,
+        }
+    }
+
+    /// Lower is better (§16.7 step 6): 6xx, then the lowest class, and 503 after all others.
+    fn rank(&self) -> u16 {
+        match self.status().code() {
+            600.. => 0,
+            503 => 600,
+            code => code / 100,
+        }
+    }
+
+    /// The better of two; the earlier one if they are equal.
+    pub(super) fn better(earlier: Option<Self>, later: Self) -> Self {
+        match earlier {
+            Some(earlier) if earlier.rank() <= later.rank() => earlier,
+            _ => later,
+        }
+    }
+
+    /// Whether another target may do better: 408 and 5xx say nothing about the callee.
+    pub(super) fn is_failover(&self) -> bool {
+        matches!(self.status().code(), 408 | 500..600)
+    }
+}
+
+impl ResponseContext {
+    pub(super) fn new(request: Message, scope: Scope, forward: Forward, hops: (Hop, Hop)) -> Self {
+        let (upstream, downstream) = hops;
+        Self {
+            request,
+            state: State::Proceeding,
+            scope,
+            call: forward.call.clone(),
+            upstream,
+            downstream,
+            forward,
+            targets: SmallVec::new(),
+            branches: SmallVec::new(),
+            best: None,
+            ring_deadline: None,
+            live_branches: 0,
+            has_server: true,
+        }
+    }
+
+    pub(super) fn branch(&mut self, id: ClientTransactionId) -> Option<&mut Branch> {
+        self.branches.iter_mut().find(|branch| branch.id == id)
+    }
+
+    pub(super) fn pending(&self) -> SmallVec<[ClientTransactionId; 2]> {
+        let pending = self
+            .branches
+            .iter()
+            .filter(|branch| branch.progress == Progress::Pending);
+        pending.map(|branch| branch.id).collect()
+    }
+
+    /// Whether the caller still waits for its final response.
+    pub(super) fn is_unanswered(&self) -> bool {
+        !matches!(self.state, State::Answered | State::Refused)
+    }
+
+    pub(super) fn is_invite(&self) -> bool {
+        self.request.method() == Some(&Method::Invite)
+    }
+
+    /// Whether nothing refers to it any more.
+    pub(super) fn is_over(&self) -> bool {
+        !self.has_server && self.live_branches == 0
+    }
+}
+
+/// What the caller gets in place of what the targets said.
+pub(super) struct Substitute {
+    pub(super) status: StatusCode,
+    /// What was said, for whoever reads the answer (RFC 3326).
+    pub(super) reason: Option<HeaderValue>,
+}
+
+/// §16.7 step 6: a 503 is ours alone to know, and so are challenges of a carrier, which the caller could not answer.
+pub(super) fn substitute(status: StatusCode) -> Option<Substitute> {
+    let instead = match status {
+        StatusCode::SERVICE_UNAVAILABLE => StatusCode::SERVER_INTERNAL_ERROR,
+        StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED => StatusCode::BAD_GATEWAY,
+        _ => return None,
+    };
+    let reason = format!("SIP;cause={status};text=\"{}\"", status.phrase());
+    Some(Substitute {
+        status: instead,
+        reason: HeaderValue::new(reason).ok(),
+    })
+}
+
+impl CarrierFailure {
+    /// How the attempt counts among the others.
+    pub(super) fn outcome(self) -> Outcome {
+        Outcome::Own(match self {
+            Self::Silent => StatusCode::REQUEST_TIMEOUT,
+            Self::Unresolved | Self::Unreachable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Credentials(_) | Self::NoCredentials => StatusCode::BAD_GATEWAY,
+            Self::Status(status) => status,
+        })
+    }
+}

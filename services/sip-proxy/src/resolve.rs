@@ -1,0 +1,120 @@
+//! From the operator's configuration to the core's settings, and carriers' names to addresses.
+
+use crate::config::{CarrierConfig, Config};
+use crate::dial_plan::{CarrierId, DialPlan, Number, Prefix};
+use crate::proxy::{Carrier, Settings};
+use offhook_process::Problem;
+use offhook_sip::Timing;
+use offhook_sip::digest::Credentials;
+use offhook_sip_message::{Host, UriBuf};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// How long a name server may take, so that a dead one does not delay the start or other names for long.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Everything but the socket's address; that comes with binding.
+pub(crate) fn settings(config: &Config, bound: SocketAddr, address: SocketAddr) -> Result<Settings, Problem> {
+    let proxy = &config.sip_proxy;
+    let carriers = config
+        .carriers
+        .iter()
+        .map(carrier)
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(Settings {
+        address,
+        bound,
+        domain: proxy.domain.clone(),
+        vsps: proxy.vsp.iter().map(|vsp| vsp.0).collect(),
+        carriers,
+        dial_plan: dial_plan(config)?,
+        timing: Timing::default(),
+        carrier_timeout: Duration::from_millis(proxy.carrier_timeout_ms),
+        ring_timeout: Duration::from_millis(proxy.ring_timeout_ms),
+        requests_max: proxy.requests_max,
+        trace: proxy.trace,
+    })
+}
+
+fn carrier(config: &CarrierConfig) -> Result<Carrier, Problem> {
+    let no_target = || {
+        Problem::error(
+            "carrier.uri",
+            format!("`{}` is no target", config.uri),
+            "Write sip:host:port",
+        )
+    };
+    let target = config.target().ok_or_else(no_target)?;
+    let address = literal_address(&target);
+    let credentials = config.username.clone().zip(config.password.as_ref());
+    Ok(Carrier {
+        name: config.name.clone(),
+        target,
+        address,
+        sources: config.addresses.clone(),
+        credentials: credentials.map(|(username, password)| Credentials {
+            username,
+            password: password.expose().to_owned(),
+        }),
+        strip: config.strip,
+        prepend: config.prepend.clone(),
+    })
+}
+
+fn dial_plan(config: &Config) -> Result<DialPlan, Problem> {
+    let mut plan = DialPlan::new();
+    for route in &config.routes {
+        let prefix = Prefix::new(&route.prefix).ok_or_else(|| {
+            Problem::error(
+                "route.prefix",
+                format!("`{}` is no start of a number", route.prefix),
+                "Use digits and +",
+            )
+        })?;
+        let carriers = route.carriers.iter().map(|name| {
+            let position = config.carriers.iter().position(|carrier| carrier.name == *name);
+            position.map(CarrierId).ok_or_else(|| {
+                Problem::error(
+                    "route.carriers",
+                    format!("there is no carrier `{name}`"),
+                    "Add a [[carrier]] of this name",
+                )
+            })
+        });
+        plan.add_route(prefix, carriers.collect::<Result<_, _>>()?);
+    }
+    for entry in &config.numbers {
+        let number = Number::new(entry.number.as_bytes()).map_err(|error| {
+            Problem::error(
+                "user.numbers",
+                format!("`{}`: {error}", entry.number),
+                "Write it as +15550100",
+            )
+        })?;
+        plan.add_user(number, entry.user.clone());
+    }
+    Ok(plan)
+}
+
+fn literal_address(target: &UriBuf) -> Option<SocketAddr> {
+    let uri = target.uri();
+    Some(SocketAddr::new(uri.host()?.ip()?, uri.port_or_default()))
+}
+
+/// The carriers that have a name instead of an address, each with what to look up.
+pub(crate) fn names(carriers: &[Carrier]) -> Vec<(CarrierId, String, u16)> {
+    let name = |(index, carrier): (usize, &Carrier)| {
+        let uri = carrier.target.uri();
+        match uri.host()? {
+            host @ Host::Name(_) => Some((CarrierId(index), host.to_string(), uri.port_or_default())),
+            Host::V4(_) | Host::V6(_) => None,
+        }
+    };
+    carriers.iter().enumerate().filter_map(name).collect()
+}
+
+/// The first address of a name that our socket can send to.
+pub(crate) async fn look_up(name: &str, port: u16, ipv4: bool) -> Option<SocketAddr> {
+    let found = tokio::time::timeout(LOOKUP_TIMEOUT, tokio::net::lookup_host((name, port))).await;
+    found.ok()?.ok()?.find(|address| address.is_ipv4() == ipv4)
+}
