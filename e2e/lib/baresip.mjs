@@ -4,22 +4,24 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { freeTcpPort, freeUdpPort } from "./ports.mjs";
+import { freeTcpPort } from "./ports.mjs";
 import { dominantHz } from "./tone.mjs";
 import { until } from "./wait.mjs";
 
 const MODULES = ["opus", "g711", "ausine", "aubridge", "sndfile", "account", "menu", "ctrl_tcp"];
 const WAV_HEADER_BYTES = 44;
 
-/** Starts baresip; `codecs` in its own notation, for example `opus/48000/2` or `PCMU/8000/1`. */
-export async function startBaresip({ codecs, toneHz = 440 }) {
+/**
+ * Starts baresip on `port`. It takes calls to `number` (digits only) and nothing else; `codecs` are in its own
+ * notation, for example `opus/48000/2` or `PCMU/8000/1`.
+ */
+export async function startBaresip({ port, number, codecs, toneHz = 440 }) {
   const folder = mkdtempSync(join(tmpdir(), "offhook-baresip-"));
-  const port = await freeUdpPort();
   const control = await freeTcpPort();
   writeFileSync(join(folder, "config"), configuration({ port, control, folder, toneHz }));
   writeFileSync(
     join(folder, "accounts"),
-    `<sip:carrier@127.0.0.1>;regint=0;answermode=auto;audio_codecs=${codecs.join(",")}\n`,
+    `<sip:${number}@127.0.0.1>;regint=0;answermode=auto;audio_codecs=${codecs.join(",")}\n`,
   );
   writeFileSync(join(folder, "contacts"), "");
   const child = spawn("baresip", ["-f", folder, "-4"], { stdio: ["ignore", "pipe", "pipe"] });

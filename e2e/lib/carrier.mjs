@@ -12,7 +12,8 @@ const RETRANSMIT_MAX = 6;
  * Starts a carrier.
  *
  * options.codecs   names it accepts, in order: PCMU, PCMA, opus
- * options.toneHz   what it sends; `null` sends silence, `"echo"` sends back what it hears
+ * options.toneHz   what it sends, or a function that tells it by the number called; `null` sends silence, `"nothing"`
+ *                  no packet at all, `"echo"` what it hears
  * options.script   what it does with a call: async (call) => { call.ring(); call.answer(); }
  */
 export async function startCarrier(options = {}) {
@@ -113,7 +114,11 @@ class CarrierCall {
   }
 
   async open() {
-    this.rtp = await RtpEnd.open(this.invite.body, this.#options);
+    const { codecs, toneHz } = this.#options;
+    this.rtp = await RtpEnd.open(this.invite.body, {
+      codecs,
+      toneHz: typeof toneHz === "function" ? toneHz(this.number) : toneHz,
+    });
   }
 
   /** The number that was called. */

@@ -24,14 +24,18 @@ export class Offhook {
   #admin;
   #exit;
 
-  /** Starts one process. `roles` is `["up"]` or one role; `admin` its admin port. */
-  static async start({ config, admin, command = "up", env = {} }) {
+  /**
+   * Starts one process: `command` is `up` or a role, `admin` the admin port that its configuration names, `files` lie
+   * beside the configuration, whose `@/` stands for that folder.
+   */
+  static async start({ config, admin, command = "up", files = {} }) {
     const offhook = new Offhook();
     offhook.#admin = admin;
     offhook.#folder = mkdtempSync(join(tmpdir(), "offhook-e2e-"));
     const file = join(offhook.#folder, "offhook.toml");
-    writeFileSync(file, config);
-    offhook.#spawn([command, "--config", file], env);
+    writeFileSync(file, config.replaceAll("@/", `${offhook.#folder}/`));
+    for (const [name, content] of Object.entries(files)) writeFileSync(join(offhook.#folder, name), content);
+    offhook.#spawn([command, "--config", file]);
     try {
       await until("offhook is ready", () => offhook.#ready(), 20_000);
     } catch (error) {
@@ -82,11 +86,8 @@ export class Offhook {
     return this.#child.exitCode;
   }
 
-  #spawn(args, env) {
-    this.#child = spawn(binary(), args, {
-      env: { ...process.env, ...env },
-      stdio: ["ignore", "pipe", "pipe"],
-    });
+  #spawn(args) {
+    this.#child = spawn(binary(), args, { stdio: ["ignore", "pipe", "pipe"] });
     this.#exit = new Promise((resolve) => this.#child.on("exit", resolve));
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream.setEncoding("utf8");

@@ -9,6 +9,10 @@ const here = (path) => new URL(path, import.meta.url);
 const FILES = {
   "/": [here("../pages/phone.html"), "text/html; charset=utf-8"],
   "/phone.js": [here("../pages/phone.js"), "text/javascript"],
+  "/own": [here("../pages/own.html"), "text/html; charset=utf-8"],
+  "/own.js": [here("../pages/own.js"), "text/javascript"],
+  // Built by `npm run build` in clients/.
+  "/offhook.js": [here("../../clients/web-sdk/dist/offhook.global.js"), "text/javascript"],
   "/telnyx.js": [require.resolve("@telnyx/webrtc/lib/bundle.js"), "text/javascript"],
 };
 

@@ -33,14 +33,19 @@ export class Phone {
     return this.#page.evaluate(() => window.phone.records);
   }
 
+  /** Every frame of the page's sockets, in order. */
+  frames() {
+    return this.ask("frames");
+  }
+
   /** Connects without waiting for the outcome. */
   connect(options) {
     return this.ask("connect", { host: this.#host, ...options });
   }
 
   /** Logs in and waits until the SDK says that it is ready. */
-  async logIn(login, password) {
-    await this.connect({ login, password });
+  async logIn(login, password, options = {}) {
+    await this.connect({ login, password, ...options });
     await until("telnyx.ready", async () => (await this.records()).ready > 0);
   }
 

@@ -84,7 +84,8 @@ export class RtpEnd {
 
   /** Begins to send, once. */
   start() {
-    if (this.#timer !== null || this.#toneHz === "echo" || this.codec === "opus") return;
+    const passive = ["echo", "nothing"].includes(this.#toneHz) || this.codec === "opus";
+    if (this.#timer !== null || passive) return;
     this.#startedAt = Date.now();
     this.#timer = setInterval(() => this.#catchUp(), PACKET_MS / 2);
   }

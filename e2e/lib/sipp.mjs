@@ -12,11 +12,10 @@ import { until } from "./wait.mjs";
 const SCENARIOS = fileURLToPath(new URL("../scenarios/", import.meta.url));
 const TONE_SECONDS = 30;
 
-/** Starts SIPp with `scenarios/<name>.xml`, for `calls` calls. It plays a tone and echoes RTP where the scenario does. */
-export async function startSipp(name, { calls = 1, toneHz = 440, codec = "PCMU" } = {}) {
+/** Starts SIPp on `port` with `scenarios/<name>.xml`, for `calls` calls. It plays a tone and echoes RTP where the scenario does. */
+export async function startSipp(name, { port, calls = 1, toneHz = 440, codec = "PCMU" }) {
   const folder = mkdtempSync(join(tmpdir(), "offhook-sipp-"));
   writeFileSync(join(folder, "tone.raw"), G711[codec].encode(sine(toneHz, 8_000, 8_000 * TONE_SECONDS)));
-  const port = await freeUdpPort();
   const media = await freeUdpPort();
   const child = spawn(
     "sipp",

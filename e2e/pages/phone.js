@@ -6,8 +6,25 @@ const SILENCE_DB = -70;
 
 const audio = new AudioContext();
 const calls = new Map();
-const records = { states: [], errors: [], warnings: [], ready: 0, sockets: 0, closes: 0, messages: [] };
+const records = { states: [], errors: [], warnings: [], ready: 0, sockets: 0, closes: 0 };
+/** Every frame on every socket of this page, in order: `{ from: "client" | "server", frame }`. */
+const frames = [];
 let client = null;
+
+/** Listens in on the SDK's socket without changing what it does. */
+window.WebSocket = class extends WebSocket {
+  constructor(...args) {
+    super(...args);
+    this.addEventListener("message", ({ data }) => {
+      frames.push({ from: "server", frame: typeof data === "string" ? JSON.parse(data) : "binary" });
+    });
+  }
+
+  send(data) {
+    frames.push({ from: "client", frame: JSON.parse(data) });
+    super.send(data);
+  }
+};
 
 /** The microphone of this page: a pure tone, so that the far end can tell what it hears. */
 function toneStream(frequency) {
@@ -41,6 +58,8 @@ function onNotification(notification) {
 
 window.phone = {
   records,
+
+  frames: () => frames,
 
   /** Creates a client and connects it. */
   connect(options) {

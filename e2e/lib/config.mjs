@@ -1,0 +1,100 @@
+// Configurations of the binary under test, every port a free one.
+import { freeTcpPort, freeUdpPort } from "./ports.mjs";
+
+const HOST = "127.0.0.1";
+/** RTP ports of one gateway; test files run one after another. */
+const RTP_PORTS = "21000-22999";
+
+/**
+ * Which number reaches which carriers. The prefix is what tests dial; carriers get the number without its `+`.
+ * `dead` is a port where nobody answers.
+ */
+const ROUTES = {
+  "+491": ["own"],
+  "+492": ["sipp"],
+  "+493": ["baresip"],
+  "+494": ["dead", "own"],
+  "+495": ["dead"],
+};
+const CARRIERS = ["own", "sipp", "baresip", "dead"];
+
+/** Users of every test. */
+export const USERS = { alice: "alice-secret", bob: "bob-secret" };
+
+/** Draws the ports of one deployment. */
+export async function drawPorts() {
+  const carriers = {};
+  for (const name of CARRIERS) carriers[name] = await freeUdpPort();
+  return {
+    http: await freeTcpPort(),
+    control: await freeTcpPort(),
+    admin: {
+      up: await freeTcpPort(),
+      vsp: await freeTcpPort(),
+      "sip-proxy": await freeTcpPort(),
+      "b2bua-rtc": await freeTcpPort(),
+    },
+    vspSip: await freeUdpPort(),
+    proxy: await freeUdpPort(),
+    webrtc: await freeUdpPort(),
+    carriers,
+  };
+}
+
+const SECTIONS = {
+  vsp: (ports, { vsp = {}, auth = "" }, separate) => [
+    "[vsp]",
+    `listen = "${HOST}:${ports.http}"`,
+    `sip = "${HOST}:${ports.vspSip}"`,
+    `sip_proxy = "${HOST}:${ports.proxy}"`,
+    ...(separate ? [`control = "ws://${HOST}:${ports.control}/control"`] : []),
+    ...entries({ ring_timeout_s: 30, ...vsp }),
+    "[vsp.limits]",
+    ...entries({ login_failures_max: 1_000, requests_burst: 1_000 }),
+    auth,
+    ...Object.entries(USERS).flatMap(([name, password]) => [
+      "[[user]]",
+      ...entries({ name, password, numbers: [`+1555010${name.length}`] }),
+    ]),
+  ],
+  "sip-proxy": (ports, { sipProxy = {} }) => [
+    "[sip_proxy]",
+    `udp = "${HOST}:${ports.proxy}"`,
+    `vsp = ["${HOST}:${ports.vspSip}"]`,
+    ...entries({ carrier_timeout_ms: 800, ...sipProxy }),
+    ...CARRIERS.flatMap((name) => [
+      "[[carrier]]",
+      ...entries({ name, uri: `sip:${HOST}:${ports.carriers[name]}`, strip: 1 }),
+    ]),
+    ...Object.entries(ROUTES).flatMap(([prefix, carriers]) => [
+      "[[route]]",
+      ...entries({ prefix, carriers }),
+    ]),
+  ],
+  "b2bua-rtc": (ports, { gateway = {}, controlGraceS = 20 }, separate) => [
+    "[b2bua_rtc]",
+    `webrtc = "${HOST}:${ports.webrtc}"`,
+    `rtp_ports = "${RTP_PORTS}"`,
+    ...entries(gateway),
+    ...(separate
+      ? ["[b2bua_rtc.control]", `listen = "${HOST}:${ports.control}"`, `grace_s = ${controlGraceS}`]
+      : []),
+  ],
+};
+
+/** The configuration of `roles` in one process; `separate` when the others run elsewhere. */
+export function configuration(ports, options, roles, separate = false) {
+  const admin = ports.admin[separate ? roles[0] : "up"];
+  return [
+    ...["[node]", 'name = "test"'],
+    ...["[log]", 'filter = "info"'],
+    ...["[admin]", `listen = "${HOST}:${admin}"`],
+    ...roles.flatMap((role) => SECTIONS[role](ports, options, separate)),
+    "",
+  ].join("\n");
+}
+
+/** TOML and JSON agree on strings, numbers, booleans and lists of them. */
+function entries(table) {
+  return Object.entries(table).map(([key, value]) => `${key} = ${JSON.stringify(value)}`);
+}

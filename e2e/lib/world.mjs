@@ -1,0 +1,123 @@
+// One deployment with everything around it: the binary, a browser, carriers. Made once for a test file.
+import { startBaresip } from "./baresip.mjs";
+import { launchBrowser } from "./browser.mjs";
+import { startCarrier } from "./carrier.mjs";
+import { configuration, drawPorts, USERS } from "./config.mjs";
+import { Offhook } from "./offhook.mjs";
+import { OwnPhone } from "./own-phone.mjs";
+import { servePages } from "./pages.mjs";
+import { Phone } from "./phone.mjs";
+import { startSipp } from "./sipp.mjs";
+
+const ROLES = ["sip-proxy", "b2bua-rtc", "vsp"];
+
+export class World {
+  ports;
+  /** All roles in one process; `null` in a deployment of three. */
+  offhook = null;
+  /** By role, in a deployment of three. */
+  processes = {};
+  #browser = null;
+  #pages = null;
+  #options;
+  #closers = [];
+
+  /** Everything in one process. */
+  static async open(options = {}) {
+    const world = new World();
+    world.#options = options;
+    world.ports = await drawPorts();
+    world.offhook = await Offhook.start({
+      config: configuration(world.ports, options, ROLES),
+      admin: world.ports.admin.up,
+      files: options.files,
+    });
+    return world;
+  }
+
+  /** Each role a process of its own. */
+  static async openThree(options = {}) {
+    const world = new World();
+    world.#options = options;
+    world.ports = await drawPorts();
+    for (const role of ROLES) await world.startRole(role);
+    return world;
+  }
+
+  async startRole(role) {
+    this.processes[role] = await Offhook.start({
+      command: role,
+      config: configuration(this.ports, this.#options, [role], true),
+      admin: this.ports.admin[role],
+    });
+  }
+
+  /** Where clients connect to. */
+  get host() {
+    return `ws://127.0.0.1:${this.ports.http}`;
+  }
+
+  /** A new tab with the public SDK, not yet connected. */
+  async phone() {
+    this.#browser ??= await launchBrowser();
+    this.#pages ??= await servePages();
+    return Phone.open(this.#browser, this.#pages, this.host);
+  }
+
+  /** A tab in which alice, or another user, is logged in. */
+  async loggedIn(user = "alice", options = {}) {
+    const phone = await this.phone();
+    await phone.logIn(user, USERS[user], options);
+    return phone;
+  }
+
+  /** A new tab with our own SDK, not yet connected. */
+  async ownPhone() {
+    this.#browser ??= await launchBrowser();
+    this.#pages ??= await servePages();
+    return OwnPhone.open(this.#browser, this.#pages, this.host);
+  }
+
+  async browser() {
+    this.#browser ??= await launchBrowser();
+    return this.#browser;
+  }
+
+  /** The measuring carrier, reached by +491… */
+  carrier(options) {
+    return this.#opened(startCarrier({ port: this.ports.carriers.own, ...options }), (carrier) =>
+      carrier.close(),
+    );
+  }
+
+  /** SIPp, reached by +492… */
+  sipp(scenario, options) {
+    const port = this.ports.carriers.sipp;
+    return this.#opened(startSipp(scenario, { port, ...options }), (sipp) => sipp.stop());
+  }
+
+  /** baresip, reached by `number` (+493…) alone. */
+  baresip(options) {
+    const port = this.ports.carriers.baresip;
+    return this.#opened(startBaresip({ port, ...options }), (baresip) => baresip.stop());
+  }
+
+  /** Stops the carriers of a test: call it after each. */
+  async closeCarriers() {
+    const closers = this.#closers.splice(0);
+    await Promise.all(closers.map((close) => close()));
+  }
+
+  async close() {
+    await this.#browser?.close();
+    await this.#pages?.close();
+    await this.closeCarriers();
+    for (const offhook of [this.offhook, ...Object.values(this.processes)]) await offhook?.stop();
+  }
+
+  async #opened(starting, close) {
+    const opened = await starting;
+    this.#closers.push(() => close(opened));
+    return opened;
+  }
+}

@@ -1,0 +1,26 @@
+// The smallest app on our own SDK: no build step, no SDP, no socket (R4, R5).
+"use strict";
+
+const states = [];
+const errors = [];
+let ready = 0;
+let client = null;
+
+window.own = {
+  states,
+  errors,
+  ready: () => ready,
+
+  connect(options) {
+    client = new Offhook.OffhookClient(options);
+    client.on("telnyx.ready", () => (ready += 1));
+    client.on("telnyx.error", ({ error }) => errors.push({ code: error.code, remedy: error.remedy }));
+    client.on("telnyx.notification", ({ call }) => states.push({ id: call.id, state: call.state }));
+    client.connect();
+  },
+
+  call: (destinationNumber) => client.newCall({ destinationNumber }).id,
+  hangup: (id) => client.calls.get(id).hangup(),
+  stats: (id) => client.calls.get(id).stats(),
+  sendDigits: (id, digits) => client.calls.get(id).sendDigits(digits),
+};
