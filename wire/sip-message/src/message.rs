@@ -9,11 +9,14 @@ use crate::{Method, StatusCode};
 use bytes::Bytes;
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
-/// A message that was received, or built by us: one shared buffer and the index of its header lines. Cloning copies
-/// the index and shares the buffer.
+/// A message that was received, or built by us: its buffer and the index of its header lines. Clones share both, and a
+/// message is as cheap to move and to keep as a pointer.
 #[derive(Clone)]
-pub struct Message {
+pub struct Message(Arc<Inner>);
+
+struct Inner {
     raw: Bytes,
     start: Start,
     lines: Lines,
@@ -21,7 +24,6 @@ pub struct Message {
     body_start: usize,
 }
 
-#[derive(Clone)]
 enum Start {
     Request {
         method: Method,
@@ -140,49 +142,48 @@ impl Message {
             Err(error) if broken == Broken::Refuse => return Err(error),
             Err(error) => salvage_start(line).ok_or(error)?,
         };
-        let mut message = Self {
+        if let Some(length) = content_length(&raw, &head.lines)
+            && let Some(excess_start) = head.body_start.checked_add(length)
+            && excess_start < raw.len()
+        {
+            raw.truncate(excess_start);
+        }
+        Ok(Self(Arc::new(Inner {
+            raw,
             start,
             lines: head.lines,
             start_line_end: head.start_line_end,
             body_start: head.body_start,
-            raw,
-        };
-        if let Some(Ok(length)) = message.get::<header::ContentLength>()
-            && let Some(excess_start) = message.body_start.checked_add(length.0 as usize)
-            && excess_start < message.raw.len()
-        {
-            message.raw.truncate(excess_start);
-        }
-        Ok(message)
+        })))
     }
 
     /// The whole message, byte for byte as received (without what [`Message::parse`] says it drops).
     pub fn bytes(&self) -> &Bytes {
-        &self.raw
+        &self.0.raw
     }
 
     /// The first line.
     pub fn start_line(&self) -> StartLine<'_> {
-        match &self.start {
+        match &self.0.start {
             Start::Request { method, uri } => StartLine::Request {
                 method,
-                uri: &self.raw[uri.clone()],
+                uri: &self.0.raw[uri.clone()],
             },
             Start::Response { status, reason } => StartLine::Response {
                 status: *status,
-                reason: &self.raw[reason.clone()],
+                reason: &self.0.raw[reason.clone()],
             },
         }
     }
 
     /// Whether this is a request.
     pub fn is_request(&self) -> bool {
-        matches!(self.start, Start::Request { .. })
+        matches!(self.0.start, Start::Request { .. })
     }
 
     /// The method, if this is a request.
     pub fn method(&self) -> Option<&Method> {
-        match &self.start {
+        match &self.0.start {
             Start::Request { method, .. } => Some(method),
             Start::Response { .. } => None,
         }
@@ -190,7 +191,7 @@ impl Message {
 
     /// The status, if this is a response.
     pub fn status(&self) -> Option<StatusCode> {
-        match self.start {
+        match self.0.start {
             Start::Request { .. } => None,
             Start::Response { status, .. } => Some(status),
         }
@@ -198,20 +199,20 @@ impl Message {
 
     /// The request URI; `None` for a response.
     pub fn request_uri(&self) -> Option<Result<Uri<'_>, InvalidUri>> {
-        match &self.start {
-            Start::Request { uri, .. } => Some(Uri::parse(&self.raw[uri.clone()])),
+        match &self.0.start {
+            Start::Request { uri, .. } => Some(Uri::parse(&self.0.raw[uri.clone()])),
             Start::Response { .. } => None,
         }
     }
 
     /// The body, empty if there is none.
     pub fn body(&self) -> &[u8] {
-        &self.raw[self.body_start..]
+        &self.0.raw[self.0.body_start..]
     }
 
     /// The body as a handle on the same buffer.
     pub fn body_bytes(&self) -> Bytes {
-        self.raw.slice(self.body_start..)
+        self.0.raw.slice(self.0.body_start..)
     }
 
     /// A handle on the message's buffer for a part of it that a view gave out, to keep it without copying.
@@ -219,12 +220,12 @@ impl Message {
     /// # Panics
     /// When `part` does not lie inside this message.
     pub fn share(&self, part: &[u8]) -> Bytes {
-        self.raw.slice_ref(part)
+        self.0.raw.slice_ref(part)
     }
 
     /// All headers in order.
     pub fn headers(&self) -> impl DoubleEndedIterator<Item = HeaderLine<'_>> {
-        self.lines.iter().map(|line| self.header_line(line))
+        self.0.lines.iter().map(|line| self.header_line(line))
     }
 
     /// The headers of one name, a line at a time.
@@ -285,22 +286,22 @@ impl Message {
         name: HeaderName<'a>,
     ) -> impl DoubleEndedIterator<Item = (usize, &'a Line)> {
         let kind: Kind = name.kind();
-        self.lines.iter().enumerate().filter(move |(_, line)| {
+        self.0.lines.iter().enumerate().filter(move |(_, line)| {
             line.kind == kind
                 && (kind != crate::name::OTHER || self.raw_name(line).eq_ignore_ascii_case(name.as_bytes()))
         })
     }
 
     pub(crate) fn lines(&self) -> &[Line] {
-        &self.lines
+        &self.0.lines
     }
 
     pub(crate) fn value(&self, line: &Line) -> &[u8] {
-        &self.raw[line.value_start.into()..line.value_end.into()]
+        &self.0.raw[line.value_start.into()..line.value_end.into()]
     }
 
     fn raw_name(&self, line: &Line) -> &[u8] {
-        &self.raw[line.start.into()..line.name_end.into()]
+        &self.0.raw[line.start.into()..line.name_end.into()]
     }
 
     fn header_line(&self, line: &Line) -> HeaderLine<'_> {
@@ -314,7 +315,7 @@ impl Message {
 
     /// Where the request URI or the reason stands.
     pub(crate) fn start_line_tail(&self) -> Range<usize> {
-        match &self.start {
+        match &self.0.start {
             Start::Request { uri, .. } => uri.clone(),
             Start::Response { reason, .. } => reason.clone(),
         }
@@ -322,18 +323,19 @@ impl Message {
 
     /// After the start line's line break: where the first header stands.
     pub(crate) fn headers_start(&self) -> usize {
-        self.start_line_end + 2
+        self.0.start_line_end + 2
     }
 
     /// Of the empty line that ends the headers.
     pub(crate) fn headers_end(&self) -> usize {
-        self.lines
+        self.0
+            .lines
             .last()
             .map_or(self.headers_start(), |line| line.end.into())
     }
 
     pub(crate) fn body_start(&self) -> usize {
-        self.body_start
+        self.0.body_start
     }
 }
 
@@ -343,12 +345,22 @@ impl fmt::Debug for Message {
         write!(
             f,
             "Message({:?})",
-            String::from_utf8_lossy(&self.raw[..self.start_line_end])
+            String::from_utf8_lossy(&self.0.raw[..self.0.start_line_end])
         )
     }
 }
 
 const VERSION: &[u8] = b"SIP/2.0";
+
+/// The first Content-Length, if it is a number.
+fn content_length(raw: &[u8], lines: &[Line]) -> Option<usize> {
+    let kind = HeaderName::ContentLength.kind();
+    let line = lines.iter().find(|line| line.kind == kind)?;
+    let value = &raw[line.value_start.into()..line.value_end.into()];
+    header::ContentLength::parse(value)
+        .ok()
+        .map(|length| length.0 as usize)
+}
 
 fn start_line(raw: &Bytes, line: &[u8]) -> Result<Start, ParseError> {
     let is_response = line
