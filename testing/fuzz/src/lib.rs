@@ -1,1 +1,77 @@
-//! Fuzz targets, and a mutation loop that runs them for a short while in the test command.
+//! Fuzz targets: every reader of what comes in from outside, and what is done with it next.
+//!
+//! A target takes any bytes and returns; a panic, or a broken promise that the target checks, is a finding. The
+//! `offhook-fuzz` binary mutates seeds for a bounded time; `libfuzzer/` runs the same targets guided by coverage.
+
+pub mod mutate;
+mod rpc;
+mod rtp;
+mod sdp;
+mod sip;
+mod sip_stack;
+mod stun;
+
+/// One target.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    /// Name on the command line.
+    pub name: &'static str,
+    /// Takes one input.
+    pub run: fn(&[u8]),
+    /// Well-formed inputs to start from.
+    pub seeds: &'static [&'static [u8]],
+}
+
+/// All targets.
+pub const TARGETS: &[Target] = &[
+    Target {
+        name: "sip-message",
+        run: sip::message,
+        seeds: sip::SEEDS,
+    },
+    Target {
+        name: "sip-stream",
+        run: sip::stream,
+        seeds: sip::SEEDS,
+    },
+    Target {
+        name: "sip-stack",
+        run: sip_stack::user_agent,
+        seeds: sip::SEEDS,
+    },
+    Target {
+        name: "sdp",
+        run: sdp::description,
+        seeds: sdp::SEEDS,
+    },
+    Target {
+        name: "offer-answer",
+        run: sdp::negotiation,
+        seeds: sdp::SEEDS,
+    },
+    Target {
+        name: "stun",
+        run: stun::datagram,
+        seeds: stun::SEEDS,
+    },
+    Target {
+        name: "rtp",
+        run: rtp::packet,
+        seeds: rtp::SEEDS,
+    },
+    Target {
+        name: "srtp",
+        run: rtp::protected,
+        seeds: rtp::SEEDS,
+    },
+    Target {
+        name: "rpc",
+        run: rpc::frame,
+        seeds: rpc::SEEDS,
+    },
+];
+
+/// The target of that name.
+pub fn target(name: &str) -> Option<&'static Target> {
+    TARGETS.iter().find(|target| target.name == name)
+}
