@@ -64,14 +64,28 @@ export class Offhook {
     return this.admin(`/calls/${encodeURIComponent(id)}`);
   }
 
-  /** The sum of a metric over its labels; `null` when there is no such metric. */
-  async metric(name) {
+  /** All gauges of `/metrics`, by name with labels. */
+  async gauges() {
     const text = await (await fetch(`http://127.0.0.1:${this.#admin}/metrics`)).text();
-    const values = text
+    const gauges = {};
+    let gauge = null;
+    for (const line of text.split("\n")) {
+      const type = /^# TYPE (\S+) (\S+)/.exec(line);
+      if (type) gauge = type[2] === "gauge" ? type[1] : null;
+      if (gauge === null || !line.startsWith(gauge)) continue;
+      const space = line.lastIndexOf(" ");
+      gauges[line.slice(0, space)] = Number(line.slice(space + 1));
+    }
+    return gauges;
+  }
+
+  /** The sum of a counter over those of its labels that contain `label`. */
+  async counter(name, label = "") {
+    const text = await (await fetch(`http://127.0.0.1:${this.#admin}/metrics`)).text();
+    return text
       .split("\n")
-      .filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`))
-      .map((line) => Number(line.slice(line.lastIndexOf(" ") + 1)));
-    return values.length > 0 ? values.reduce((sum, each) => sum + each, 0) : null;
+      .filter((line) => line.startsWith(name) && line.includes(label))
+      .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" ") + 1)), 0);
   }
 
   /** Sends a signal and waits for the end. */

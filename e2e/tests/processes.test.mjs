@@ -1,0 +1,113 @@
+// VSP, SIP proxy and gateway as three processes: what dies takes nothing else with it. R3, R8, R9.
+import assert from "node:assert/strict";
+import { after, afterEach, before, test } from "node:test";
+import { near } from "../lib/phone.mjs";
+import { openUdpPorts } from "../lib/system.mjs";
+import { throughout, until } from "../lib/wait.mjs";
+import { World } from "../lib/world.mjs";
+
+const BROWSER_HZ = 700;
+const CARRIER_HZ = 440;
+const CONTROL_GRACE_S = 6;
+/** No pause in the carrier's audio may be longer: a few packets on a busy machine. */
+const GAP_MAX_MS = 400;
+
+let world;
+before(async () => {
+  world = await World.openThree({ controlGraceS: CONTROL_GRACE_S });
+});
+afterEach(() => world.closeCarriers());
+after(() => world.close());
+
+/** A call with a tone each way. */
+async function talk(phone, carrier) {
+  const id = await phone.call("+491000");
+  await phone.untilState(id, "active");
+  await phone.untilHears(id, CARRIER_HZ);
+  const call = carrier.calls.at(-1);
+  await until("the carrier hears the browser", () => near(call.rtp.heardHz(), BROWSER_HZ));
+  return { id, call };
+}
+
+test("R9: a call goes through three processes like through one", async () => {
+  const carrier = await world.carrier({ toneHz: CARRIER_HZ });
+  const phone = await world.loggedIn();
+  const { id, call } = await talk(phone, carrier);
+  await phone.ask("hangup", id);
+  await phone.untilEnded(id);
+  await until("BYE at the carrier", () => call.endedBy === "bye");
+  await phone.close();
+});
+
+test("R9: the gateway dies: the session stays up, the call ends with a clear cause, and the next one works", async () => {
+  const carrier = await world.carrier({ toneHz: CARRIER_HZ });
+  const phone = await world.loggedIn();
+  const { id, call } = await talk(phone, carrier);
+  await world.processes["b2bua-rtc"].stop("SIGKILL");
+  const end = await phone.untilEnded(id);
+  assert.deepEqual(
+    [end.cause, end.causeCode, end.sipCode, end.sipReason],
+    ["NORMAL_TEMPORARY_FAILURE", 41, 503, "Media gateway lost"],
+  );
+  await until("BYE at the carrier", () => call.endedBy === "bye");
+  const { closes, ready } = await phone.records();
+  assert.deepEqual([closes, ready], [0, 1]);
+
+  await world.startRole("b2bua-rtc");
+  await until("the VSP has its gateway again", async () => {
+    const again = await phone.call("+491000");
+    await until("it is decided", async () => ["active", "destroy"].includes(await phone.state(again)));
+    const works = (await phone.state(again)) === "active";
+    if (works) await phone.ask("hangup", again);
+    return works;
+  });
+  await phone.close();
+});
+
+test("R9: the VSP dies: the audio goes on at both ends for the grace time, and then the gateway ends it", async () => {
+  const carrier = await world.carrier({ toneHz: CARRIER_HZ });
+  const phone = await world.loggedIn();
+  const { id, call } = await talk(phone, carrier);
+  const { rtp } = call;
+  await world.processes.vsp.stop("SIGKILL");
+  const killedAt = Date.now();
+  rtp.watchGaps();
+  await throughout(
+    "audio arrives at the carrier",
+    () => Date.now() - rtp.lastPacketAt < GAP_MAX_MS,
+    (CONTROL_GRACE_S - 2) * 1_000,
+  );
+  assert.ok(near(rtp.heardHz(), BROWSER_HZ), "and it is the browser's tone");
+  assert.ok(rtp.gapMaxMs < GAP_MAX_MS, `a gap of ${rtp.gapMaxMs} ms`);
+  await phone.untilHears(id, CARRIER_HZ);
+  await until(
+    "the gateway gives up",
+    () => Date.now() - rtp.lastPacketAt > 1_000,
+    (CONTROL_GRACE_S + 6) * 1_000,
+  );
+  assert.ok(rtp.lastPacketAt - killedAt >= (CONTROL_GRACE_S - 2) * 1_000);
+  await world.startRole("vsp");
+  await phone.close();
+});
+
+test("a VSP that comes back serves new calls", async () => {
+  const carrier = await world.carrier({ toneHz: CARRIER_HZ });
+  const phone = await world.loggedIn();
+  const { id } = await talk(phone, carrier);
+  await phone.ask("hangup", id);
+  await phone.untilEnded(id);
+  await phone.close();
+});
+
+test("R3: the VSP has no media: all RTP of a call is between browser, gateway and carrier", async () => {
+  const carrier = await world.carrier({ toneHz: CARRIER_HZ });
+  const phone = await world.loggedIn();
+  const { id, call } = await talk(phone, carrier);
+  const offer = call.invite.body;
+  const port = Number(/^m=audio (\d+)/m.exec(offer)[1]);
+  assert.ok(openUdpPorts(world.processes["b2bua-rtc"].pid).includes(port), "the RTP port is the gateway's");
+  assert.deepEqual(openUdpPorts(world.processes.vsp.pid), [world.ports.vspSip], "the VSP has SIP alone");
+  await phone.ask("hangup", id);
+  await phone.untilEnded(id);
+  await phone.close();
+});
