@@ -24,3 +24,13 @@ impl fmt::Display for Ssrc {
         write!(formatter, "{:08x}", self.0)
     }
 }
+
+/// Some instant for tests to count from: only differences matter.
+#[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an Instant cannot be made otherwise, and it is only an origin"
+)]
+fn origin() -> std::time::Instant {
+    std::time::Instant::now()
+}

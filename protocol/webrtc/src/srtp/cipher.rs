@@ -183,7 +183,7 @@ impl Transform {
                 cm.apply(ssrc, u64::from(index), &mut buffer[RTCP_CLEAR_LEN..len]);
                 let end = len + RTCP_INDEX_LEN;
                 buffer[len..end].copy_from_slice(&trailer);
-                let tag = cm.tag(&buffer[..end], &[]);
+                let tag = cm.tag(&buffer[..end], []);
                 buffer[end..end + CM_TAG_LEN].copy_from_slice(&tag);
             }
             Self::Gcm(gcm) => {
@@ -217,7 +217,7 @@ impl Transform {
         match self {
             Self::Cm(cm) => {
                 let end = len + RTCP_INDEX_LEN;
-                check_tag(&cm.tag(&packet[..end], &[]), &packet[end..])?;
+                check_tag(&cm.tag(&packet[..end], []), &packet[end..])?;
                 cm.apply(ssrc, u64::from(index), &mut packet[RTCP_CLEAR_LEN..len]);
             }
             Self::Gcm(gcm) => {

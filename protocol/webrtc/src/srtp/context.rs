@@ -9,18 +9,37 @@ use super::keys::MasterKey;
 use super::streams::{StreamState, Streams};
 use super::{GROWTH_MAX, SrtpError, SrtpProfile};
 
-/// Unprotects what comes from a peer.
-pub struct Inbound {
+/// What both directions have: keys, and the sources that used them.
+struct Direction {
     master: MasterKey,
     streams: Streams,
     cipher: Cipher,
 }
 
+/// Unprotects what comes from a peer.
+pub struct Inbound(Direction);
+
 /// Protects what goes to a peer.
-pub struct Outbound {
-    master: MasterKey,
-    streams: Streams,
-    cipher: Cipher,
+pub struct Outbound(Direction);
+
+impl Direction {
+    fn new(master: MasterKey, streams: &[StreamState]) -> Self {
+        let cipher = Cipher::new(&master);
+        Self {
+            master,
+            streams: Streams::resume(streams),
+            cipher,
+        }
+    }
+
+    /// Shows no key.
+    fn debug(&self, formatter: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
+        let mut shown = formatter.debug_struct(name);
+        shown
+            .field("master", &self.master)
+            .field("streams", &self.streams)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Inbound {
@@ -31,24 +50,19 @@ impl Inbound {
 
     /// Goes on from another node's state.
     pub fn resume(master: MasterKey, streams: &[StreamState]) -> Self {
-        let cipher = Cipher::new(&master);
-        Self {
-            master,
-            streams: Streams::resume(streams),
-            cipher,
-        }
+        Self(Direction::new(master, streams))
     }
 
     /// Unprotects an SRTP packet in place; the first bytes of `packet` up to the returned length are RTP.
     ///
     /// After an error the content of `packet` is undefined. A packet that is not authenticated changes no state.
     pub fn unprotect_rtp(&mut self, packet: &mut [u8]) -> Result<usize, SrtpError> {
-        let transform = &self.cipher.rtp;
+        let transform = &self.0.cipher.rtp;
         let (ssrc, sequence, header_len) = rtp_header(packet)?;
         if packet.len() < header_len + transform.tag_len() {
             return Err(SrtpError::Malformed);
         }
-        let slot = self.streams.rtp_slot(ssrc, sequence)?;
+        let slot = self.0.streams.rtp_slot(ssrc, sequence)?;
         let len = transform.open_rtp(
             packet,
             RtpPosition {
@@ -57,27 +71,27 @@ impl Inbound {
                 header_len,
             },
         )?;
-        self.streams.accept_rtp(slot);
+        self.0.streams.accept_rtp(slot);
         Ok(len)
     }
 
     /// Unprotects an SRTCP packet in place, like [`Inbound::unprotect_rtp`].
     pub fn unprotect_rtcp(&mut self, packet: &mut [u8]) -> Result<usize, SrtpError> {
-        let transform = &self.cipher.rtcp;
+        let transform = &self.0.cipher.rtcp;
         let ssrc = rtcp_ssrc(packet)?;
         let index = transform.rtcp_index(packet).ok_or(SrtpError::Malformed)?;
-        let slot = self.streams.rtcp_slot(ssrc, u64::from(index))?;
+        let slot = self.0.streams.rtcp_slot(ssrc, u64::from(index))?;
         let len = transform.open_rtcp(packet, ssrc, index)?;
-        self.streams.accept_rtcp(slot);
+        self.0.streams.accept_rtcp(slot);
         Ok(len)
     }
 
     pub(super) fn master_key(&self) -> &MasterKey {
-        &self.master
+        &self.0.master
     }
 
     pub(super) fn streams(&self) -> Vec<StreamState> {
-        self.streams.states()
+        self.0.streams.states()
     }
 }
 
@@ -89,17 +103,12 @@ impl Outbound {
 
     /// Goes on from another node's state.
     pub fn resume(master: MasterKey, streams: &[StreamState]) -> Self {
-        let cipher = Cipher::new(&master);
-        Self {
-            master,
-            streams: Streams::resume(streams),
-            cipher,
-        }
+        Self(Direction::new(master, streams))
     }
 
     /// The profile.
     pub fn profile(&self) -> SrtpProfile {
-        self.master.profile()
+        self.0.master.profile()
     }
 
     /// Protects the RTP packet in `buffer[..len]` in place and returns its new length. The rollover counter follows the
@@ -107,60 +116,50 @@ impl Outbound {
     pub fn protect_rtp(&mut self, buffer: &mut [u8], len: usize) -> Result<usize, SrtpError> {
         let packet = packet_with_room(buffer, len)?;
         let (ssrc, sequence, header_len) = rtp_header(packet)?;
-        let slot = self.streams.rtp_slot(ssrc, sequence).map_err(repeated)?;
+        let slot = self.0.streams.rtp_slot(ssrc, sequence).map_err(repeated)?;
         let at = RtpPosition {
             ssrc,
             index: slot.index,
             header_len,
         };
-        let len = self.cipher.rtp.seal_rtp(buffer, len, at)?;
-        self.streams.accept_rtp(slot);
+        let len = self.0.cipher.rtp.seal_rtp(buffer, len, at)?;
+        self.0.streams.accept_rtp(slot);
         Ok(len)
     }
 
     /// Protects the compound in `buffer[..len]` in place and returns its new length.
     pub fn protect_rtcp(&mut self, buffer: &mut [u8], len: usize) -> Result<usize, SrtpError> {
         let ssrc = rtcp_ssrc(packet_with_room(buffer, len)?)?;
-        let slot = self.streams.next_rtcp_slot(ssrc)?;
+        let slot = self.0.streams.next_rtcp_slot(ssrc)?;
         // An SRTCP index has 31 bits.
-        let len = self.cipher.rtcp.seal_rtcp(buffer, len, ssrc, slot.index as u32)?;
-        self.streams.accept_rtcp(slot);
+        let len = self
+            .0
+            .cipher
+            .rtcp
+            .seal_rtcp(buffer, len, ssrc, slot.index as u32)?;
+        self.0.streams.accept_rtcp(slot);
         Ok(len)
     }
 
     pub(super) fn master_key(&self) -> &MasterKey {
-        &self.master
+        &self.0.master
     }
 
     pub(super) fn streams(&self) -> Vec<StreamState> {
-        self.streams.states()
+        self.0.streams.states()
     }
 }
 
 impl fmt::Debug for Inbound {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        debug(formatter, "Inbound", &self.master, &self.streams)
+        self.0.debug(formatter, "Inbound")
     }
 }
 
 impl fmt::Debug for Outbound {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        debug(formatter, "Outbound", &self.master, &self.streams)
+        self.0.debug(formatter, "Outbound")
     }
-}
-
-/// Shows no key.
-fn debug(
-    formatter: &mut fmt::Formatter<'_>,
-    name: &str,
-    master: &MasterKey,
-    streams: &Streams,
-) -> fmt::Result {
-    formatter
-        .debug_struct(name)
-        .field("master", master)
-        .field("streams", streams)
-        .finish_non_exhaustive()
 }
 
 /// SSRC, sequence number and header length. Padding is encrypted, so it cannot be checked yet.

@@ -1,4 +1,5 @@
 //! A leg and a browser-like peer on a virtual network with loss, doubling, delay and reordering.
+#![expect(clippy::unwrap_used, reason = "a failure here fails the test that uses it")]
 #![expect(dead_code, reason = "each test file uses its part")]
 
 pub(crate) mod client;

@@ -1,6 +1,6 @@
 //! Digits sent, mistreated by a network, and received.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use proptest::prelude::*;
 
@@ -33,7 +33,7 @@ fn event(packet: &EventPacket) -> TelephoneEvent {
 /// What a receiver makes of these packets, 20 ms apart, with its timer at the end.
 fn receive<'a>(packets: impl IntoIterator<Item = &'a EventPacket>) -> Vec<EventChange> {
     let mut receiver = EventReceiver::new();
-    let mut now = Instant::now();
+    let mut now = crate::origin();
     let mut changes = Vec::new();
     for packet in packets {
         changes.extend(receiver.handle_timeout(now));
@@ -232,7 +232,7 @@ proptest! {
         packets in proptest::collection::vec((0u32..1_000, 0u8..3, any::<bool>(), any::<u16>()), 0..60),
     ) {
         let mut receiver = EventReceiver::new();
-        let now = Instant::now();
+        let now = crate::origin();
         let mut down = None;
         for (timestamp, event, end, duration) in packets {
             for change in receiver.receive(now, timestamp, TelephoneEvent { event, end, volume: 0, duration }) {
