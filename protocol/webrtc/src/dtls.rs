@@ -22,8 +22,9 @@ const MTU: usize = 1_200;
 const FLIGHT_RTO: Duration = Duration::from_millis(200);
 /// With a doubling wait more than the leg's own limit, which is to decide.
 const FLIGHT_RETRIES: usize = 10;
-/// A flight has at most six messages; certificates of 8 KiB take seven datagrams.
-const QUEUE_LEN_MAX: usize = 16;
+/// A flight has at most six messages, and a certificate of 8 KiB takes seven datagrams; a network that doubles and
+/// reorders brings each a few times. A full queue is the end of the handshake.
+const QUEUE_LEN_MAX: usize = 32;
 /// Longest datagram that the engine is asked for in one go; grown to what it says it needs.
 const OUTPUT_LEN: usize = 2_048;
 /// Most outputs of one call: a flight is below twenty datagrams.

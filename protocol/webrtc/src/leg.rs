@@ -29,6 +29,9 @@ pub use types::{
 /// more is dropped as a network drops it, and DTLS sends it again.
 const TRANSMITS_MAX: usize = 64;
 
+/// Most events that wait. One call makes fewer than ten; with an owner that never drains, the oldest go.
+const EVENTS_MAX: usize = 64;
+
 /// One WebRTC leg.
 ///
 /// After every call with `now`, drain [`WebRtcLeg::poll_transmit`] and [`WebRtcLeg::poll_event`], unless it was
@@ -273,7 +276,7 @@ impl WebRtcLeg {
 
     fn take_changes(&mut self, now: Instant, changes: Changes) {
         for change in changes {
-            self.events.push_back(match change {
+            self.emit(match change {
                 Change::PathAdded(path) => LegEvent::AddressAdded(path),
                 Change::PathRemoved(path) => LegEvent::AddressRemoved(path),
                 Change::Connected(path) => LegEvent::IceConnected(path),
@@ -300,9 +303,16 @@ impl WebRtcLeg {
         }
     }
 
+    fn emit(&mut self, event: LegEvent) {
+        if self.events.len() == EVENTS_MAX {
+            self.events.pop_front();
+        }
+        self.events.push_back(event);
+    }
+
     fn fail(&mut self, reason: FailureReason) {
         self.end();
-        self.events.push_back(LegEvent::Failed(reason));
+        self.emit(LegEvent::Failed(reason));
     }
 
     /// No media and no handshake any more.

@@ -67,14 +67,15 @@ pub struct ReceiverStats {
     /// Zero of the arrival clock.
     epoch: Instant,
     base_sequence: u16,
-    /// Highest sequence number with its cycles above (§6.4.1).
-    highest: u32,
+    /// Highest sequence number with its cycles above (§6.4.1). Reports carry the lower 32 bits; more are kept, since a
+    /// sender that skips ahead can wrap those within minutes.
+    highest: u64,
     /// The sequence number that would confirm a restart.
     after_jump: Option<u16>,
     received: u64,
     expected_prior: u64,
     received_prior: u64,
-    /// Wraps of `highest`'s 32 bits are beyond any call (2.7 years at 50 packets/s).
+    /// Arrival minus timestamp of the last packet, in timestamp units (§A.8).
     transit: u32,
     /// Sixteen times the jitter, in timestamp units (§A.8).
     jitter_16: u32,
@@ -89,7 +90,7 @@ impl ReceiverStats {
             clock_rate_hz,
             epoch: arrival,
             base_sequence: sequence,
-            highest: u32::from(sequence),
+            highest: u64::from(sequence),
             after_jump: None,
             received: 1,
             expected_prior: 0,
@@ -109,7 +110,7 @@ impl ReceiverStats {
     pub fn receive(&mut self, sequence: u16, timestamp: u32, arrival: Instant) -> SequenceVerdict {
         let ahead = sequence.wrapping_sub(self.highest as u16);
         let verdict = if ahead != 0 && ahead < DROPOUT_MAX {
-            self.highest = self.highest.wrapping_add(u32::from(ahead));
+            self.highest += u64::from(ahead);
             SequenceVerdict::Ahead
         } else if ahead == 0 || ahead > 0u16.wrapping_sub(MISORDER_MAX) {
             SequenceVerdict::Behind
@@ -150,7 +151,7 @@ impl ReceiverStats {
             ssrc: self.ssrc,
             fraction_lost,
             cumulative_lost: self.lost().clamp(-0x80_0000, 0x7f_ffff) as i32,
-            highest_sequence: self.highest,
+            highest_sequence: self.highest as u32,
             jitter: self.jitter_16 >> 4,
             last_sr: self.last_sr.map_or(0, |(ntp, _)| ntp.middle()),
             delay_since_last_sr: self.last_sr.map_or(0, delay),
@@ -173,7 +174,7 @@ impl ReceiverStats {
     }
 
     fn expected(&self) -> u64 {
-        u64::from(self.highest) + 1 - u64::from(self.base_sequence)
+        self.highest + 1 - u64::from(self.base_sequence)
     }
 
     fn update_jitter(&mut self, timestamp: u32, arrival: Instant) {

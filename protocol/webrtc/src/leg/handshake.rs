@@ -195,14 +195,14 @@ impl WebRtcLeg {
                 {
                     self.dtls = DtlsState::Up(Some(handshake.association));
                 }
-                self.events.push_back(LegEvent::DtlsConnected { profile });
+                self.emit(LegEvent::DtlsConnected { profile });
             }
         }
     }
 
     fn remote_closed(&mut self) {
         self.end();
-        self.events.push_back(LegEvent::RemoteClosed);
+        self.emit(LegEvent::RemoteClosed);
     }
 
     /// Queues the datagrams among the outputs and returns the others.

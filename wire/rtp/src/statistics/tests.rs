@@ -65,6 +65,19 @@ fn a_1_a_stray_packet_is_not_counted_and_two_in_a_row_restart() {
 }
 
 #[test]
+fn a_sender_that_skips_ahead_all_the_time_wraps_the_report_and_breaks_nothing() {
+    let (mut stats, now) = stream(0, []);
+    let mut sequence = 0u16;
+    for _ in 0..1_500_000 {
+        sequence = sequence.wrapping_add(2_999);
+        stats.receive(sequence, 0, now);
+    }
+    let report = stats.make_report(now);
+    assert_eq!(u64::from(report.highest_sequence), 1_500_000 * 2_999 % (1 << 32));
+    assert_eq!((report.cumulative_lost, report.fraction_lost), (0x7f_ffff, 255));
+}
+
+#[test]
 fn a_8_even_arrival_has_no_jitter() {
     let (stats, _) = stream(0, 1..200);
     assert_eq!(stats.jitter(), Duration::ZERO);
