@@ -161,6 +161,9 @@ impl InviteClient {
         match &self.state {
             State::Calling { .. } | State::Abandoned { .. } | State::Proceeding { .. } => {
                 let ack = derive::ack_of_rejection(&self.request, &response);
+                if !self.user_left {
+                    actions.push(Action::Deliver(response));
+                }
                 actions.extend(ack.as_ref().map(Action::send));
                 let absorb = self.timing.absorb_responses(self.reliable);
                 self.state = if absorb.is_zero() {
@@ -171,9 +174,6 @@ impl InviteClient {
                         end_at: now + absorb,
                     }
                 };
-                if !self.user_left {
-                    actions.push(Action::Deliver(response));
-                }
             }
             State::Completed { ack, .. } => actions.extend(ack.as_ref().map(Action::repeat)),
             State::Accepted { .. } | State::Terminated => {}

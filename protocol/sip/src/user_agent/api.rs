@@ -160,13 +160,15 @@ pub enum Failure {
     Transport,
 }
 
-/// How a call that was answered ended.
+/// How a call ended that was answered, or that came in.
 #[derive(Debug, Clone)]
 pub enum Ending {
     /// We sent BYE.
     Local,
     /// The other side sent this BYE (its Reason header says why).
     Remote(Message),
+    /// The owner left an incoming call unanswered for 10 minutes; 480 has been sent.
+    Unanswered,
     /// No ACK to our 2xx came; we sent BYE (RFC 3261 §13.3.1.4).
     AckMissing,
     /// A request inside the call was answered 481, 408 or not at all: the other side has forgotten it (§12.2.1.2).

@@ -1,7 +1,7 @@
 //! The end of a call (RFC 3261 §15), and the calls' own timers.
 
 use super::api::{ActionError, Ending, Event, IncomingId, LegId, OutgoingRequest, Reply};
-use super::leg::{Closing, ClosingPhase, Leg, State};
+use super::leg::{Closing, ClosingPhase, Leg, ReinvitePhase, State};
 use super::uac::accepts_challenge;
 use super::{ClientUse, UserAgent};
 use crate::extra_header::Header;
@@ -56,6 +56,7 @@ impl UserAgent {
     pub(super) fn close(&mut self, now: Instant, leg_id: LegId, headers: Vec<Header>) {
         self.send_due_ack(leg_id, None);
         self.refuse_pending(now, leg_id);
+        self.cancel_reinvite(now, leg_id);
         let Some(leg) = self.legs.get_mut(&leg_id) else {
             return;
         };
@@ -75,6 +76,24 @@ impl UserAgent {
             self.send_bye(now, leg_id);
         }
         self.retime(leg_id);
+    }
+
+    /// A re-INVITE that waits while its call ends: cancelled, so that it ends for certain, whatever the other side does.
+    pub(super) fn cancel_reinvite(&mut self, now: Instant, leg_id: LegId) {
+        let Some(leg) = self.legs.get_mut(&leg_id) else {
+            return;
+        };
+        let State::Confirmed(confirmed) = &mut leg.state else {
+            return;
+        };
+        let Some(reinvite) = confirmed.reinvite.take() else {
+            return;
+        };
+        if let ReinvitePhase::Sent(transaction) = reinvite.phase
+            && let Err(error) = self.layer.cancel(now, transaction, &leg.sticky)
+        {
+            tracing::debug!(%error, "the re-INVITE of a call that ends was answered just now");
+        }
     }
 
     /// Sends the BYE of a closing call, the first time or again with credentials.
@@ -100,7 +119,7 @@ impl UserAgent {
             self.send_in_dialog(now, leg_id, &plain)
         });
         let Ok((transaction, ..)) = sent else {
-            return self.remove_leg(leg_id);
+            return self.remove_leg(now, leg_id);
         };
         self.clients.insert(transaction, ClientUse::Bye(leg_id));
         if let Some(Leg {
@@ -122,7 +141,7 @@ impl UserAgent {
         if accepts_challenge(auth, response, &cnonce) {
             self.send_bye(now, leg_id);
         } else {
-            self.remove_leg(leg_id);
+            self.remove_leg(now, leg_id);
         }
     }
 
@@ -131,6 +150,24 @@ impl UserAgent {
         let Some(leg) = self.legs.get_mut(&leg_id) else {
             return;
         };
+        match &leg.state {
+            State::Calling(calling) if calling.until <= now => {
+                // `Failed` follows when the CANCEL has done its work.
+                if self.cancel(now, leg_id, Vec::new()).is_err() {
+                    self.remove_leg(now, leg_id);
+                }
+                return;
+            }
+            State::Ringing { until, invite, .. } if *until <= now => {
+                let invite = *invite;
+                self.reply(now, invite, StatusCode::TEMPORARILY_UNAVAILABLE);
+                return self.push_event(Event::Terminated {
+                    leg: leg_id,
+                    ending: Ending::Unanswered,
+                });
+            }
+            State::Calling(_) | State::Ringing { .. } | State::Confirmed(_) | State::Closing(_) => {}
+        }
         if let Some(unacked) = leg.unacked() {
             if unacked.give_up_at <= now {
                 self.give_up_on_ack(now, leg_id);

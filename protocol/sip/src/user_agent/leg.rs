@@ -13,6 +13,10 @@ use std::time::{Duration, Instant};
 /// are still reported.
 pub(super) const EARLY_DIALOGS_MAX: usize = 16;
 
+/// Longest that an INVITE may stay unanswered, in either direction: no network rings longer (timer C of proxies is
+/// 3 minutes or more), and a call whose CANCEL got lost must not ring for ever.
+pub(super) const RING_MAX: Duration = Duration::from_secs(600);
+
 /// Requests of one call that wait for the owner at a time: one offer and a burst of INFOs. Over it they get 500.
 pub(super) const PENDING_MAX: usize = 16;
 
@@ -46,6 +50,8 @@ pub(super) enum State {
     Ringing {
         invite: ServerTransactionId,
         dialog: Box<Dialog>,
+        /// See [`RING_MAX`].
+        until: Instant,
     },
     /// Answered.
     Confirmed(Box<Confirmed>),
@@ -60,6 +66,8 @@ pub(super) struct Calling {
     pub(super) plan: InvitePlan,
     pub(super) early: Vec<Dialog>,
     pub(super) cancelled: bool,
+    /// See [`RING_MAX`].
+    pub(super) until: Instant,
 }
 
 /// Everything to build the INVITE again with credentials.
@@ -99,6 +107,13 @@ impl Confirmed {
             reinvite: None,
             offer: None,
         }
+    }
+
+    /// Whether a re-INVITE of ours waits for its final answer.
+    pub(super) fn has_reinvite_out(&self) -> bool {
+        self.reinvite
+            .as_ref()
+            .is_some_and(|reinvite| matches!(reinvite.phase, ReinvitePhase::Sent(_)))
     }
 }
 
@@ -211,7 +226,8 @@ impl Leg {
                 ClosingPhase::AwaitingAck(unacked) => (Some(unacked), None),
                 ClosingPhase::ByeSent => (None, None),
             },
-            State::Calling(_) | State::Ringing { .. } => (None, None),
+            State::Calling(calling) => return (!calling.cancelled).then_some(calling.until),
+            State::Ringing { until, .. } => return Some(*until),
         };
         let repeat = unacked.map(|unacked| unacked.repeat_at.min(unacked.give_up_at));
         let glare = reinvite.and_then(|reinvite| match reinvite.phase {

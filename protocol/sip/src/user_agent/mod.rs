@@ -245,7 +245,7 @@ impl UserAgent {
             Some(ClientUse::Request(_)) => self.handle_request_failure(now, transaction, failure),
             Some(ClientUse::Bye(leg)) => {
                 let leg = *leg;
-                self.remove_leg(leg);
+                self.remove_leg(now, leg);
             }
             None => {}
         }
@@ -303,7 +303,8 @@ impl UserAgent {
         self.timers.set(leg, next);
     }
 
-    fn remove_leg(&mut self, id: LegId) {
+    fn remove_leg(&mut self, now: Instant, id: LegId) {
+        self.cancel_reinvite(now, id);
         if let Some(leg) = self.legs.remove(&id) {
             for dialog in leg.dialog_ids() {
                 self.dialogs.remove(&dialog);

@@ -2,7 +2,7 @@
 
 use super::api::{ActionError, Body, Event, Failure, LegId, OutgoingInvite, RequestId};
 use super::compose::{self, FirstRequestIds, Rest};
-use super::leg::{AckDue, Calling, Confirmed, EARLY_DIALOGS_MAX, InvitePlan, Leg, State};
+use super::leg::{AckDue, Calling, Confirmed, EARLY_DIALOGS_MAX, InvitePlan, Leg, RING_MAX, State};
 use super::{ClientUse, UserAgent};
 use crate::dialog::{Dialog, DialogId};
 use crate::digest::Authenticator;
@@ -69,6 +69,7 @@ impl UserAgent {
             plan,
             early: Vec::new(),
             cancelled: false,
+            until: now + RING_MAX,
         };
         self.legs.insert(
             id,
@@ -80,6 +81,7 @@ impl UserAgent {
                 pending: Vec::new(),
             },
         );
+        self.retime(id);
         self.pump(now);
         Ok(id)
     }
@@ -149,6 +151,7 @@ impl UserAgent {
         self.layer
             .cancel(now, calling.transaction, &all)
             .map_err(|_| ActionError::Gone)?;
+        self.retime(leg);
         self.pump(now);
         Ok(())
     }
@@ -230,7 +233,7 @@ impl UserAgent {
         if self.answer_challenge(now, leg_id, &response) {
             return;
         }
-        self.remove_leg(leg_id);
+        self.remove_leg(now, leg_id);
         self.push_event(Event::Failed {
             leg: leg_id,
             failure: Failure::Response(response),
@@ -276,7 +279,7 @@ impl UserAgent {
         let (leg_id, reinvite) = (invite.leg, invite.reinvite);
         match self.legs.get(&leg_id).map(|leg| &leg.state) {
             Some(State::Calling(calling)) if calling.transaction == id => {
-                self.remove_leg(leg_id);
+                self.remove_leg(now, leg_id);
                 self.push_event(Event::Failed { leg: leg_id, failure });
             }
             Some(State::Confirmed(_)) if reinvite.is_some() => self.handle_reinvite_lost(now, id, failure),
@@ -344,7 +347,7 @@ impl UserAgent {
             }
         }
         let Ok(mut dialog) = dialog else {
-            self.remove_leg(leg_id);
+            self.remove_leg(now, leg_id);
             return self.push_event(Event::Failed {
                 leg: leg_id,
                 failure: Failure::Response(response),
@@ -363,6 +366,7 @@ impl UserAgent {
             });
             leg.state = State::Confirmed(Box::new(confirmed));
         }
+        self.retime(leg_id);
         if cancelled {
             self.close(now, leg_id, Vec::new());
             return self.push_event(Event::Failed {

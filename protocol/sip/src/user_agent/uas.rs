@@ -2,7 +2,7 @@
 
 use super::api::{ActionError, Ending, Event, IncomingId, LegId, Reply};
 use super::compose;
-use super::leg::{ClosingPhase, Confirmed, Leg, PENDING_MAX, State, Unacked};
+use super::leg::{ClosingPhase, Confirmed, Leg, PENDING_MAX, RING_MAX, State, Unacked};
 use super::{Direction, UserAgent};
 use crate::dialog::{Dialog, DialogId};
 use crate::flow::Flow;
@@ -185,6 +185,7 @@ impl UserAgent {
                 state: State::Ringing {
                     invite: id,
                     dialog: Box::new(dialog),
+                    until: now + RING_MAX,
                 },
                 sticky: Vec::new(),
                 flow: source,
@@ -192,6 +193,7 @@ impl UserAgent {
                 pending: vec![id],
             },
         );
+        self.retime(leg);
         self.observe(leg, Direction::Received, source, &request);
         self.push_event(Event::IncomingInvite {
             leg,
@@ -255,7 +257,8 @@ impl UserAgent {
             _ => return Err(StatusCode::REQUEST_PENDING),
         };
         let is_offer = *method == Method::Invite || !request.body().is_empty();
-        if is_offer && (confirmed.reinvite.is_some() || confirmed.ack_due.is_some()) {
+        // One that waits after a 491 is no obstacle: the waits differ so that the other side's can come first.
+        if is_offer && (confirmed.has_reinvite_out() || confirmed.ack_due.is_some()) {
             return Err(StatusCode::REQUEST_PENDING);
         }
         if is_offer && confirmed.offer.is_some() {
@@ -280,7 +283,7 @@ impl UserAgent {
                 let done = matches!(closing.phase, ClosingPhase::AwaitingAck(_));
                 self.reply(now, id, StatusCode::OK);
                 if done {
-                    self.remove_leg(leg_id);
+                    self.remove_leg(now, leg_id);
                 }
                 return;
             }
@@ -288,7 +291,7 @@ impl UserAgent {
         }
         self.reply(now, id, StatusCode::OK);
         self.refuse_pending(now, leg_id);
-        self.remove_leg(leg_id);
+        self.remove_leg(now, leg_id);
         self.push_event(Event::Terminated {
             leg: leg_id,
             ending: Ending::Remote(request),
@@ -317,7 +320,7 @@ impl UserAgent {
         }
         self.reply(now, invite, StatusCode::REQUEST_TERMINATED);
         if let (Some(leg), Kind::Invite) = (leg, kind) {
-            self.remove_leg(leg);
+            self.remove_leg(now, leg);
             self.push_event(Event::Cancelled { leg, request });
         }
     }
@@ -416,7 +419,7 @@ impl UserAgent {
         self.settle_request(leg_id, id);
         match kind {
             Kind::Invite if success => self.confirm_incoming(leg_id),
-            Kind::Invite => self.remove_leg(leg_id),
+            Kind::Invite => self.remove_leg(now, leg_id),
             Kind::Reinvite | Kind::Other => {}
         }
         if kind != Kind::Other && success {

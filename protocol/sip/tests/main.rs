@@ -1,0 +1,35 @@
+//! One file per rule; one binary, so that they share `support`. `cfg(test)` tells clippy that helpers are
+//! tests too, where `unwrap` is how a test fails.
+
+#[cfg(test)]
+mod digest_vectors;
+#[cfg(test)]
+mod lossy_network;
+#[cfg(test)]
+mod rfc3261_12_dialog;
+#[cfg(test)]
+mod rfc3261_13_invite;
+#[cfg(test)]
+mod rfc3261_14_reinvite;
+#[cfg(test)]
+mod rfc3261_15_bye;
+#[cfg(test)]
+mod rfc3261_17_1_1;
+#[cfg(test)]
+mod rfc3261_17_1_2;
+#[cfg(test)]
+mod rfc3261_17_2_1;
+#[cfg(test)]
+mod rfc3261_17_2_2;
+#[cfg(test)]
+mod rfc3261_18_transport;
+#[cfg(test)]
+mod rfc3261_22_auth;
+#[cfg(test)]
+mod rfc3261_8_2_uas;
+#[cfg(test)]
+mod rfc3261_9_cancel;
+#[cfg(test)]
+mod rfc6026;
+#[cfg(test)]
+mod support;
