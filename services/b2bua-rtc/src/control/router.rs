@@ -331,7 +331,7 @@ impl Router {
             .traces
             .record(&call_id, command_event(&command));
         let reply = self.expect_reply(Some(call_id), name, reply);
-        self.to_worker(worker, ToWorker::Command(Box::new(command), reply));
+        self.send_to(worker, ToWorker::Command(Box::new(command), reply));
     }
 
     fn open(&mut self, link: &Arc<str>, request: OpenRequest, reply: ReplySender, traced: bool) {
@@ -382,7 +382,7 @@ impl Router {
                 .record(call_id, command_event(&command));
         }
         let reply = self.expect_reply(call_id, "open", reply);
-        self.to_worker(worker, ToWorker::Open(Box::new(request), reply));
+        self.send_to(worker, ToWorker::Open(Box::new(request), reply));
     }
 
     /// Puts the trace between a worker's reply and the asker.
@@ -414,7 +414,7 @@ impl Router {
         let _ = answered.reply.send(answered.result);
     }
 
-    fn to_worker(&mut self, worker: usize, message: ToWorker) {
+    fn send_to(&mut self, worker: usize, message: ToWorker) {
         if let Err(message) = self.config.workers[worker].send(message) {
             if let ToWorker::Open(request, _) = &message {
                 self.forget(&request.session.clone());
@@ -476,7 +476,7 @@ impl Router {
                 .collect();
             tracing::warn!(link = %name, sessions = sessions.len(), "control link did not return; its sessions end");
             for (session, worker) in sessions {
-                self.to_worker(worker, ToWorker::Abandon(session, GoneReason::ControlLost));
+                self.send_to(worker, ToWorker::Abandon(session, GoneReason::ControlLost));
             }
         }
     }
@@ -485,7 +485,7 @@ impl Router {
         self.draining = true;
         tracing::info!(sessions = self.sessions.len(), "draining");
         for worker in 0..self.config.workers.len() {
-            self.to_worker(worker, ToWorker::Drain);
+            self.send_to(worker, ToWorker::Drain);
         }
     }
 

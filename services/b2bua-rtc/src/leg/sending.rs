@@ -94,6 +94,7 @@ impl Leg {
                         route: *route,
                         pipeline,
                         idle_frames: 0,
+                        last_push: now,
                     }));
                 }
                 Err(error) => {
@@ -104,6 +105,7 @@ impl Leg {
         }
         let fields = packet.fields();
         if let Some(transcoder) = &mut outbound.transcoder {
+            transcoder.last_push = now;
             transcoder.pipeline.push(
                 now,
                 &Packet {
@@ -194,7 +196,13 @@ impl Leg {
         let mut scratch = [0; offhook_audio::PAYLOAD_LEN_MAX];
         while let Some(frame) = transcoder.pipeline.pop(now, &mut scratch) {
             outbound.transcoded_frames += 1;
-            let made_up = frame.origin == FrameOrigin::ComfortNoise;
+            // Two frames without a packet: the source pauses, this is no loss to bridge.
+            let pauses = transcoder.last_push + 2 * FRAME <= now;
+            let made_up = match frame.origin {
+                FrameOrigin::ComfortNoise => true,
+                FrameOrigin::Concealed => pauses,
+                FrameOrigin::Decoded | FrameOrigin::Recovered => false,
+            };
             transcoder.idle_frames = if made_up { transcoder.idle_frames + 1 } else { 0 };
             if !takes_media || sounding || (made_up && !outbound.comfort) {
                 outbound.stream.skip(ticks);

@@ -206,9 +206,9 @@ impl ReceiveBatch {
             )
         };
         let count = count.max(0) as usize;
-        for index in 0..count {
-            let len = (messages[index].msg_len as usize).min(DATAGRAM_LEN_MAX);
-            let cut = messages[index].msg_hdr.msg_flags & libc::MSG_TRUNC != 0;
+        for (index, message) in messages.iter().enumerate().take(count) {
+            let len = (message.msg_len as usize).min(DATAGRAM_LEN_MAX);
+            let cut = message.msg_hdr.msg_flags & libc::MSG_TRUNC != 0;
             if let (Some(source), false) = (self.addresses[index].read(), cut) {
                 handle(Arrival {
                     socket: token,

@@ -127,7 +127,7 @@ mod tests {
                 loop {
                     let probe = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
                     let port = probe.local_addr().unwrap().port();
-                    if port % 2 == 0 && port < u16::MAX {
+                    if port.is_multiple_of(2) && port < u16::MAX {
                         break port;
                     }
                 }

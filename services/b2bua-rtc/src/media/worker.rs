@@ -235,6 +235,10 @@ impl Worker {
             self.host.handle_timeouts(now, &mut self.io);
             self.flush();
             self.publish(now);
+            if self.stop {
+                // Nobody would wake us any more.
+                break;
+            }
             self.io.nap(self.wake_interval.saturating_sub(woken.elapsed()));
             let ready = self.io.wait(self.patience());
             woken = Instant::now();

@@ -29,7 +29,7 @@ impl MediaSession {
             Command::Reoffer { from, sdp, .. } => self.reoffer(now, *from, sdp, rng),
             Command::MakeOffer {
                 to, direction, renew, ..
-            } => self.make_offer(now, *to, *direction, *renew, rng),
+            } => self.make_offer(*to, *direction, *renew, rng),
             // A lite agent answers checks and never sends any, so it has no use for candidates (RFC 8445 §2.5).
             Command::Candidate { .. } => Ok(Reply::Done {}),
             Command::Ringing { .. } => {
@@ -128,7 +128,6 @@ impl MediaSession {
 
     fn make_offer(
         &mut self,
-        now: Instant,
         to: LegName,
         direction: Direction,
         renew: bool,
