@@ -96,8 +96,10 @@ pub fn power_at(samples: &[i16], frequency_hz: f32, rate_hz: u32) -> f64 {
 }
 
 /// The strongest frequency between 100 Hz and 95 % of half the rate, in Hz, to about 1 Hz for 200 ms of audio; none
-/// for silence, or less than 20 ms of it.
+/// for silence, or less than 20 ms of it. Of long audio it looks at 400 ms in the middle: its work grows with the square.
 pub fn dominant_frequency(samples: &[i16], rate_hz: u32) -> Option<f32> {
+    let spare = samples.len().saturating_sub(rate_hz as usize * 2 / 5);
+    let samples = &samples[spare / 2..samples.len() - spare.div_ceil(2)];
     if samples.len() < rate_hz as usize / 50 || mean_square(samples) < 1.0 {
         return None;
     }

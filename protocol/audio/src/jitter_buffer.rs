@@ -20,7 +20,7 @@ const LATE_RUN_MAX: u32 = 10;
 /// So many deadlines in a row without any packet: the source is silent, and may come back on another time scale.
 const IDLE_AFTER: u32 = 10;
 /// A hold that exceeds what is needed by more is not worn down but skipped.
-const CATCH_UP_US: i64 = 100_000;
+const CATCH_UP_US: i64 = 250_000;
 
 /// How long packets may be held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub struct JitterConfig {
 impl Default for JitterConfig {
     fn default() -> Self {
         Self {
-            start_delay: Duration::from_millis(4),
+            start_delay: Duration::from_millis(3),
             min_delay: Duration::from_millis(2),
             max_delay: Duration::from_millis(200),
         }
@@ -348,7 +348,7 @@ impl JitterBuffer {
         &self.lent
     }
 
-    /// Moves the hold towards what the network needs: up by at most half, down by at most a twentieth of a packet's
+    /// Moves the hold towards what the network needs: up by at most half, down by a twentieth to a quarter of a packet's
     /// length, so that what we send stays nearly even. Far too much hold, after a stall, is skipped.
     fn settle(&mut self) {
         let rate_hz = i64::from(self.rate_hz);
@@ -362,7 +362,8 @@ impl JitterBuffer {
             stream.position += ticks;
             self.drop_before_position();
         } else {
-            stream.offset_us -= excess_us.clamp(-packet_us / 2, packet_us / 20);
+            let down_us = (excess_us / 16).clamp(packet_us / 20, packet_us / 4);
+            stream.offset_us -= excess_us.clamp(-packet_us / 2, down_us);
         }
     }
 

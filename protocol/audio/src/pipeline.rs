@@ -153,12 +153,13 @@ impl Pipeline {
                 Some(packet.payload.len()).filter(|len| (1..=PACKET_SAMPLES_MAX).contains(len))
             }
         };
-        let Some(samples) = samples else {
+        // A length of nothing is refused by the buffer, like every other unusable packet.
+        let ticks = samples.unwrap_or(0) as u32 * self.received.ticks_per_sample();
+        let pushed = self.jitter.push(now, packet, ticks);
+        if pushed == Pushed::Unusable {
             self.stats.undecodable += 1;
-            return Pushed::Unusable;
-        };
-        self.jitter
-            .push(now, packet, samples as u32 * self.received.ticks_per_sample())
+        }
+        pushed
     }
 
     /// When the next frame is due; none before the first packet.

@@ -5,8 +5,8 @@
 const PITCH_MIN: usize = 40;
 /// Longest: 15 ms, 66 Hz.
 const PITCH_MAX: usize = 120;
-/// Audio that is compared to find the period: 20 ms.
-const COMPARED: usize = 160;
+/// Audio that is compared to find the period: 12 ms. More would average over a pitch that glides.
+const COMPARED: usize = 96;
 /// Audio that is remembered.
 const HISTORY: usize = COMPARED + PITCH_MAX + PITCH_MAX / 4;
 /// After a loss, the invented audio fades into the real one for 4 ms.
@@ -107,7 +107,7 @@ impl G711Concealer {
     }
 }
 
-/// The lag at which the last 20 ms are most like what was before them.
+/// The lag at which the last 12 ms are most like what was before them.
 fn pitch_period(history: &[i16; HISTORY]) -> usize {
     let recent = &history[HISTORY - COMPARED..];
     let likeness = |lag: usize| {

@@ -6,7 +6,7 @@ use offhook_offer_answer::{Codec, Direction, OfferAnswerError, RtpLegNegotiation
 fn answered(section: &str) -> RtpLegNegotiation {
     let mut leg = rtp_leg(&Codec::ALL);
     leg.offer(Direction::SendRecv);
-    leg.handle_answer(&carrier(section)).unwrap();
+    leg.handle_answer(&carrier(section)).expect("a good answer");
     leg
 }
 

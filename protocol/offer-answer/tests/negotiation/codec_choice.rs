@@ -24,10 +24,10 @@ fn browser() -> Vec<NegotiatedCodec> {
 }
 
 fn sent(bridge: &Bridge, from_client: u8, from_carrier: u8) -> (Codec, Codec) {
-    let to_carrier = bridge.route_to_carrier(from_client).unwrap().sent.codec;
+    let to_carrier = bridge.route_to_carrier(from_client).expect("a route").sent.codec;
     (
         to_carrier,
-        bridge.route_to_client(from_carrier).unwrap().sent.codec,
+        bridge.route_to_client(from_carrier).expect("a route").sent.codec,
     )
 }
 

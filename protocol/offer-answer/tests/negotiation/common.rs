@@ -50,8 +50,8 @@ pub(crate) fn web_leg() -> WebRtcLegNegotiation {
         },
         fingerprint: Fingerprint::sha256([0x11; 32]),
         addresses: vec![
-            "198.51.100.7:3478".parse().unwrap(),
-            "[2001:db8::7]:3478".parse().unwrap(),
+            "198.51.100.7:3478".parse().expect("an address"),
+            "[2001:db8::7]:3478".parse().expect("an address"),
         ],
         ssrc: 1001,
         cname: "vsp".to_owned(),
@@ -64,7 +64,7 @@ pub(crate) fn web_leg() -> WebRtcLegNegotiation {
 pub(crate) fn rtp_leg(codecs: &[Codec]) -> RtpLegNegotiation {
     RtpLegNegotiation::new(RtpLocal {
         session_id: 43,
-        address: "198.51.100.8:20000".parse().unwrap(),
+        address: "198.51.100.8:20000".parse().expect("an address"),
         rtcp_port: None,
         codecs: codecs.to_vec(),
         opus: OpusParams::default(),

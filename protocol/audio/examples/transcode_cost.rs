@@ -1,0 +1,141 @@
+//! CPU time of the whole chain against the codec calls alone, per 20 ms and direction.
+//!
+//! `cargo run --release -p offhook-audio --example transcode_cost [complexity [bit/s [seconds]]]`
+
+#![expect(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a command-line tool that measures time"
+)]
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use offhook_audio::{
+    AudioCodec, AudioDecoder, AudioEncoder, AudioError, FRAME_SAMPLES, JitterConfig, OpusEncoderConfig,
+    PAYLOAD_LEN_MAX, Packet, Pipeline, PipelineConfig,
+};
+
+/// Times that each side is measured; the best one counts.
+const ROUNDS: usize = 5;
+
+fn main() -> Result<(), AudioError> {
+    let mut arguments = std::env::args()
+        .skip(1)
+        .filter_map(|argument| argument.parse::<u32>().ok());
+    let complexity = arguments.next().unwrap_or(5).min(10) as u8;
+    let bitrate_bps = arguments
+        .next()
+        .unwrap_or(OpusEncoderConfig::default().bitrate_bps);
+    let frames = arguments.next().unwrap_or(30) as usize * 50;
+    let opus = OpusEncoderConfig {
+        complexity,
+        bitrate_bps,
+        ..OpusEncoderConfig::default()
+    };
+    println!("complexity {complexity}, {bitrate_bps} bit/s, FEC on, {frames} frames, best of {ROUNDS}");
+    let mut totals = [0.0; 2];
+    for (received, sent) in [
+        (AudioCodec::Opus, AudioCodec::Pcmu),
+        (AudioCodec::Pcmu, AudioCodec::Opus),
+    ] {
+        let input = encode(received, &opus, frames)?;
+        let (mut codecs_us, mut chain_us) = (f64::MAX, f64::MAX);
+        for _ in 0..ROUNDS {
+            codecs_us = codecs_us.min(codecs_alone(received, sent, &opus, &input)?);
+            chain_us = chain_us.min(whole_chain(received, sent, &opus, &input)?);
+        }
+        let ratio = chain_us / codecs_us;
+        println!(
+            "{received:?} -> {sent:?}: codecs {codecs_us:.2} us, chain {chain_us:.2} us, ratio {ratio:.3}"
+        );
+        totals[0] += codecs_us;
+        totals[1] += chain_us;
+    }
+    let [codecs_us, chain_us] = totals;
+    let ratio = chain_us / codecs_us;
+    println!("both ways: codecs {codecs_us:.2} us, chain {chain_us:.2} us, ratio {ratio:.3} (budget 1.15)");
+    println!("calls per core by the chain alone: {:.0}", 20_000.0 / chain_us);
+    Ok(())
+}
+
+/// Something like speech with pauses, as packets of `codec`.
+fn encode(codec: AudioCodec, opus: &OpusEncoderConfig, frames: usize) -> Result<Vec<Vec<u8>>, AudioError> {
+    let mut encoder = AudioEncoder::new(codec, opus)?;
+    let mut phase = 0.0_f64;
+    (0..frames)
+        .map(|frame| {
+            let samples: [i16; FRAME_SAMPLES] = std::array::from_fn(|index| {
+                let time = (frame * FRAME_SAMPLES + index) as f64 / 8_000.0;
+                phase += (120.0 + 25.0 * (time * 3.0).sin()) / 8_000.0;
+                let formant = 800.0 + 600.0 * (time * 9.0).sin();
+                let voice = (1..=24).map(|harmonic| {
+                    let distance = (f64::from(harmonic) * 120.0 - formant) / 350.0;
+                    (phase * f64::from(harmonic) * std::f64::consts::TAU).sin() / (1.0 + distance * distance)
+                });
+                let loudness = if (time * 0.7).fract() < 0.65 {
+                    2_500.0
+                } else {
+                    20.0
+                };
+                (voice.sum::<f64>() * loudness) as i16
+            });
+            let mut payload = [0; PAYLOAD_LEN_MAX];
+            let len = encoder.encode(&samples, &mut payload)?;
+            Ok(payload[..len].to_vec())
+        })
+        .collect()
+}
+
+fn codecs_alone(
+    received: AudioCodec,
+    sent: AudioCodec,
+    opus: &OpusEncoderConfig,
+    input: &[Vec<u8>],
+) -> Result<f64, AudioError> {
+    let (mut decoder, mut encoder) = (AudioDecoder::new(received)?, AudioEncoder::new(sent, opus)?);
+    let (mut samples, mut payload) = ([0; 960], [0; PAYLOAD_LEN_MAX]);
+    let started = Instant::now();
+    for packet in input {
+        let len = decoder.decode(packet, &mut samples)?;
+        black_box(encoder.encode(&samples[..len], &mut payload)?);
+    }
+    Ok(per_frame_us(started, input.len()))
+}
+
+fn whole_chain(
+    received: AudioCodec,
+    sent: AudioCodec,
+    opus: &OpusEncoderConfig,
+    input: &[Vec<u8>],
+) -> Result<f64, AudioError> {
+    let config = PipelineConfig {
+        received,
+        sent,
+        opus: *opus,
+        jitter: JitterConfig::default(),
+    };
+    let mut chain = Pipeline::new(&config)?;
+    let ticks = received.ticks_per_sample() * FRAME_SAMPLES as u32;
+    let mut payload = [0; PAYLOAD_LEN_MAX];
+    let started = Instant::now();
+    for (number, packet) in (0_u32..).zip(input) {
+        let arrival = started + Duration::from_millis(20) * number;
+        let packet = Packet {
+            sequence: number as u16,
+            timestamp: number * ticks,
+            ssrc: 1,
+            payload: packet,
+        };
+        black_box(chain.push(arrival, &packet));
+        let due = arrival + Duration::from_millis(10);
+        while let Some(frame) = chain.pop(due, &mut payload) {
+            black_box(frame);
+        }
+    }
+    Ok(per_frame_us(started, input.len()))
+}
+
+fn per_frame_us(started: Instant, frames: usize) -> f64 {
+    started.elapsed().as_secs_f64() * 1e6 / frames as f64
+}
