@@ -1,0 +1,9 @@
+//! Who plays in the world beside our own servers.
+
+mod carrier;
+mod client;
+mod gateway;
+
+pub use carrier::{Carrier, CarrierOutput, Plan};
+pub use client::{CallView, Client, ClientOutput, ClientState, Ending};
+pub use gateway::Gateway;

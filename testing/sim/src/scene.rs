@@ -1,0 +1,93 @@
+//! The setting: addresses, users, carriers, routes. Numbers lead to carrier A, and to B where A fails.
+
+use offhook_sip::Timing;
+use offhook_sip_message::UriBuf;
+use offhook_sip_proxy::dial_plan::{CarrierId, DialPlan, Prefix};
+use offhook_sip_proxy::proxy;
+use offhook_vsp::auth::TokenPolicy;
+use offhook_vsp::limits::Limits;
+use offhook_vsp::{Settings, SipSettings, User};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::time::Duration;
+
+/// Name and password of a user.
+pub const ALICE: (&str, &str) = ("alice", "wonderland");
+/// Another one.
+pub const BOB: (&str, &str) = ("bob", "builder");
+/// Numbers that start so go to carrier B first.
+pub const SECOND_CARRIER_PREFIX: &str = "2";
+
+/// SIP address of the VSP.
+pub const VSP: SocketAddr = at(5070);
+/// Of the proxy.
+pub const PROXY: SocketAddr = at(5060);
+/// Of the first carrier.
+pub const CARRIER_A: SocketAddr = at(5080);
+/// Of the second carrier.
+pub const CARRIER_B: SocketAddr = at(5081);
+
+const fn at(port: u16) -> SocketAddr {
+    SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))
+}
+
+pub(crate) fn vsp() -> Settings {
+    let user = |number: &str| User {
+        numbers: vec![number.into()],
+        ..User::default()
+    };
+    Settings {
+        site: "SIM1".into(),
+        region: "virtual".into(),
+        sip: SipSettings {
+            contact: VSP,
+            proxy: PROXY,
+            domain: "example.test".into(),
+        },
+        users: [
+            (ALICE.0.into(), user("+15550100")),
+            (BOB.0.into(), user("+15550101")),
+        ]
+        .into(),
+        tokens: TokenPolicy {
+            audience: None,
+            leeway_s: 0,
+        },
+        limits: Limits::default(),
+        ring_timeout: Duration::from_secs(60),
+        call_duration_max: None,
+        reattach_grace: Duration::from_secs(60),
+        call_reports: true,
+    }
+}
+
+pub(crate) fn proxy() -> proxy::Settings {
+    let mut dial_plan = DialPlan::new();
+    let prefix = |text| Prefix::new(text).expect("digits");
+    dial_plan.add_route(prefix("1"), vec![CarrierId(0), CarrierId(1)]);
+    dial_plan.add_route(prefix(SECOND_CARRIER_PREFIX), vec![CarrierId(1), CarrierId(0)]);
+    proxy::Settings {
+        address: PROXY,
+        bound: PROXY,
+        domain: Some("example.test".into()),
+        vsps: vec![VSP],
+        carriers: vec![carrier("a", CARRIER_A), carrier("b", CARRIER_B)],
+        dial_plan,
+        timing: Timing::default(),
+        carrier_timeout: Duration::from_secs(2),
+        ring_timeout: Duration::from_secs(180),
+        requests_max: 10_000,
+        trace: true,
+    }
+}
+
+fn carrier(name: &str, address: SocketAddr) -> proxy::Carrier {
+    proxy::Carrier {
+        name: name.into(),
+        target: UriBuf::new(format!("sip:{address}")).expect("an address makes a URI"),
+        address: Some(address),
+        sources: Vec::new(),
+        credentials: None,
+        strip: 0,
+        prepend: String::new(),
+    }
+}
