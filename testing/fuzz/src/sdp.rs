@@ -27,18 +27,16 @@ pub(crate) fn description(input: &[u8]) {
     for section in &session.media {
         let attributes = &section.attributes;
         let _ = section.payload_types().count();
-        let _ = attributes
-            .all::<Candidate>()
-            .flatten()
-            .map(|candidate| candidate.address())
-            .count();
-        let _ = attributes.all::<RtpMap>().flatten().count();
-        let _ = attributes
-            .all::<Fmtp>()
-            .flatten()
-            .map(|fmtp| fmtp.enabled("useinbandfec"))
-            .count();
-        let _ = attributes.all::<Crypto>().flatten().count();
+        for candidate in attributes.all::<Candidate>().flatten() {
+            let _ = candidate.address();
+        }
+        for fmtp in attributes.all::<Fmtp>().flatten() {
+            let _ = fmtp.enabled("useinbandfec");
+        }
+        let _ = (
+            attributes.all::<RtpMap>().count(),
+            attributes.all::<Crypto>().count(),
+        );
         let _ = (
             attributes.first::<Fingerprint>(),
             attributes.first::<Setup>(),

@@ -14,7 +14,12 @@ fn in_call(weather: Weather, seed: u64) -> World {
     world.run_for(SECOND);
     world.client(alice).dial("c1", &Plan::Answer.number());
     let answered = world.run_until(40 * SECOND, |world| {
-        world.client(0).call("c1").unwrap().states.contains(&"active")
+        world
+            .client(0)
+            .call("c1")
+            .expect("placed")
+            .states
+            .contains(&"active")
     });
     assert!(answered, "seed {seed}: {:?}", world.client(0).call("c1"));
     world
@@ -73,14 +78,19 @@ fn a_lost_gateway_ends_the_call_and_leaves_the_session() {
     world.client(0).dial("c2", &Plan::Answer.number());
     world.run_for(2 * SECOND);
     assert!(
-        world.client(0).call("c2").unwrap().ending.is_some(),
+        world.client(0).call("c2").expect("placed").ending.is_some(),
         "without a gateway calls fail at once"
     );
     world.revive_gateway();
     world.client(0).dial("c3", &Plan::Answer.number());
     world.run_for(3 * SECOND);
     assert!(
-        world.client(0).call("c3").unwrap().states.contains(&"active"),
+        world
+            .client(0)
+            .call("c3")
+            .expect("placed")
+            .states
+            .contains(&"active"),
         "and work again when it is back"
     );
     world.client(0).hang_up("c3");
@@ -93,7 +103,7 @@ fn a_session_that_the_gateway_loses_ends_its_call() {
     let mut world = in_call(Weather::FAIR, 1);
     world.lose_media();
     world.run_for(2 * SECOND);
-    assert!(world.client(0).call("c1").unwrap().ending.is_some());
+    assert!(world.client(0).call("c1").expect("placed").ending.is_some());
     world.run_for(AFTERMATH);
     assert_eq!(world.totals(), Totals::default());
 }

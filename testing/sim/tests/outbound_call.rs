@@ -170,7 +170,12 @@ fn a_dead_carrier_is_followed_by_a_living_one() {
         .client(0)
         .dial("c1", &format!("{SECOND_CARRIER_PREFIX}{}", Plan::Answer.number()));
     let answered = world.run_until(10 * SECOND, |world| {
-        world.client(0).call("c1").unwrap().states.contains(&"active")
+        world
+            .client(0)
+            .call("c1")
+            .expect("placed")
+            .states
+            .contains(&"active")
     });
     assert!(answered, "{:?}", states(&mut world, "c1"));
     assert!(
