@@ -17,4 +17,4 @@ mod resolve;
 mod run;
 
 pub use config::Config;
-pub use run::{Error, ROLE, run};
+pub use run::{Error, ROLE, SIP_UDP, run};
