@@ -13,7 +13,6 @@ pub mod config;
 pub mod dial_plan;
 mod metrics;
 pub mod proxy;
-mod resolve;
 mod run;
 
 pub use config::Config;

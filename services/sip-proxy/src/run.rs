@@ -1,10 +1,11 @@
 //! The role's shell: socket, clock, name look-ups, metrics, log lines. The only `select!` of the crate.
 
+mod resolve;
+
 use crate::config::Config;
 use crate::dial_plan::CarrierId;
 use crate::metrics::Metrics;
 use crate::proxy::{Output, Proxy, Settings};
-use crate::resolve;
 use bytes::Bytes;
 use offhook_process::{Context, LogLimiter, Problem, RoleReadiness, RoleState, Shutdown};
 use offhook_transport::udp::{ReceiveBuffer, UdpSocket};
