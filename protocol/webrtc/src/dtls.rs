@@ -3,6 +3,7 @@
 //! The one module that knows the crate `dimpl`.
 
 mod fingerprint;
+mod last_flight;
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use dimpl::{Config, Dtls, DtlsCertificate, Output};
 use zeroize::Zeroizing;
 
 use crate::srtp::SrtpProfile;
+use last_flight::LastFlight;
 
 pub(crate) use fingerprint::check as check_fingerprint;
 pub use fingerprint::{Fingerprint, FingerprintError, HashFunction};
@@ -116,6 +118,8 @@ pub(crate) struct Association {
     engine: Box<Dtls>,
     role: DtlsRole,
     timeout: Option<Instant>,
+    /// Of the passive role, which speaks last.
+    last_flight: Option<LastFlight>,
 }
 
 impl Association {
@@ -128,6 +132,7 @@ impl Association {
             engine: Box::new(engine),
             role,
             timeout: None,
+            last_flight: None,
         }
     }
 
@@ -135,7 +140,7 @@ impl Association {
         self.role
     }
 
-    /// Takes a datagram of the peer. An error is the end of the association.
+    /// Takes a datagram of the peer and appends to the empty `out`. An error is the end of the association.
     pub(crate) fn handle_datagram(
         &mut self,
         now: Instant,
@@ -146,6 +151,11 @@ impl Association {
         self.drain(out);
         self.engine.handle_packet(datagram)?;
         self.drain(out);
+        match &mut self.last_flight {
+            Some(flight) => flight.answer(now, datagram, out),
+            None if self.role == DtlsRole::Passive => self.last_flight = LastFlight::of(now, out),
+            None => {}
+        }
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -289,4 +289,53 @@ fn a_peer_that_never_starts_dtls_times_out_with_a_reason() {
         waited: support::config().dtls_timeout,
     };
     assert_eq!(world.events.last(), Some(&LegEvent::Failed(reason)));
+}
+
+/// The engine alone pauses ever longer between answers; a peer that backs off likewise would miss them all.
+#[test]
+fn every_repetition_of_the_last_flight_is_answered_but_not_a_flood_of_them() {
+    for version in [Version::Dtls12, Version::Dtls13] {
+        let mut world = World::new(12, PERFECT, version, DtlsRole::Passive);
+        let seen = Rc::new(RefCell::new(Vec::<(bool, Vec<u8>)>::new()));
+        let log = Rc::clone(&seen);
+        world.filter = Some(Box::new(move |to_leg, bytes| {
+            if is_dtls(bytes) {
+                log.borrow_mut().push((to_leg, bytes.to_vec()));
+            }
+            false
+        }));
+        let is_done = |world: &World| world.has(|event| matches!(event, LegEvent::DtlsConnected { .. }));
+        assert!(world.run_until(Duration::from_secs(5), is_done));
+        let repeated = seen
+            .borrow()
+            .iter()
+            .rfind(|(to_leg, _)| *to_leg)
+            .unwrap()
+            .1
+            .clone();
+        let answers = |world: &mut World| {
+            let before = seen.borrow().len();
+            assert_eq!(world.deliver(client_address(0), &repeated), Received::Handled);
+            seen.borrow()[before..]
+                .iter()
+                .filter(|(to_leg, _)| !to_leg)
+                .count()
+        };
+        for repetition in 0..10 {
+            world.run_for(Duration::from_millis(60));
+            assert!(answers(&mut world) > 0, "{version:?} {repetition}");
+        }
+        assert_eq!(
+            (0..100).map(|_| answers(&mut world)).sum::<usize>(),
+            0,
+            "at one moment"
+        );
+        let mut ever = 0;
+        for _ in 0..500 {
+            world.run_for(Duration::from_millis(60));
+            ever += answers(&mut world);
+        }
+        assert!(ever < 60, "{version:?}: {ever}");
+        assert_eq!(world.exchange_media(5), (5, 5));
+    }
 }
