@@ -17,10 +17,11 @@ pub(crate) fn write(root: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// True if the reference is what the example makes.
-pub(crate) fn is_current(root: &Path) -> Result<bool, Failure> {
-    let example = fs::read_to_string(root.join(EXAMPLE))?;
-    Ok(fs::read_to_string(root.join(REFERENCE)).is_ok_and(|reference| reference == render(&example)))
+/// True if both files are there and the reference is what the example makes.
+pub(crate) fn is_current(root: &Path) -> bool {
+    let example = fs::read_to_string(root.join(EXAMPLE));
+    let reference = fs::read_to_string(root.join(REFERENCE));
+    matches!((example, reference), (Ok(example), Ok(reference)) if reference == render(&example))
 }
 
 fn render(example: &str) -> String {

@@ -37,10 +37,16 @@ struct Finding {
 /// Checks `path` and prints what was found. True if the process would start with it.
 pub(crate) async fn run(path: &Path, json: bool, probe: bool) -> io::Result<bool> {
     let findings = find(path, probe).await;
-    let ok = findings.iter().all(|finding| finding.problem.severity != Severity::Error);
+    let ok = findings
+        .iter()
+        .all(|finding| finding.problem.severity != Severity::Error);
     let mut out = io::stdout().lock();
     if json {
-        let report = Report { file: path.display().to_string(), ok, problems: &findings };
+        let report = Report {
+            file: path.display().to_string(),
+            ok,
+            problems: &findings,
+        };
         serde_json::to_writer_pretty(&mut out, &report)?;
         writeln!(out)?;
     } else {
@@ -54,7 +60,13 @@ async fn find(path: &Path, probe: bool) -> Vec<Finding> {
     let config = match Config::load(path) {
         Ok(config) => config,
         Err(ConfigError::Syntax(error)) => return vec![unreadable(*error)],
-        Err(other) => return vec![plain(Problem::error("", other.to_string(), "Give the path of a TOML file"))],
+        Err(other) => {
+            return vec![plain(Problem::error(
+                "",
+                other.to_string(),
+                "Give the path of a TOML file",
+            ))];
+        }
     };
     let mut problems = config.check();
     if probe {
@@ -64,12 +76,20 @@ async fn find(path: &Path, probe: bool) -> Vec<Finding> {
 }
 
 fn plain(problem: Problem) -> Finding {
-    Finding { problem, line: None, column: None }
+    Finding {
+        problem,
+        line: None,
+        column: None,
+    }
 }
 
 fn unreadable(error: SyntaxError) -> Finding {
     let known = |number: usize| (number > 0).then_some(number);
-    Finding { line: known(error.line), column: known(error.column), problem: error.problem }
+    Finding {
+        line: known(error.line),
+        column: known(error.column),
+        problem: error.problem,
+    }
 }
 
 /// Asks each carrier whether it speaks SIP.
@@ -80,7 +100,11 @@ async fn probe_carriers(config: &Config) -> Vec<Problem> {
             Ok(addresses) => addresses.collect::<Vec<_>>(),
             Err(error) => {
                 let what = format!("{host} cannot be resolved: {error}");
-                problems.push(Problem::error(path, what, "Check the name, and the resolver of this machine"));
+                problems.push(Problem::error(
+                    path,
+                    what,
+                    "Check the name, and the resolver of this machine",
+                ));
                 continue;
             }
         };
@@ -92,7 +116,10 @@ async fn probe_carriers(config: &Config) -> Vec<Problem> {
                     format!("{address} does not answer a SIP OPTIONS over UDP"),
                     "Check address, port and firewalls; some carriers answer only addresses that they know",
                 ),
-                Err(error) => (format!("{address} cannot be reached: {error}"), "Check routes and firewalls"),
+                Err(error) => (
+                    format!("{address} cannot be reached: {error}"),
+                    "Check routes and firewalls",
+                ),
             };
             problems.push(Problem::warning(path.clone(), what, remedy));
         }
@@ -101,14 +128,22 @@ async fn probe_carriers(config: &Config) -> Vec<Problem> {
 }
 
 fn print(out: &mut impl Write, path: &Path, findings: &[Finding], coloured: bool) -> io::Result<()> {
-    let paint = |colour: AnsiColor| if coloured { colour.on_default().bold() } else { Style::new() };
+    let paint = |colour: AnsiColor| {
+        if coloured {
+            colour.on_default().bold()
+        } else {
+            Style::new()
+        }
+    };
     for finding in findings {
         let (word, style) = match finding.problem.severity {
             Severity::Error => ("error", paint(AnsiColor::Red)),
             Severity::Warning => ("warning", paint(AnsiColor::Yellow)),
         };
         let place = match (finding.line, finding.column) {
-            (Some(line), Some(column)) => format!("{}:{line}:{column} {}", path.display(), finding.problem.path),
+            (Some(line), Some(column)) => {
+                format!("{}:{line}:{column} {}", path.display(), finding.problem.path)
+            }
             _ => finding.problem.path.clone(),
         };
         writeln!(out, "{style}{word}{style:#} {}", place.trim_end())?;
@@ -117,11 +152,20 @@ fn print(out: &mut impl Write, path: &Path, findings: &[Finding], coloured: bool
             writeln!(out, "    → {}", finding.problem.remedy)?;
         }
     }
-    let count = |severity| findings.iter().filter(|finding| finding.problem.severity == severity).count();
+    let count = |severity| {
+        findings
+            .iter()
+            .filter(|finding| finding.problem.severity == severity)
+            .count()
+    };
     match (count(Severity::Error), count(Severity::Warning)) {
         (0, 0) => {
             let style = paint(AnsiColor::Green);
-            writeln!(out, "{style}ok{style:#} {}: nothing to complain about", path.display())
+            writeln!(
+                out,
+                "{style}ok{style:#} {}: nothing to complain about",
+                path.display()
+            )
         }
         (errors, warnings) => writeln!(out, "{}: {errors} errors, {warnings} warnings", path.display()),
     }
@@ -134,8 +178,16 @@ mod tests {
     #[test]
     fn findings_read_well() {
         let findings = [
-            plain(Problem::error("carrier[0].uri", "it is no SIP URI", "Write sip:host:port")),
-            Finding { line: Some(3), column: Some(1), problem: Problem::warning("", "odd", "") },
+            plain(Problem::error(
+                "carrier[0].uri",
+                "it is no SIP URI",
+                "Write sip:host:port",
+            )),
+            Finding {
+                line: Some(3),
+                column: Some(1),
+                problem: Problem::warning("", "odd", ""),
+            },
         ];
         let mut out = Vec::new();
         print(&mut out, Path::new("a.toml"), &findings, false).unwrap();

@@ -1,7 +1,8 @@
 //! The softphone: its files in the binary, and the routes that serve them.
 
+use crate::demo::Demo;
 use axum::{
-    Router,
+    Json, Router,
     extract::Path,
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{Html, IntoResponse, Response},
@@ -23,14 +24,18 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
     img-src 'self' data:; media-src 'self' blob: mediastream:; connect-src 'self' ws: wss:; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// `GET /` and the files it asks for.
-pub(crate) fn routes() -> Router {
-    Router::new()
+/// `GET /` and the files it asks for; `/demo.json` where this is a demo.
+pub(crate) fn routes(demo: Option<Demo>) -> Router {
+    let files = Router::new()
         .route("/", get(async |headers: HeaderMap| serve("index.html", &headers)))
         .route(
             "/{file}",
             get(async |Path(file): Path<String>, headers: HeaderMap| serve(&file, &headers)),
-        )
+        );
+    match demo {
+        Some(demo) => files.route("/demo.json", get(async move || Json(demo))),
+        None => files,
+    }
 }
 
 /// True if the softphone is in the binary.

@@ -2,13 +2,13 @@
 
 use crate::{
     config::Config,
-    fleet::{Fleet, UnexpectedEnd},
+    demo::{self, Demo},
+    fleet::UnexpectedEnd,
     roles::{self, Role},
 };
 use offhook_process::{
     Context, Readiness, RoleState, Shutdown,
     admin::{Admin, AdminError},
-    logging::LoggingError,
 };
 use std::{
     io,
@@ -23,9 +23,6 @@ const READY_WAIT: Duration = Duration::from_secs(10);
 /// Why the process ends with an error.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ServeError {
-    /// The log cannot be set up.
-    #[error(transparent)]
-    Logging(#[from] LoggingError),
     /// The admin port cannot be opened.
     #[error(transparent)]
     Admin(#[from] AdminError),
@@ -52,22 +49,29 @@ enum Left {
     Failed(UnexpectedEnd),
 }
 
-/// Runs `roles` with `config`; calls `announce` when all of them serve.
-pub(crate) async fn run(config: Config, roles: &[Role], announce: impl FnOnce(&Serving)) -> Result<(), ServeError> {
+/// Runs `roles` with `config` until somebody says stop. With `demo` the softphone knows the demo's users and numbers,
+/// and a page of what to try is printed.
+pub(crate) async fn run(config: Config, roles: &[Role], demo: Option<Demo>) -> Result<(), ServeError> {
     let context = Context::new(config.node.name.clone(), config.traces.limits());
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
 
     let admin = Admin::bind(&config.admin, context.clone()).await?;
-    let serving = Serving { readiness: context.readiness.clone(), admin: admin.local_address() };
+    let serving = Serving {
+        readiness: context.readiness.clone(),
+        admin: admin.local_address(),
+    };
     let (admin_trigger, admin_shutdown) = Shutdown::new();
     let admin = tokio::spawn(admin.serve(admin_shutdown));
-    let mut fleet = roles::start(&config, roles, &context);
+    let mut fleet = roles::start(&config, roles, &context, demo);
 
     let names = fleet.roles();
     let ready = async {
         if context.readiness.wait_for(&names, READY_WAIT).await {
-            announce(&serving);
+            tracing::info!(roles = names.join(" "), admin = %serving.admin, "ready");
+            if demo.is_some() {
+                demo::announce(&serving);
+            }
         } else {
             report_unready(&context.readiness);
         }
@@ -80,7 +84,11 @@ pub(crate) async fn run(config: Config, roles: &[Role], announce: impl FnOnce(&S
         _ = terminate.recv() => Left::Terminated,
     };
 
-    let go_on = if matches!(left, Left::Terminated) { config.node.drain() } else { Duration::ZERO };
+    let go_on = if matches!(left, Left::Terminated) {
+        config.node.drain()
+    } else {
+        Duration::ZERO
+    };
     tracing::info!(calls_may_go_on_s = go_on.as_secs(), "leaving");
     let at_once = async {
         tokio::select! {

@@ -1,8 +1,14 @@
 //! `offhook token`: makes a login token (JWT, RFC 7519) for a user.
 
+use crate::config::Config;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use offhook_vsp::config::{JwtAlgorithm, JwtKeyConfig};
 use serde::Serialize;
-use std::{io, path::PathBuf, time::Duration};
+use std::{
+    io::{self, Write},
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 /// Why no token was made.
 #[derive(Debug, thiserror::Error)]
@@ -54,18 +60,79 @@ struct Claims<'a> {
 }
 
 /// What a token is signed with.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Key {
-    /// Ed25519, PKCS #8 PEM.
-    EdDsa(Vec<u8>),
-    /// ECDSA on P-256, PKCS #8 PEM.
-    Es256(Vec<u8>),
-    /// HMAC with SHA-256.
-    Hs256(Vec<u8>),
+#[derive(Debug)]
+struct Key {
+    algorithm: Algorithm,
+    /// PKCS #8 PEM, or the shared secret of HS256.
+    material: Vec<u8>,
+    /// `kid` of the header.
+    id: Option<String>,
+}
+
+/// Prints a token for `user`, valid for `ttl`. `key_file` holds the private key; without it a shared secret signs.
+pub(crate) fn run(
+    config: &Config,
+    user: &str,
+    ttl: Duration,
+    key_file: Option<&Path>,
+) -> Result<(), TokenError> {
+    if !config.user.iter().any(|known| known.name == user) {
+        let names = config
+            .user
+            .iter()
+            .map(|known| known.name.as_str())
+            .collect::<Vec<_>>();
+        let known = if names.is_empty() {
+            "none".to_owned()
+        } else {
+            names.join(", ")
+        };
+        return Err(TokenError::UnknownUser {
+            name: user.to_owned(),
+            known,
+        });
+    }
+    let key = find_key(&config.auth.jwt, key_file)?;
+    let now_s = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
+    let token = sign(&key, user, config.auth.audience.as_deref(), now_s, ttl)?;
+    Ok(writeln!(io::stdout(), "{token}")?)
+}
+
+/// The first configured key that can sign: with a private key at hand one of a pair, otherwise a shared secret.
+fn find_key(keys: &[JwtKeyConfig], key_file: Option<&Path>) -> Result<Key, TokenError> {
+    let is_pair = |key: &&JwtKeyConfig| key.alg != JwtAlgorithm::HS256;
+    let (configured, material) = match key_file {
+        Some(path) => {
+            let configured = keys.iter().find(is_pair).ok_or(TokenError::NoKey)?;
+            let read = std::fs::read(path).map_err(|source| TokenError::ReadKey {
+                path: path.to_owned(),
+                source,
+            });
+            (configured, read?)
+        }
+        None => {
+            let shared = keys.iter().find_map(|key| Some((key, key.secret.as_ref()?)));
+            let (configured, secret) = shared.ok_or(TokenError::NoKey)?;
+            (configured, secret.expose().as_bytes().to_vec())
+        }
+    };
+    let algorithm = match configured.alg {
+        JwtAlgorithm::EdDSA => Algorithm::EdDSA,
+        JwtAlgorithm::ES256 => Algorithm::ES256,
+        JwtAlgorithm::HS256 => Algorithm::HS256,
+    };
+    Ok(Key {
+        algorithm,
+        material,
+        id: configured.kid.clone(),
+    })
 }
 
 /// A token for `user`, issued `now_s` seconds after 1970.
-pub(crate) fn sign(
+fn sign(
     key: &Key,
     user: &str,
     audience: Option<&str>,
@@ -78,22 +145,36 @@ pub(crate) fn sign(
         exp: now_s.saturating_add(ttl.as_secs()),
         aud: audience,
     };
-    let (algorithm, encoding) = match key {
-        Key::EdDsa(pem) => (Algorithm::EdDSA, EncodingKey::from_ed_pem(pem)),
-        Key::Es256(pem) => (Algorithm::ES256, EncodingKey::from_ec_pem(pem)),
-        Key::Hs256(secret) => (Algorithm::HS256, Ok(EncodingKey::from_secret(secret))),
+    let encoding = match key.algorithm {
+        Algorithm::EdDSA => EncodingKey::from_ed_pem(&key.material),
+        Algorithm::ES256 => EncodingKey::from_ec_pem(&key.material),
+        _ => Ok(EncodingKey::from_secret(&key.material)),
     };
-    let token =
-        encoding.and_then(|encoding| jsonwebtoken::encode(&Header::new(algorithm), &claims, &encoding));
-    token.map_err(|source| TokenError::Sign { algorithm, source })
+    let header = Header {
+        kid: key.id.clone(),
+        ..Header::new(key.algorithm)
+    };
+    let token = encoding.and_then(|encoding| jsonwebtoken::encode(&header, &claims, &encoding));
+    token.map_err(|source| TokenError::Sign {
+        algorithm: key.algorithm,
+        source,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jsonwebtoken::{DecodingKey, Validation, decode};
+    use jsonwebtoken::{DecodingKey, Validation, decode, decode_header};
 
     const NOW: u64 = 1_800_000_000;
+
+    fn key(algorithm: Algorithm, material: impl Into<Vec<u8>>) -> Key {
+        Key {
+            algorithm,
+            material: material.into(),
+            id: Some("k1".to_owned()),
+        }
+    }
 
     fn read(token: &str, algorithm: Algorithm, key: &DecodingKey) -> serde_json::Value {
         let mut validation = Validation::new(algorithm);
@@ -108,44 +189,32 @@ mod tests {
     fn each_algorithm_proves_what_it_signs() {
         let ed = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
         let ec = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+        let ed_proof = DecodingKey::from_ed_pem(ed.public_key_pem().as_bytes()).unwrap();
+        let ec_proof = DecodingKey::from_ec_pem(ec.public_key_pem().as_bytes()).unwrap();
         let cases = [
+            (key(Algorithm::EdDSA, ed.serialize_pem()), ed_proof),
+            (key(Algorithm::ES256, ec.serialize_pem()), ec_proof),
             (
-                Key::EdDsa(ed.serialize_pem().into()),
-                Algorithm::EdDSA,
-                DecodingKey::from_ed_pem(ed.public_key_pem().as_bytes()).unwrap(),
-            ),
-            (
-                Key::Es256(ec.serialize_pem().into()),
-                Algorithm::ES256,
-                DecodingKey::from_ec_pem(ec.public_key_pem().as_bytes()).unwrap(),
-            ),
-            (
-                Key::Hs256(b"secret".to_vec()),
-                Algorithm::HS256,
+                key(Algorithm::HS256, "secret"),
                 DecodingKey::from_secret(b"secret"),
             ),
         ];
-        for (key, algorithm, proof) in cases {
+        for (key, proof) in cases {
             let token = sign(&key, "alice", Some("voice"), NOW, Duration::from_secs(60)).unwrap();
-            let claims = read(&token, algorithm, &proof);
+            let claims = read(&token, key.algorithm, &proof);
             assert_eq!(
                 claims,
                 serde_json::json!({"sub": "alice", "iat": NOW, "exp": NOW + 60, "aud": "voice"})
             );
+            assert_eq!(decode_header(&token).unwrap().kid.as_deref(), Some("k1"));
         }
     }
 
     #[test]
     fn a_key_of_another_kind_is_refused() {
         let ec = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
-        let error = sign(
-            &Key::EdDsa(ec.serialize_pem().into()),
-            "alice",
-            None,
-            NOW,
-            Duration::from_secs(60),
-        )
-        .unwrap_err();
+        let wrong = key(Algorithm::EdDSA, ec.serialize_pem());
+        let error = sign(&wrong, "alice", None, NOW, Duration::from_secs(60)).unwrap_err();
         assert!(error.to_string().contains("EdDSA"), "{error}");
     }
 }

@@ -1,0 +1,115 @@
+//! The roles that a process can have, and how each is started from the configuration.
+
+use crate::{config::Config, demo::Demo, fleet::Fleet, page};
+use offhook_b2bua_rtc::LocalLink;
+use offhook_process::Context;
+use offhook_vsp::run::{COMMANDS_MAX, EVENTS_MAX, GatewayLink, Parts};
+use tokio::sync::mpsc;
+
+/// A part of the platform that runs in a process, in the order in which they start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Role {
+    DemoCarrier,
+    SipProxy,
+    B2buaRtc,
+    Vsp,
+}
+
+impl Role {
+    /// All of them.
+    pub(crate) const ALL: [Role; 4] = [Role::DemoCarrier, Role::SipProxy, Role::B2buaRtc, Role::Vsp];
+
+    /// The section of the configuration that it needs.
+    pub(crate) fn section(self) -> &'static str {
+        match self {
+            Role::DemoCarrier => "demo_carrier",
+            Role::SipProxy => "sip_proxy",
+            Role::B2buaRtc => "b2bua_rtc",
+            Role::Vsp => "vsp",
+        }
+    }
+}
+
+/// Starts `roles`, as far as the configuration has their sections; what is needed first starts first.
+pub(crate) fn start(config: &Config, roles: &[Role], context: &Context, demo: Option<Demo>) -> Fleet {
+    let mut roles = roles.to_vec();
+    roles.sort();
+    let mut fleet = Fleet::default();
+    // Both in one process: they are joined by channels, unless the configuration says otherwise.
+    let joined = roles.contains(&Role::Vsp)
+        && roles.contains(&Role::B2buaRtc)
+        && config.vsp.as_ref().is_some_and(|vsp| vsp.control.is_none());
+    let (near, far) = if joined { control_link() } else { (None, None) };
+    let (mut near, mut far) = (near, far);
+    for role in roles {
+        let context = context.clone();
+        match role {
+            Role::DemoCarrier => start_demo_carrier(&mut fleet, config, context),
+            Role::SipProxy => start_sip_proxy(&mut fleet, config, context),
+            Role::B2buaRtc => start_b2bua_rtc(&mut fleet, config, context, far.take()),
+            Role::Vsp => start_vsp(&mut fleet, config, context, near.take(), demo),
+        }
+    }
+    fleet
+}
+
+/// The two ends of a control link within the process.
+fn control_link() -> (Option<GatewayLink>, Option<LocalLink>) {
+    let (commands, command_receiver) = mpsc::channel(COMMANDS_MAX);
+    let (event_sender, events) = mpsc::channel(EVENTS_MAX);
+    let near = GatewayLink { commands, events };
+    let far = LocalLink {
+        name: "vsp".to_owned(),
+        commands: command_receiver,
+        events: event_sender,
+    };
+    (Some(near), Some(far))
+}
+
+fn start_demo_carrier(fleet: &mut Fleet, config: &Config, context: Context) {
+    let Some(config) = config.demo_carrier.clone() else {
+        return;
+    };
+    fleet.start(offhook_demo_carrier::ROLE, |shutdown| async move {
+        Ok(offhook_demo_carrier::run(config, context, shutdown).await?)
+    });
+}
+
+fn start_sip_proxy(fleet: &mut Fleet, config: &Config, context: Context) {
+    let Some(config) = config.sip_proxy_config() else {
+        return;
+    };
+    fleet.start(offhook_sip_proxy::ROLE, |shutdown| async move {
+        Ok(offhook_sip_proxy::run(config, context, shutdown).await?)
+    });
+}
+
+fn start_b2bua_rtc(fleet: &mut Fleet, config: &Config, context: Context, link: Option<LocalLink>) {
+    let Some(config) = config.b2bua_rtc.clone() else {
+        return;
+    };
+    fleet.start(offhook_b2bua_rtc::ROLE, |shutdown| async move {
+        Ok(offhook_b2bua_rtc::run(config, context, shutdown, link.into_iter().collect()).await?)
+    });
+}
+
+fn start_vsp(
+    fleet: &mut Fleet,
+    config: &Config,
+    context: Context,
+    gateway: Option<GatewayLink>,
+    demo: Option<Demo>,
+) {
+    let Some(vsp) = config.vsp.clone() else { return };
+    let (auth, users, pages) = (config.auth.clone(), config.user.clone(), page::routes(demo));
+    let parts = Parts {
+        config: vsp,
+        auth,
+        users,
+        gateway,
+        pages,
+    };
+    fleet.start(offhook_vsp::run::ROLE, |shutdown| async move {
+        Ok(offhook_vsp::run::run(parts, context, shutdown).await?)
+    });
+}
