@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use verify::{KeyError, Verifier};
 
-pub use gateway::{CommandRequest, GatewayLink};
+pub use gateway::{COMMANDS_MAX, CommandRequest, EVENTS_MAX, GatewayLink};
 
 /// Name of the role in readiness and logs.
 pub const ROLE: &str = "vsp";

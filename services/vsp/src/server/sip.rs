@@ -205,7 +205,7 @@ impl Server {
 
     fn on_terminated(&mut self, now: Instant, leg: LegId, ending: &Ending) {
         match ending {
-            Ending::Local => {}
+            Ending::Local | Ending::Unanswered => {}
             Ending::Remote(bye) => {
                 let (cause, headers) = (q850_of(bye), custom_headers(bye));
                 self.with_leg(now, leg, |call, out| call.on_remote_bye(now, cause, headers, out));

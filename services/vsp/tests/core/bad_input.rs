@@ -1,0 +1,251 @@
+//! Malformed, oversized, foreign and hostile input: M22 and the issue's list. Each gets the protocol's own error or
+//! silence, and disturbs no other call.
+
+use crate::world::{World, invite_params};
+use offhook_rpc_message::{DEPTH_MAX, FRAME_LEN_MAX};
+use offhook_vsp::Rejection;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+#[test]
+fn m22_unknown_methods_and_debug_frames() {
+    let mut world = World::new();
+    let (client, _) = world.log_in("alice");
+    for method in ["telnyx_rtc.fly", "fly", "", "telnyx_rtc.", "verto.invite", "TELNYX_RTC.PING"] {
+        assert_eq!(world.ask(client, method, json!({}))["error"]["code"], -32601, "{method}");
+    }
+    for kind in ["debug_report_start", "debug_report_data", "debug_report_stop"] {
+        let frame = json!({"jsonrpc": "2.0", "id": kind, "type": kind, "debug_report_id": "2f", "call_id": "c",
+            "debug_report_version": 1, "debug_report_data": {"event": "stats"}});
+        world.text(client, &frame.to_string());
+        let answer = world.frame(client);
+        assert_eq!((&answer["id"], &answer["result"]), (&json!(kind), &json!({})));
+    }
+    assert!(world.closed.is_empty());
+}
+
+#[test]
+fn broken_frames_get_their_error_and_leave_the_call_alone() {
+    let mut world = World::new();
+    let (client, _) = world.log_in("alice");
+    world.call(client, "call-1", "9196");
+    let deep = format!("{}1{}", "{\"a\":".repeat(DEPTH_MAX + 1), "}".repeat(DEPTH_MAX + 1));
+    let long = format!("{{\"id\":1,\"x\":\"{}\"}}", "x".repeat(FRAME_LEN_MAX));
+    let long_id = format!("{{\"id\":\"{}\",\"method\":\"login\"}}", "x".repeat(500));
+    for (text, code) in [
+        ("", -32700),
+        ("{", -32700),
+        ("{\"id\":1,\"method\":\"telnyx_rtc.pi", -32700),
+        ("nul", -32700),
+        ("null", -32600),
+        ("5", -32600),
+        ("[]", -32600),
+        ("[{\"id\":1}]", -32600),
+        ("{}", -32600),
+        ("{\"id\":1,\"id\":2,\"method\":\"x\"}", -32600),
+        ("{\"id\":1,\"method\":5}", -32600),
+        ("{\"id\":1,\"method\":\"telnyx_rtc.invite\",\"params\":[]}", -32602),
+        ("{\"id\":1,\"method\":\"telnyx_rtc.invite\",\"params\":{\"dialogParams\":[\"call-1\"]}}", -32602),
+        ("{\"id\":1,\"method\":\"telnyx_rtc.invite\"}", -32602),
+        ("{\"id\":1,\"method\":\"telnyx_rtc.bye\",\"params\":{\"dialogParams\":{\"callID\":\"a\\r\\nb\"}}}", -32602),
+        (deep.as_str(), -32600),
+        (long.as_str(), -32600),
+        (long_id.as_str(), -32600),
+    ] {
+        world.text(client, text);
+        let answer = world.frame(client);
+        assert_eq!(answer["error"]["code"], code, "{}", &text[..text.len().min(80)]);
+        assert_eq!(world.frames_left(client), 0);
+    }
+    world.server.handle_binary(world.now, client);
+    world.settle();
+    assert_eq!(world.frames_left(client), 0);
+    assert_eq!(world.rejections.last(), Some(&Rejection::Binary));
+    assert_eq!(world.rejections.len(), 19, "one for each");
+    assert!(world.far_events.is_empty() && world.server.counts().calls == 1);
+}
+
+#[test]
+fn destinations_that_no_sip_message_may_have() {
+    for number in ["12\r\nVia: SIP/2.0/UDP evil", "12\n", &"1".repeat(1024), "", "bob@evil.example", "<sip:a>", "\u{0}"] {
+        let mut world = World::new();
+        let (client, _) = world.log_in("alice");
+        world.invite(client, "call-1", number);
+        let bye = world.expect(client, "bye");
+        assert_eq!((&bye["sipCode"], &bye["cause"]), (&json!(484), &json!("INVALID_NUMBER_FORMAT")), "{number:?}");
+        assert!(world.gateway.commands.is_empty() && world.far_events.is_empty());
+        assert_eq!(world.rejections, [Rejection::Value]);
+    }
+}
+
+#[test]
+fn headers_that_no_sip_message_may_have() {
+    let attempt = |headers: Value| {
+        let mut world = World::new();
+        let (client, _) = world.log_in("alice");
+        let mut params = invite_params("call-1", "9196");
+        params["dialogParams"]["custom_headers"] = headers;
+        world.request(client, "telnyx_rtc.invite", params);
+        world.frame(client);
+        world
+    };
+    for headers in [
+        json!([{"name": "X-A", "value": "1\r\nVia: SIP/2.0/UDP evil"}]),
+        json!([{"name": "X-A", "value": "1".repeat(300)}]),
+        json!((0..17).map(|n| json!({"name": format!("X-{n}"), "value": "1"})).collect::<Vec<_>>()),
+    ] {
+        let mut world = attempt(headers);
+        let client = offhook_vsp::ConnectionId(1);
+        assert_eq!(world.expect(client, "bye")["sipCode"], 400);
+        assert!(world.far_events.is_empty());
+    }
+    let headers = json!([{"name": "Route", "value": "<sip:evil>"}, {"name": "X-Offhook-Call-Id", "value": "forged"},
+        {"name": "X-Good", "value": "1"}, {"name": "X-Good", "value": "2"}, 5, {"name": "X-Half"}]);
+    let mut world = attempt(headers);
+    let (_, _, invite) = world.far_invite();
+    let text = String::from_utf8_lossy(invite.bytes()).into_owned();
+    assert!(!text.contains("evil") && !text.contains("forged"), "{text}");
+    let goods: Vec<_> = text.lines().filter(|line| line.starts_with("X-Good")).collect();
+    assert_eq!(goods, ["X-Good: 1", "X-Good: 2"]);
+}
+
+#[test]
+fn calls_of_other_sessions_are_out_of_reach() {
+    let mut world = World::new();
+    let (alice, session) = world.log_in("alice");
+    world.call(alice, "call-1", "9196");
+    let commands = world.gateway.commands.len();
+    let (bob, own) = world.log_in("bob");
+    let about = |params: Value| {
+        let mut params = params;
+        params["sessid"] = json!(session);
+        params["dialogParams"] = json!({"callID": "call-1"});
+        params
+    };
+    let bye = world.ask(bob, "telnyx_rtc.bye", about(json!({})));
+    assert_eq!(bye["result"]["sessid"], json!(own), "answered as any unknown call");
+    for (method, params) in [
+        ("telnyx_rtc.modify", json!({"action": "hold"})),
+        ("telnyx_rtc.modify", json!({"action": "updateMedia", "sdp": "v=0"})),
+        ("telnyx_rtc.info", json!({"dtmf": "1"})),
+        ("telnyx_rtc.candidate", json!({"candidate": "candidate:1"})),
+        ("telnyx_rtc.endOfCandidates", json!({})),
+        ("telnyx_rtc.answer", json!({"sdp": "v=0"})),
+        ("telnyx_rtc.attach", json!({"sdp": "v=0"})),
+    ] {
+        assert_eq!(world.ask(bob, method, about(params))["error"]["code"], -32002, "{method}");
+    }
+    assert_eq!((world.gateway.commands.len(), world.frames_left(alice)), (commands, 0));
+    assert!(world.far_events.is_empty());
+    world.invite(bob, "call-1", "9196");
+    assert_eq!(world.server.counts().calls, 2, "the same callID in another session is another call");
+}
+
+#[test]
+fn a_second_call_with_a_live_call_id_is_refused() {
+    let mut world = World::new();
+    let (client, _) = world.log_in("alice");
+    world.call(client, "call-1", "9196");
+    let answer = world.ask(client, "telnyx_rtc.invite", invite_params("call-1", "9197"));
+    assert_eq!(answer["error"]["code"], -32002);
+    assert!(world.far_events.is_empty() && world.server.counts().calls == 1);
+}
+
+#[test]
+fn a_session_has_a_limit_of_calls() {
+    let mut world = World::new();
+    let (client, _) = world.log_in("alice");
+    for n in 0..16 {
+        world.invite(client, &format!("call-{n}"), "9196");
+    }
+    let answer = world.ask(client, "telnyx_rtc.invite", invite_params("one-too-many", "9196"));
+    assert_eq!(answer["error"]["code"], -32002);
+    assert_eq!(world.server.counts().calls, 16);
+}
+
+#[test]
+fn calls_that_were_not_offered_to_a_client_cannot_be_answered_by_it() {
+    let mut world = World::new();
+    let (client, _) = world.log_in("alice");
+    world.call(client, "call-1", "9196");
+    for method in ["telnyx_rtc.answer", "telnyx_rtc.attach"] {
+        let answer = world.ask(client, method, json!({"sdp": "v=0", "dialogParams": {"callID": "call-1"}}));
+        assert_eq!(answer["error"]["code"], -32002);
+    }
+    assert_eq!(world.ask(client, "telnyx_rtc.modify", json!({"action": "fly", "callID": "call-1"}))["error"]["code"], -32602);
+}
+
+#[test]
+fn frames_for_sockets_that_are_not_there_are_nothing() {
+    let mut world = World::new();
+    let ghost = offhook_vsp::ConnectionId(99);
+    world.text(ghost, "{}");
+    world.cut(ghost);
+    assert!(world.server.is_empty());
+}
+
+#[test]
+fn sip_garbage_disturbs_no_call() {
+    let mut world = World::new();
+    let (client, _) = world.log_in("alice");
+    world.call(client, "call-1", "9196");
+    for datagram in [
+        &b""[..],
+        b"\r\n\r\n",
+        b"\0\0\0\0",
+        b"SIP/2.0 200 OK\r\n\r\n",
+        b"INVITE sip:vsp@127.0.0.1 SIP/2.0\r\nContent-Length: 99999\r\n\r\n",
+        b"BYE sip:vsp@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bKx\r\nFrom: <sip:a>;tag=1\r\nTo: <sip:b>;tag=2\r\nCall-ID: x\r\nCSeq: 1 BYE\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n",
+    ] {
+        world.server.handle_datagram(world.now, "192.0.2.66:5060".parse().unwrap(), datagram.to_vec().into());
+        world.settle();
+    }
+    assert_eq!((world.frames_left(client), world.server.counts().calls), (0, 1));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// Whatever the params are: one answer, no panic, and the session lives on.
+    #[test]
+    fn any_params_get_one_answer(
+        method in prop::sample::select(vec!["invite", "answer", "attach", "modify", "bye", "info", "candidate",
+            "endOfCandidates", "subscribe", "unsubscribe", "broadcast", "gatewayState", "ringing_ack"]),
+        key in prop::sample::select(vec!["callID", "sdp", "dialogParams", "action", "dtmf", "msg", "candidate",
+            "eventChannel", "cause", "causeCode", "custom_headers", "destination_number"]),
+        value in any_json(),
+        nested in any::<bool>(),
+    ) {
+        let mut world = World::new();
+        let (client, _) = world.log_in("alice");
+        let mut params = json!({"sdp": "v=0", "dialogParams": {"callID": "c", "destination_number": "1"}});
+        if nested {
+            params["dialogParams"][key] = value;
+        } else {
+            params[key] = value;
+        }
+        let id = world.request(client, &format!("telnyx_rtc.{method}"), params);
+        let frames = world.take_frames(client);
+        let answers = frames.iter().filter(|frame| frame["id"] == json!(id)).count();
+        prop_assert_eq!(answers, 1, "{:?}", frames);
+        let pong = world.ask(client, "telnyx_rtc.ping", json!({}));
+        prop_assert_eq!(&pong["result"]["message"], &json!("PONG"));
+    }
+}
+
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        "\\PC{0,20}".prop_map(Value::from),
+        Just(json!("c")),
+    ];
+    leaf.prop_recursive(3, 16, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map("[a-zA-Z]{1,8}", inner, 0..4)
+                .prop_map(|map| Value::from(map.into_iter().collect::<serde_json::Map<_, _>>())),
+        ]
+    })
+}

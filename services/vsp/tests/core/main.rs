@@ -1,0 +1,11 @@
+//! The core of the VSP against scripted peers on a virtual clock. Tests named `mNN_…` prove that item of the checklist
+//! of the client dialect.
+
+mod bad_input;
+mod login;
+mod many_calls;
+mod midcall;
+mod outbound_call;
+mod reconnect;
+mod sockets;
+mod world;

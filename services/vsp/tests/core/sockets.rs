@@ -1,0 +1,131 @@
+//! WebSockets as such: M2 to M5, C28's frames, limits and draining.
+
+use crate::world::{self, World};
+use offhook_vsp::CloseReason;
+use serde_json::json;
+use std::collections::HashSet;
+use std::time::Duration;
+
+#[test]
+fn m02_text_that_is_no_json_and_speed_tests_are_survived() {
+    let mut world = World::new();
+    let (client, _) = world.log_in("alice");
+    for text in ["#SPU 2048", "#SPB ........", "#SPE", "#SP"] {
+        world.text(client, text);
+    }
+    assert_eq!(world.frames_left(client), 0);
+    world.text(client, "hello");
+    assert_eq!(world.frame(client)["error"]["code"], -32700);
+    assert_eq!(world.ask(client, "telnyx_rtc.ping", json!({}))["result"]["message"], "PONG");
+}
+
+#[test]
+fn m03_voice_sdk_id_is_stable_and_unguessable() {
+    let mut world = World::new();
+    let mut ids = HashSet::new();
+    for _ in 0..50 {
+        let client = world.open();
+        let first = world.ask(client, "telnyx_rtc.ping", json!({}))["voice_sdk_id"].clone();
+        world.request(client, "login", json!({"login": "bob", "passwd": "bob-pw"}));
+        for frame in world.take_frames(client) {
+            assert_eq!(frame["voice_sdk_id"], first);
+        }
+        let id = first.as_str().unwrap().to_owned();
+        assert!(id.len() >= 32 && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'), "{id}");
+        assert!(ids.insert(id));
+    }
+}
+
+#[test]
+fn m04_pings_go_out_every_15_seconds_and_are_answered() {
+    let mut world = World::new();
+    let (client, session) = world.log_in("alice");
+    for round in 0..20 {
+        world.advance(Duration::from_secs(15));
+        let ping = world.frame(client);
+        assert_eq!(ping["method"], "telnyx_rtc.ping", "round {round}");
+        assert!(ping["id"].is_u64() && ping["params"]["serno"].is_u64());
+        let answer = world.ask(client, "telnyx_rtc.ping", json!({}));
+        assert_eq!(answer["result"], json!({"message": "PONG", "sessid": session}));
+        assert_eq!(world.frames_left(client), 0, "a ping is never answered with a ping");
+    }
+    assert!(world.closed.is_empty());
+}
+
+#[test]
+fn m04_a_ping_sent_back_as_it_came_is_answered() {
+    let mut world = World::new();
+    let (client, _) = world.log_in("alice");
+    world.advance(Duration::from_secs(15));
+    let ping = world.frame(client);
+    world.text(client, &ping.to_string());
+    let answer = world.frame(client);
+    assert_eq!((&answer["id"], &answer["result"]["message"]), (&ping["id"], &json!("PONG")));
+}
+
+#[test]
+fn m05_a_silent_socket_is_closed_after_60_seconds() {
+    let mut world = World::new();
+    let (client, _) = world.log_in("alice");
+    world.advance(Duration::from_secs(59));
+    assert!(world.closed.is_empty());
+    world.advance(Duration::from_secs(1));
+    assert_eq!(world.closed[&client], CloseReason::Silent);
+    assert!(world.server.is_empty());
+}
+
+#[test]
+fn nobody_stays_without_login() {
+    let mut world = World::new();
+    let client = world.open();
+    world.advance(Duration::from_secs(25));
+    world.ask(client, "telnyx_rtc.ping", json!({}));
+    world.advance(Duration::from_secs(5));
+    assert_eq!(world.closed[&client], CloseReason::NotLoggedIn);
+}
+
+#[test]
+fn requests_above_the_rate_are_refused_and_then_the_socket_closed() {
+    let mut settings = world::settings();
+    settings.limits.requests_burst = 10;
+    settings.limits.requests_per_second = 10;
+    let mut world = World::with(settings);
+    let (client, _) = world.log_in("alice");
+    world.advance(Duration::from_secs(2));
+    for _ in 0..10 {
+        assert!(world.ask(client, "telnyx_rtc.gatewayState", json!({}))["result"].is_object());
+    }
+    assert_eq!(world.ask(client, "telnyx_rtc.gatewayState", json!({}))["error"]["code"], -32600);
+    world.advance(Duration::from_secs(1));
+    assert!(world.ask(client, "telnyx_rtc.gatewayState", json!({}))["result"].is_object());
+    for _ in 0..100 {
+        world.request(client, "telnyx_rtc.gatewayState", json!({}));
+    }
+    assert_eq!(world.closed[&client], CloseReason::Abuse);
+}
+
+#[test]
+fn draining_lets_calls_end_and_then_ends_them() {
+    let mut world = World::new();
+    let (busy, _) = world.log_in("alice");
+    let (idle, _) = world.log_in("bob");
+    world.call(busy, "call-1", "9196");
+    let until = world.now + Duration::from_secs(20);
+    world.server.handle_drain(world.now, until);
+    world.settle();
+    assert_eq!(world.closed.get(&idle), Some(&CloseReason::Restart));
+    assert!(!world.closed.contains_key(&busy));
+
+    world.request(busy, "telnyx_rtc.invite", world::invite_params("call-2", "9196"));
+    assert_eq!(world.frame(busy)["result"]["message"], "CALL CREATED");
+    assert_eq!(world.expect(busy, "bye")["sipCode"], 503, "no new calls");
+    let late = world.open();
+    assert_eq!(world.closed[&late], CloseReason::Restart, "and no new sockets");
+
+    world.advance(Duration::from_secs(20));
+    let frames = world.take_frames(busy);
+    let bye = frames.iter().find(|frame| frame["method"] == "telnyx_rtc.bye").unwrap();
+    assert_eq!(bye["params"]["sipReason"], "Service is shutting down");
+    assert_eq!(world.closed[&busy], CloseReason::Restart);
+    assert!(world.server.is_empty(), "{:?}", world.server.counts());
+}

@@ -1,0 +1,440 @@
+//! A VSP core between a scripted browser, a scripted gateway and a SIP user agent as the far end, on a virtual clock.
+
+use bytes::Bytes;
+use offhook_call_trace::{CallId, TraceEvent};
+use offhook_media_control::{Command, CommandError, CommandErrorKind, MediaSessionId, Reply, SessionSummary};
+use offhook_sip::user_agent::{self, Body, IncomingId, LegId, UserAgent};
+use offhook_sip::{Flow, Header, Timing};
+use offhook_sip_message::{HeaderName, HeaderValue, Message, Method, StatusCode, UriBuf};
+use offhook_vsp::auth::{Question, Refusal, Verdict};
+use offhook_vsp::{
+    CallRecord, CloseReason, ConnectionId, MediaToken, Note, Output, Peer, Rejection, Server, Settings, SipSettings, User,
+};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use serde_json::{Value, json};
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+pub(crate) const OFFER: &str = "v=0\r\no=browser offer\r\n";
+pub(crate) const CARRIER_OFFER: &str = "v=0\r\no=gateway offer\r\n";
+pub(crate) const CARRIER_ANSWER: &str = "v=0\r\no=carrier answer\r\n";
+pub(crate) const CLIENT_ANSWER: &str = "v=0\r\no=gateway answer\r\n";
+
+pub(crate) struct World {
+    pub(crate) now: Instant,
+    pub(crate) server: Server,
+    pub(crate) far_end: UserAgent,
+    pub(crate) far_events: VecDeque<user_agent::Event>,
+    pub(crate) gateway: Gateway,
+    pub(crate) closed: HashMap<ConnectionId, CloseReason>,
+    pub(crate) traces: Vec<(CallId, TraceEvent)>,
+    pub(crate) records: Vec<CallRecord>,
+    pub(crate) rejections: Vec<Rejection>,
+    pub(crate) logins: Vec<Result<String, Refusal>>,
+    /// Whether datagrams of the VSP reach the far end.
+    pub(crate) network_up: bool,
+    /// Questions wait for a test's verdict when false.
+    pub(crate) auto_verdict: bool,
+    pub(crate) questions: Vec<(offhook_vsp::AskToken, Question)>,
+    frames: HashMap<ConnectionId, VecDeque<Value>>,
+    last_connection: u64,
+    last_frame: u64,
+}
+
+/// A gateway that replies at once with fixed SDPs, unless told otherwise.
+#[derive(Default)]
+pub(crate) struct Gateway {
+    pub(crate) commands: Vec<Command>,
+    /// Errors for commands by tag.
+    pub(crate) refuse: HashMap<&'static str, CommandErrorKind>,
+    /// Replies wait here when true.
+    pub(crate) hold_replies: bool,
+    pub(crate) held: VecDeque<(MediaToken, Command)>,
+    pub(crate) telephone_event: bool,
+    answered: HashMap<MediaSessionId, bool>,
+}
+
+pub(crate) fn vsp_address() -> SocketAddr {
+    "127.0.0.1:5070".parse().unwrap()
+}
+
+pub(crate) fn proxy_address() -> SocketAddr {
+    "127.0.0.1:5060".parse().unwrap()
+}
+
+pub(crate) fn settings() -> Settings {
+    let user = |numbers: &[&str], caller_id: Option<&str>| User {
+        numbers: numbers.iter().map(|number| (*number).to_owned()).collect(),
+        caller_id: caller_id.map(str::to_owned),
+        display_name: None,
+    };
+    Settings {
+        site: "NJ1".to_owned(),
+        region: "north-america".to_owned(),
+        sip: SipSettings { contact: vsp_address(), proxy: proxy_address(), domain: "voice.example.com".to_owned() },
+        users: HashMap::from([
+            ("alice".to_owned(), user(&["+15550100", "+15550101"], Some("+15550101"))),
+            ("bob".to_owned(), user(&[], None)),
+        ]),
+        tokens: Default::default(),
+        limits: Default::default(),
+        ring_timeout: Duration::from_secs(60),
+        call_duration_max: None,
+        reattach_grace: Duration::from_secs(60),
+        call_reports: true,
+    }
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::with(settings())
+    }
+
+    pub(crate) fn with(settings: Settings) -> Self {
+        let far_end = user_agent::Config {
+            timing: Timing::default(),
+            sent_by: proxy_address().to_string(),
+            contact: UriBuf::new("sip:far@127.0.0.1:5060".to_owned()).unwrap(),
+            product: String::new(),
+            allow: vec![Method::Info, Method::Update, Method::Message],
+            accept: ["application/sdp", "application/dtmf-relay", "text/plain"].map(str::to_owned).to_vec(),
+            legs_max: 1000,
+        };
+        Self {
+            now: Instant::now(),
+            server: Server::new(settings, StdRng::seed_from_u64(7)),
+            far_end: UserAgent::new(far_end, StdRng::seed_from_u64(8)).unwrap(),
+            far_events: VecDeque::new(),
+            gateway: Gateway { telephone_event: true, ..Gateway::default() },
+            closed: HashMap::new(),
+            traces: Vec::new(),
+            records: Vec::new(),
+            rejections: Vec::new(),
+            logins: Vec::new(),
+            network_up: true,
+            auto_verdict: true,
+            questions: Vec::new(),
+            frames: HashMap::new(),
+            last_connection: 0,
+            last_frame: 0,
+        }
+    }
+
+    /// Opens a WebSocket.
+    pub(crate) fn open(&mut self) -> ConnectionId {
+        self.open_with(None)
+    }
+
+    pub(crate) fn open_with(&mut self, voice_sdk_id: Option<&str>) -> ConnectionId {
+        self.last_connection += 1;
+        let id = ConnectionId(self.last_connection);
+        let peer =
+            Peer { address: "192.0.2.1".parse().unwrap(), voice_sdk_id: voice_sdk_id.map(str::to_owned) };
+        self.server.handle_opened(self.now, id, peer);
+        self.settle();
+        id
+    }
+
+    /// Sends text as it is.
+    pub(crate) fn text(&mut self, to: ConnectionId, text: &str) {
+        self.server.handle_text(self.now, to, text);
+        self.settle();
+    }
+
+    /// Sends a request and gives its id.
+    pub(crate) fn request(&mut self, to: ConnectionId, method: &str, params: Value) -> String {
+        self.last_frame += 1;
+        let id = format!("client-{}", self.last_frame);
+        let frame = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
+        self.text(to, &frame.to_string());
+        id
+    }
+
+    /// Sends a request and gives its answer, which has to be the next frame.
+    pub(crate) fn ask(&mut self, to: ConnectionId, method: &str, params: Value) -> Value {
+        let id = self.request(to, method, params);
+        let frame = self.frame(to);
+        assert_eq!(frame["id"], json!(id), "{frame}");
+        frame
+    }
+
+    /// The next frame to a client.
+    pub(crate) fn frame(&mut self, to: ConnectionId) -> Value {
+        self.frames.get_mut(&to).and_then(VecDeque::pop_front).expect("a frame for the client")
+    }
+
+    /// The next frame to a client, which has to be this method; acknowledged as the SDK does.
+    pub(crate) fn expect(&mut self, from: ConnectionId, method: &str) -> Value {
+        let frame = self.frame(from);
+        assert_eq!(frame["method"], json!(format!("telnyx_rtc.{method}")), "{frame}");
+        assert!(frame["id"].is_u64(), "{frame}");
+        let ack = json!({"jsonrpc": "2.0", "id": frame["id"], "result": {"method": frame["method"]}});
+        self.text(from, &ack.to_string());
+        frame["params"].clone()
+    }
+
+    pub(crate) fn frames_left(&self, of: ConnectionId) -> usize {
+        self.frames.get(&of).map_or(0, VecDeque::len)
+    }
+
+    pub(crate) fn take_frames(&mut self, of: ConnectionId) -> Vec<Value> {
+        self.frames.remove(&of).unwrap_or_default().into()
+    }
+
+    /// The socket breaks.
+    pub(crate) fn cut(&mut self, connection: ConnectionId) {
+        self.server.handle_closed(self.now, connection);
+        self.settle();
+    }
+
+    /// Opens a socket and logs in; gives the session id too.
+    pub(crate) fn log_in(&mut self, user: &str) -> (ConnectionId, String) {
+        self.log_in_with(user, json!({}))
+    }
+
+    pub(crate) fn log_in_with(&mut self, user: &str, login_params: Value) -> (ConnectionId, String) {
+        let connection = self.open();
+        let params = json!({"login": user, "passwd": format!("{user}-pw"), "reconnection": false,
+            "loginParams": login_params, "User-Agent": {"sdkVersion": "2.27.10", "data": "test"}});
+        let result = self.ask(connection, "login", params);
+        assert_eq!(result["result"]["message"], "logged in", "{result}");
+        let ready = self.expect(connection, "clientReady");
+        assert_eq!(ready, json!({"reattached_sessions": []}));
+        (connection, result["result"]["sessid"].as_str().unwrap().to_owned())
+    }
+
+    /// Sends an invite; the result has to be first.
+    pub(crate) fn invite(&mut self, from: ConnectionId, call: &str, number: &str) {
+        let result = self.ask(from, "telnyx_rtc.invite", invite_params(call, number));
+        assert_eq!(result["result"]["message"], "CALL CREATED", "{result}");
+        assert_eq!(result["result"]["callID"], call);
+    }
+
+    /// The far end's next INVITE.
+    pub(crate) fn far_invite(&mut self) -> (LegId, IncomingId, Message) {
+        match self.far_events.pop_front() {
+            Some(user_agent::Event::IncomingInvite { leg, incoming, request, .. }) => (leg, incoming, request),
+            other => panic!("an INVITE at the far end, not {other:?}"),
+        }
+    }
+
+    /// The far end answers a request.
+    pub(crate) fn far_respond(&mut self, incoming: IncomingId, status: u16, sdp: Option<&str>) {
+        self.far_respond_with(incoming, status, sdp, &[]);
+    }
+
+    pub(crate) fn far_respond_with(&mut self, incoming: IncomingId, status: u16, sdp: Option<&str>, headers: &[(&str, &str)]) {
+        let mut reply = user_agent::Reply::new(StatusCode::new(status).unwrap());
+        reply.body = sdp.map(|sdp| Body::sdp(sdp.to_owned()));
+        reply.headers = headers.iter().map(|(name, value)| Header::new(name, value).unwrap()).collect();
+        self.far_end.respond(self.now, incoming, reply).unwrap();
+        self.settle();
+    }
+
+    /// The far end hangs up.
+    pub(crate) fn far_bye(&mut self, leg: LegId, reason: Option<&str>) {
+        let headers = reason.map(|reason| Header::new("Reason", reason).unwrap()).into_iter().collect();
+        self.far_end.bye(self.now, leg, headers).unwrap();
+        self.settle();
+    }
+
+    /// The far end sends a request in the dialog.
+    pub(crate) fn far_request(&mut self, leg: LegId, method: Method, body: Option<(&str, &str)>) -> user_agent::RequestId {
+        let body = body.map(|(kind, text)| Body {
+            content_type: HeaderValue::new(kind.to_owned()).unwrap(),
+            bytes: Bytes::copy_from_slice(text.as_bytes()),
+        });
+        let request = user_agent::OutgoingRequest { method, headers: Vec::new(), body };
+        let id = self.far_end.request(self.now, leg, request).unwrap();
+        self.settle();
+        id
+    }
+
+    /// The next event at the far end.
+    pub(crate) fn far_event(&mut self) -> user_agent::Event {
+        self.far_events.pop_front().expect("an event at the far end")
+    }
+
+    /// A call that is up: the far end's leg.
+    pub(crate) fn call(&mut self, client: ConnectionId, call: &str, number: &str) -> LegId {
+        self.invite(client, call, number);
+        let (leg, incoming, _) = self.far_invite();
+        self.far_respond(incoming, 180, None);
+        self.expect(client, "ringing");
+        self.far_respond(incoming, 200, Some(CARRIER_ANSWER));
+        let answer = self.expect(client, "answer");
+        assert_eq!(answer["sdp"], CLIENT_ANSWER);
+        assert!(matches!(self.far_event(), user_agent::Event::AckReceived { .. }));
+        leg
+    }
+
+    /// Lets time pass, running every timer at its time.
+    pub(crate) fn advance(&mut self, duration: Duration) {
+        let end = self.now + duration;
+        loop {
+            let next = [self.server.poll_timeout(), self.far_end.poll_timeout()].into_iter().flatten().min();
+            match next.filter(|next| *next <= end) {
+                Some(next) => self.now = self.now.max(next),
+                None => break,
+            }
+            self.server.handle_timeout(self.now);
+            self.far_end.handle_timeout(self.now);
+            self.settle();
+        }
+        self.now = end;
+    }
+
+    /// The same, while the client answers pings.
+    pub(crate) fn advance_alive(&mut self, client: ConnectionId, duration: Duration) {
+        for _ in 0..duration.as_secs() / 5 {
+            self.advance(Duration::from_secs(5));
+            self.text(client, r#"{"jsonrpc":"2.0","method":"ai_conversation","params":{}}"#);
+        }
+    }
+
+    /// Lets the gateway reply to what it held back.
+    pub(crate) fn release_replies(&mut self) {
+        self.gateway.hold_replies = false;
+        while let Some((token, command)) = self.gateway.held.pop_front() {
+            let reply = self.gateway.reply(&command);
+            self.server.handle_reply(self.now, token, reply);
+        }
+        self.settle();
+    }
+
+    pub(crate) fn event(&mut self, event: offhook_media_control::Event) {
+        self.server.handle_event(self.now, event);
+        self.settle();
+    }
+
+    /// The media session of the last call.
+    pub(crate) fn media_session(&self) -> MediaSessionId {
+        let open = |command: &Command| match command {
+            Command::Open { session, .. } => Some(session.clone()),
+            _ => None,
+        };
+        self.gateway.commands.iter().rev().find_map(open).expect("an open session")
+    }
+
+    /// Tags of the commands so far.
+    pub(crate) fn tags(&self) -> Vec<String> {
+        self.gateway.commands.iter().map(tag).collect()
+    }
+
+    /// Passes everything on until nothing moves.
+    pub(crate) fn settle(&mut self) {
+        loop {
+            let mut moved = false;
+            while let Some(output) = self.server.poll_output() {
+                moved = true;
+                self.take(output);
+            }
+            while let Some(output) = self.far_end.poll_output() {
+                moved = true;
+                match output {
+                    user_agent::Output::Transmit(transmit) => {
+                        self.server.handle_datagram(self.now, proxy_address(), transmit.bytes);
+                    }
+                    user_agent::Output::Event(event) => self.far_events.push_back(event),
+                    user_agent::Output::Observed(_) => {}
+                }
+            }
+            if !moved {
+                return;
+            }
+        }
+    }
+
+    fn take(&mut self, output: Output) {
+        match output {
+            Output::Text { to, text } => {
+                let frame: Value = serde_json::from_str(&text).unwrap();
+                assert_eq!(frame["jsonrpc"], "2.0");
+                assert!(frame["voice_sdk_id"].is_string(), "{frame}");
+                self.frames.entry(to).or_default().push_back(frame);
+            }
+            Output::Close { to, reason } => {
+                self.closed.insert(to, reason);
+            }
+            Output::Datagram { bytes, .. } if self.network_up => {
+                self.far_end.handle_datagram(self.now, Flow::udp(vsp_address()), bytes);
+            }
+            Output::Datagram { .. } => {}
+            Output::Media { token, command } => {
+                self.gateway.commands.push(command.clone());
+                if self.gateway.hold_replies {
+                    self.gateway.held.push_back((token, command));
+                } else {
+                    let reply = self.gateway.reply(&command);
+                    self.server.handle_reply(self.now, token, reply);
+                }
+            }
+            Output::Ask { token, question } if self.auto_verdict => {
+                self.server.handle_verdict(self.now, token, verdict(question));
+            }
+            Output::Ask { token, question } => self.questions.push((token, question)),
+            Output::Trace(call_id, event) => self.traces.push((call_id, event)),
+            Output::Note(Note::CallEnded(record)) => self.records.push(*record),
+            Output::Note(Note::Rejected { why, .. }) => self.rejections.push(why),
+            Output::Note(Note::Login { outcome, .. }) => self.logins.push(outcome),
+            Output::Note(_) => {}
+        }
+    }
+}
+
+impl Gateway {
+    pub(crate) fn reply(&mut self, command: &Command) -> Result<Reply, CommandError> {
+        if let Some(kind) = self.refuse.get(tag(command).as_str()) {
+            return Err(CommandError { kind: *kind, message: "refused by the script".to_owned() });
+        }
+        Ok(match command {
+            Command::Open { session, early_answer, .. } => {
+                self.answered.insert(session.clone(), *early_answer);
+                let answer = early_answer.then(|| CLIENT_ANSWER.to_owned());
+                Reply::Opened { offer: CARRIER_OFFER.to_owned(), answer }
+            }
+            Command::Answer { session, .. } => {
+                let first = self.answered.insert(session.clone(), true) == Some(false);
+                Reply::Answered { answer: first.then(|| CLIENT_ANSWER.to_owned()) }
+            }
+            Command::Reoffer { from, .. } => Reply::Reoffered {
+                answer: format!("v=0\r\no=answer to {from:?}\r\n"),
+                direction: offhook_media_control::Direction::SendRecv,
+            },
+            Command::MakeOffer { direction, .. } => Reply::Offered { offer: format!("v=0\r\no=offer {direction:?}\r\n") },
+            Command::Dtmf { .. } => Reply::DtmfTaken { as_telephone_event: self.telephone_event },
+            Command::Close { .. } => Reply::Closed { summary: SessionSummary { duration_ms: 1, ..Default::default() } },
+            Command::Candidate { .. } | Command::Ringing { .. } | Command::Hold { .. } | Command::Ping {} => Reply::Done {},
+        })
+    }
+}
+
+pub(crate) fn tag(command: &Command) -> String {
+    serde_json::to_value(command).unwrap()["method"].as_str().unwrap().to_owned()
+}
+
+/// Passwords are the user's name and `-pw`.
+pub(crate) fn verdict(question: Question) -> Verdict {
+    match question {
+        Question::Password { user, password } if password.expose() == format!("{user}-pw") => Verdict::Password { user },
+        Question::Password { .. } => Verdict::Refused(Refusal::WrongPassword),
+        Question::Token { .. } => Verdict::Refused(Refusal::TokenSignature),
+    }
+}
+
+/// What the SDK sends, abridged.
+pub(crate) fn invite_params(call: &str, number: &str) -> Value {
+    json!({"sessid": "ignored", "sdp": OFFER, "User-Agent": "Web-2.27.10", "dialogParams": {
+        "audio": true, "video": false, "attach": false, "callID": call, "destination_number": number,
+        "remote_caller_id_name": "Outbound Call", "remote_caller_id_number": number,
+        "caller_id_name": "Alice", "caller_id_number": "+15550100",
+        "iceServers": [{"urls": "turn:x", "username": "u", "credential": "TURN-SECRET"}],
+        "custom_headers": [{"name": "X-Ticket", "value": "8812"}]}})
+}
+
+pub(crate) fn header(message: &Message, name: &str) -> Option<String> {
+    let name = HeaderName::new(name.as_bytes()).unwrap();
+    message.first(name).map(|value| String::from_utf8_lossy(value).into_owned())
+}
