@@ -173,7 +173,8 @@ impl JitterBuffer {
         let newest = sequence > stream.highest_sequence;
         let transit_us = stream.transit_us(now, timestamp, self.rate_hz);
         let floor_us = i64::from(self.delay.floor_us());
-        if newest && (transit_us - floor_us).abs() > JUMP_US {
+        let jumped = (transit_us - floor_us).abs() > JUMP_US;
+        if newest && jumped {
             return self.restart(now, packet, ticks);
         }
         if !stream.mark_seen(sequence) {
@@ -186,7 +187,12 @@ impl JitterBuffer {
         } else {
             self.stats.reordered += 1;
         }
-        self.delay.add(transit_us.clamp(-2 * JUMP_US, 2 * JUMP_US) as i32);
+        if jumped {
+            // Not the newest, and of another time: a straggler from before a jump.
+            self.stats.late += 1;
+            return Pushed::Late;
+        }
+        self.delay.add(transit_us as i32);
         if timestamp + i64::from(ticks) <= stream.position {
             return self.late(now, packet, ticks);
         }

@@ -1,6 +1,6 @@
 //! Reading of what both kinds of leg have in common: section, codecs, events, times, bandwidth.
 
-use offhook_sdp::attribute::{Direction, Fmtp, MaxPtime, Ptime, RtpMap};
+use offhook_sdp::attribute::{Direction, Fmtp, MaxPtime, Ptime, RtpMap, flag};
 use offhook_sdp::{Bandwidth, BandwidthKind, MediaDescription, MediaKind, SessionDescription};
 
 use crate::codec::{Codec, NegotiatedCodec, TELEPHONE_EVENT, TelephoneEvents};
@@ -90,13 +90,15 @@ pub(crate) fn expect_offered(
     events.receive_at_48000 = events.at_48000.and(offered.1.at_48000);
 }
 
-/// The first audio section that is not rejected, and its index.
+/// The first audio section that is not rejected, and its index. A port of 0 does not reject a section that shares the
+/// transport of another one (`bundle-only`, RFC 9143 §6).
 pub(crate) fn audio_section(
     session: &SessionDescription,
 ) -> Result<(usize, &MediaDescription), OfferAnswerError> {
+    let usable = |section: &MediaDescription| section.port != 0 || section.attributes.has(flag::BUNDLE_ONLY);
     let mut sections = session.media.iter().enumerate();
     sections
-        .find(|(_, section)| section.kind == MediaKind::Audio && section.port != 0)
+        .find(|(_, section)| section.kind == MediaKind::Audio && usable(section))
         .ok_or(OfferAnswerError::NoAudio)
 }
 

@@ -77,8 +77,11 @@ impl WebRtcLegNegotiation {
     /// See [`OfferAnswerError`]; the state is then as it was.
     pub fn handle_offer(&mut self, sdp: &str) -> Result<WebRtcChange, OfferAnswerError> {
         let offer = sdp.parse()?;
-        let mut remote = read::remote(&offer, &Codec::ALL, Setup::ActPass)?;
-        remote.codecs.sort_by_key(|negotiated| negotiated.codec);
+        let mut remote = read::remote(&offer, &self.state.local.codecs, Setup::ActPass)?;
+        let ours = &self.state.local.codecs;
+        remote
+            .codecs
+            .sort_by_key(|negotiated| ours.iter().position(|codec| *codec == negotiated.codec));
         let change = self.change_to(&remote);
         self.state.dtls_role = Some(self.role_for_offer(remote.setup, change)?);
         self.state.remote = Some(remote);

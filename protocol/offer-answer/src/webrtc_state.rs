@@ -54,7 +54,7 @@ pub struct WebRtcLocal {
     pub ssrc: u32,
     /// RTCP canonical name of what we send, and stream id of `a=msid`; a token.
     pub cname: String,
-    /// Codecs of our offers, most preferred first; normally [`Codec::ALL`].
+    /// Codecs that we offer and accept, most preferred first; normally [`Codec::ALL`].
     pub codecs: Vec<Codec>,
     /// Cap on what the browser is to send, bit/s, written as `b=TIAS`/`b=AS` and `maxaveragebitrate`.
     pub max_bitrate_bps: Option<u32>,
@@ -77,7 +77,7 @@ pub struct WebRtcRemote {
     pub candidates_skipped: usize,
     /// `a=end-of-candidates` was there.
     pub end_of_candidates: bool,
-    /// Codecs that both sides can do. From an offer: in the default order of preference; from an answer: in the
+    /// Codecs that both sides can do. From an offer: in our order of preference; from an answer: in the
     /// browser's order. Not empty.
     pub codecs: Vec<NegotiatedCodec>,
     /// Payload types of telephone-event.

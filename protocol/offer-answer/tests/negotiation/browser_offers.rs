@@ -136,6 +136,32 @@ fn further_sections_are_rejected_in_place_and_bundled_only_once() {
 }
 
 #[test]
+fn audio_that_shares_the_transport_of_video_before_it_is_taken() {
+    let video = "m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:v\r\n";
+    let bundled = chromium_offer()
+        .replace("m=audio 51234", &format!("{video}m=audio 0"))
+        .replace("a=mid:0\r\n", "a=mid:0\r\na=bundle-only\r\n");
+    let mut leg = web_leg();
+    leg.handle_offer(&bundled).unwrap();
+    let answer = SessionDescription::parse(&leg.answer(&Codec::ALL).unwrap()).unwrap();
+    assert_eq!((answer.media[0].port, answer.media[1].port), (0, 3478));
+}
+
+#[test]
+fn codecs_that_the_gateway_is_not_to_use_are_not_taken() {
+    let mut state = web_leg().export().clone();
+    state.local.codecs = vec![Codec::Pcma];
+    let mut leg = WebRtcLegNegotiation::import(state);
+    leg.handle_offer(&chromium_offer()).unwrap();
+    assert_eq!(leg.remote().unwrap().codecs.len(), 1);
+    assert!(
+        leg.answer(&Codec::ALL)
+            .unwrap()
+            .contains(" UDP/TLS/RTP/SAVPF 8 126 110\r\n")
+    );
+}
+
+#[test]
 fn each_missing_part_has_its_own_error() {
     let offer = chromium_offer();
     use OfferAnswerError as E;

@@ -8,3 +8,5 @@ pub const RTCP_RSIZE: &str = "rtcp-rsize";
 pub const ICE_LITE: &str = "ice-lite";
 /// No candidates follow by trickle (RFC 8840 §8).
 pub const END_OF_CANDIDATES: &str = "end-of-candidates";
+/// The section has no transport of its own: it is meant only as part of a bundle (RFC 9143 §6).
+pub const BUNDLE_ONLY: &str = "bundle-only";
