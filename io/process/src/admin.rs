@@ -1,5 +1,7 @@
 //! The admin port: health, metrics and traces over HTTP, for the machine's own eyes.
 
+mod listener;
+
 use crate::{Context, RoleStatus, Secret, Shutdown};
 use axum::{
     Json, Router,
@@ -13,6 +15,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::{net::SocketAddr, sync::Arc};
 use tokio::net::TcpListener;
+
+use listener::BoundedListener;
+pub use listener::CONNECTIONS_MAX;
 
 /// Most calls in one answer of `/calls`; what is asked beyond is cut.
 pub const CALLS_LISTED_MAX: usize = 1_000;
@@ -87,7 +92,7 @@ impl Admin {
     /// Serves until the process stops.
     pub async fn serve(self, mut shutdown: Shutdown) {
         tokio::select! {
-            result = axum::serve(self.listener, self.routes).into_future() => {
+            result = axum::serve(BoundedListener::new(self.listener), self.routes).into_future() => {
                 if let Err(error) = result {
                     tracing::error!(%error, "the admin port is gone");
                 }

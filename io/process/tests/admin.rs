@@ -4,7 +4,7 @@
 use offhook_call_trace::{CallId, Hop, Protocol, TraceEvent};
 use offhook_process::{
     Context, NodeName, Secret, Shutdown, ShutdownTrigger, TraceLimits,
-    admin::{Admin, AdminConfig, AdminError},
+    admin::{Admin, AdminConfig, AdminError, CONNECTIONS_MAX},
 };
 use std::net::SocketAddr;
 use tokio::{
@@ -163,4 +163,22 @@ async fn stopping_ends_the_server() {
     while TcpStream::connect(address).await.is_ok() {
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test]
+async fn idle_connections_do_not_add_up() {
+    let (address, _context, _trigger) = start(None).await;
+    let mut idle = Vec::new();
+    for _ in 0..CONNECTIONS_MAX {
+        idle.push(TcpStream::connect(address).await.unwrap());
+    }
+    let mut late = tokio::spawn(async move { ask(address, "GET", "/healthz", "").await });
+    let too_early = tokio::time::timeout(std::time::Duration::from_millis(100), &mut late).await;
+    assert!(too_early.is_err(), "{too_early:?}");
+    idle.clear();
+    assert_eq!(
+        late.await.unwrap().0,
+        200,
+        "it was served when there was room again"
+    );
 }
