@@ -47,6 +47,7 @@ function configuration({ port, control, folder, toneHz }) {
     "ausrc_srate 48000",
     "ausrc_channels 2",
     `ctrl_tcp_listen 127.0.0.1:${control}`,
+    "net_interface 127.0.0.1",
     "rtp_tos 184",
     "rtcp_mux no",
     "jitter_buffer_delay 2-5",

