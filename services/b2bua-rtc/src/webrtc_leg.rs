@@ -12,6 +12,8 @@ use std::time::Instant;
 pub(crate) struct WebRtcSide {
     pub(crate) negotiation: WebRtcLegNegotiation,
     pub(crate) leg: WebRtcLeg,
+    /// True once media could flow.
+    pub(crate) connected: bool,
     sockets: Vec<(SocketAddr, SocketToken)>,
 }
 
@@ -24,6 +26,7 @@ impl WebRtcSide {
         Self {
             negotiation,
             leg,
+            connected: false,
             sockets,
         }
     }

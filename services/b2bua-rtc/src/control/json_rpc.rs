@@ -1,5 +1,6 @@
 //! The control link between processes: JSON-RPC 2.0 over a WebSocket. Signalling connects to
 //! `ws://gateway/control?link=NAME` and pings every few seconds; NAME is what its sessions are found by when it returns.
+//! A single VSP may leave the name out; several need one each, or the later takes over the earlier one's sessions.
 
 use super::router::{LinkEntry, Links};
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
@@ -44,7 +45,12 @@ pub(crate) async fn serve(listener: TcpListener, links: Links, mut shutdown: Shu
 
 #[derive(Deserialize)]
 struct LinkQuery {
+    #[serde(default = "default_name")]
     link: String,
+}
+
+fn default_name() -> String {
+    "vsp".to_owned()
 }
 
 async fn upgrade(

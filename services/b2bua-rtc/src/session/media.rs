@@ -191,16 +191,14 @@ impl MediaSession {
             LegEvent::AddressRemoved(path) => self.outputs.push_back(Output::AddressRemoved(name, path)),
             LegEvent::IceConnected(path) => {
                 self.trace("ice-connected", format!("{} at {}", path.remote, path.local));
+                self.note_connected(now, name);
             }
             LegEvent::SelectedAddressChanged(path) => {
                 self.trace("address-changed", path.remote.to_string());
             }
             LegEvent::DtlsConnected { profile } => {
-                self.trace("connected", format!("{profile:?}"));
-                self.event(Event::Connected {
-                    session: self.id.clone(),
-                });
-                self.start_clocks(now);
+                self.trace("dtls-connected", format!("{profile:?}"));
+                self.note_connected(now, name);
             }
             LegEvent::ConsentLost => {
                 self.upkeep.consent(Some(now));
@@ -220,6 +218,22 @@ impl MediaSession {
                 self.abandon(now, kind, reason.to_string());
             }
         }
+    }
+}
+
+impl MediaSession {
+    /// Media can flow once a pair is nominated and the handshake is done, whichever comes last.
+    fn note_connected(&mut self, now: Instant, name: LegName) {
+        let Transport::WebRtc(side) = &mut self.leg_mut(name).transport else {
+            return;
+        };
+        if !side.leg.is_connected() || std::mem::replace(&mut side.connected, true) {
+            return;
+        }
+        let session = self.id.clone();
+        self.event(Event::Connected { session });
+        self.trace("connected", leg_text(name));
+        self.start_clocks(now);
     }
 }
 
