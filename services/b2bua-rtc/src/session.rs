@@ -116,6 +116,8 @@ pub struct MediaSession {
     /// The client's audio is kept from the carrier.
     held: bool,
     transcoded: bool,
+    /// It has ended by itself and waits to be dropped.
+    over: bool,
     opened: Instant,
     upkeep: upkeep::Upkeep,
     /// When [`Self::handle_timeout`] is due.
@@ -181,6 +183,7 @@ impl MediaSession {
             bridge: None,
             held: false,
             transcoded: false,
+            over: false,
             opened: now,
             deadline: None,
             outputs: VecDeque::new(),
@@ -235,7 +238,7 @@ impl MediaSession {
 
     /// Ends the session on our own account.
     pub fn abandon(&mut self, now: Instant, reason: GoneReason, message: impl Into<String>) {
-        if self.outputs.back() == Some(&Output::Ended) {
+        if std::mem::replace(&mut self.over, true) {
             return;
         }
         let event = Event::Gone {
@@ -322,6 +325,10 @@ impl MediaSession {
 
     /// Works out when something is due next.
     fn reschedule(&mut self) {
+        if self.over {
+            self.deadline = None;
+            return;
+        }
         let legs = [&self.client, &self.carrier];
         self.deadline = legs
             .iter()

@@ -27,6 +27,9 @@ impl MediaSession {
         data: &mut [u8],
         out: &mut Outbox,
     ) {
+        if self.over {
+            return;
+        }
         let receiver = self.leg_mut(leg);
         match receiver.take(now, lane, source, data) {
             Taken::Rtp(len) => self.rtp(now, leg, &data[..len], out),

@@ -60,6 +60,9 @@ impl Upkeep {
 impl MediaSession {
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Instant, out: &mut Outbox) {
+        if self.over {
+            return;
+        }
         for name in [LegName::Client, LegName::Carrier] {
             self.leg_timeout(now, name, out);
         }

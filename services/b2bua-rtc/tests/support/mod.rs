@@ -178,9 +178,18 @@ pub(crate) struct World {
 impl World {
     /// The client offers; the offer that goes to the carrier comes back beside, and the early answer if asked for.
     pub(crate) fn offer_from_client(codecs: &str, early_answer: bool) -> (Self, String, Option<String>) {
+        Self::offer_edited(codecs, early_answer, |offer| offer)
+    }
+
+    /// The same with changes to the client's offer.
+    pub(crate) fn offer_edited(
+        codecs: &str,
+        early_answer: bool,
+        edit: impl FnOnce(String) -> String,
+    ) -> (Self, String, Option<String>) {
         let now = origin();
         let client = Client::new(now, Version::Dtls12, true, client_address());
-        let offer = sdp::browser(&client, codecs);
+        let offer = edit(sdp::browser(&client, codecs));
         let mut rng = StdRng::seed_from_u64(7);
         let open = OpenRequest {
             early_answer,

@@ -1,0 +1,308 @@
+//! Descriptions through a session: what is refused, re-offers, renewal, failures.
+
+mod support;
+
+use offhook_b2bua_rtc::Lane;
+use offhook_b2bua_rtc::params::{LegKind, OpenRequest};
+use offhook_b2bua_rtc::session::{MediaSession, Output};
+use offhook_media_control::{
+    Command, CommandErrorKind, Direction, Event, GoneReason, LegName, Reply, SDP_LEN_MAX,
+};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use std::sync::Arc;
+use std::time::Duration;
+use support::client::{Client, Version};
+use support::{
+    CARRIER_PORT, CLIENT_PORT, Voice, World, carrier_address, client_address, origin, params, request, sdp,
+    session_id,
+};
+
+fn open(request: OpenRequest) -> Result<Reply, CommandErrorKind> {
+    let mut rng = StdRng::seed_from_u64(1);
+    let ports = [Some(CLIENT_PORT), Some(CARRIER_PORT)];
+    MediaSession::open(origin(), Arc::new(params()), request, ports, &mut rng)
+        .map(|(_, reply)| reply)
+        .map_err(|error| error.kind)
+}
+
+fn browser() -> Client {
+    Client::new(origin(), Version::Dtls12, true, client_address())
+}
+
+#[test]
+fn offers_that_cannot_be_used_are_refused_with_the_reason() {
+    let client = browser();
+    let good = sdp::browser(&client, "111 0");
+    assert!(open(request(LegName::Client, &good)).is_ok());
+    let cases = [
+        (String::new(), CommandErrorKind::BadSdp),
+        ("v=0\r\n".to_owned(), CommandErrorKind::BadSdp),
+        (good.replace("m=audio", "m=video"), CommandErrorKind::BadSdp),
+        (
+            good.replace("a=fingerprint", "a=x-fingerprint"),
+            CommandErrorKind::BadSdp,
+        ),
+        (good.replace("a=ice-pwd", "a=x-ice-pwd"), CommandErrorKind::BadSdp),
+        (good.replace("a=rtcp-mux\r\n", ""), CommandErrorKind::BadSdp),
+        (
+            good.replace("UDP/TLS/RTP/SAVPF", "RTP/AVP"),
+            CommandErrorKind::BadSdp,
+        ),
+        (sdp::browser(&client, "13"), CommandErrorKind::NoCommonCodec),
+        ("a".repeat(SDP_LEN_MAX + 1), CommandErrorKind::BadSdp),
+    ];
+    for (sdp, kind) in cases {
+        let start: String = sdp.chars().take(60).collect();
+        assert_eq!(open(request(LegName::Client, &sdp)), Err(kind), "{start:?}");
+    }
+}
+
+#[test]
+fn five_hundred_candidates_are_no_harm() {
+    let candidates = "a=candidate:1 1 udp 2113937151 192.0.2.1 40000 typ host\r\n".repeat(500);
+    let offer = sdp::browser(&browser(), "111").replace("a=ice-ufrag", &format!("{candidates}a=ice-ufrag"));
+    assert!(open(request(LegName::Client, &offer)).is_ok());
+}
+
+#[test]
+fn a_session_between_two_rtp_legs_needs_two_ports() {
+    let plain = OpenRequest {
+        client: LegKind::Rtp,
+        comfort: false,
+        ..request(LegName::Client, &sdp::carrier(client_address(), "0"))
+    };
+    let Ok(Reply::Opened { offer, .. }) = open(plain.clone()) else {
+        panic!("refused")
+    };
+    assert_eq!(sdp::port(&offer), CARRIER_PORT.port);
+    let mut rng = StdRng::seed_from_u64(1);
+    let refused = MediaSession::open(
+        origin(),
+        Arc::new(params()),
+        plain,
+        [Some(CLIENT_PORT), None],
+        &mut rng,
+    );
+    assert_eq!(
+        refused.err().map(|error| error.kind),
+        Some(CommandErrorKind::Busy)
+    );
+}
+
+#[test]
+fn a_wrong_fingerprint_ends_the_session_with_the_reason() {
+    let client = browser();
+    let wrong = format!("sha-256 {}", ["AB"; 32].join(":"));
+    let offer = sdp::browser_with(&client, "0", &wrong, "actpass");
+    let mut rng = StdRng::seed_from_u64(3);
+    let opened = OpenRequest {
+        early_answer: true,
+        ..request(LegName::Client, &offer)
+    };
+    let (mut world, _, _) = World::offer_from_client("0", true);
+    let (session, reply) = MediaSession::open(
+        origin(),
+        Arc::new(params()),
+        opened,
+        [None, Some(CARRIER_PORT)],
+        &mut rng,
+    )
+    .unwrap();
+    world.session = session;
+    world.client = client;
+    let Reply::Opened { answer, .. } = reply else {
+        panic!("{reply:?}")
+    };
+    world.tell_client(&answer.unwrap());
+    world.run_for(Duration::from_secs(5));
+    let gone = world.events.iter().find_map(|event| match event {
+        Event::Gone { reason, message, .. } => Some((*reason, message.clone())),
+        _ => None,
+    });
+    let (reason, message) = gone.expect("the session ends");
+    assert_eq!(reason, GoneReason::DtlsFailed);
+    assert!(
+        message.contains("fingerprint") && message.contains("AB:AB"),
+        "{message}"
+    );
+    assert!(world.outputs.contains(&Output::Ended));
+    assert!(!world.has(|event| matches!(event, Event::Connected { .. })));
+}
+
+#[test]
+fn a_client_that_never_checks_ends_the_session() {
+    let (mut world, _, _) = World::offer_from_client("0", false);
+    // Ringing for a minute is no failure: the client has no answer yet.
+    world.client.set_remote(
+        &support::credentials("none", "nonenonenonenonenonenone"),
+        carrier_address(),
+    );
+    world.run_for(Duration::from_secs(60));
+    assert!(!world.has(|event| matches!(event, Event::Gone { .. })));
+    world.carrier_answers(&sdp::carrier(carrier_address(), "0"));
+    world.run_for(Duration::from_secs(40));
+    assert_eq!(
+        world.count(|event| matches!(
+            event,
+            Event::Gone {
+                reason: GoneReason::IceFailed,
+                ..
+            }
+        )),
+        1
+    );
+}
+
+#[test]
+fn silence_for_too_long_ends_the_session() {
+    let mut world = World::connected("0", "0");
+    world.run_for(Duration::from_secs(310));
+    assert_eq!(
+        world.count(|event| matches!(
+            event,
+            Event::Gone {
+                reason: GoneReason::MediaTimeout,
+                ..
+            }
+        )),
+        1
+    );
+}
+
+#[test]
+fn an_ice_restart_keeps_the_audio() {
+    let mut world = World::connected("0", "0");
+    let mut client = Voice::new(0, 11);
+    world.client.restart_ice();
+    let offer = sdp::browser(&world.client, "0").replace("actpass", "active");
+    let before = world.outputs.len();
+    let command = Command::Reoffer {
+        session: session_id(),
+        from: LegName::Client,
+        sdp: offer,
+    };
+    let Ok(Reply::Reoffered { answer, direction }) = world.command(&command) else {
+        panic!("refused")
+    };
+    assert_eq!(direction, Direction::SendRecv);
+    let ufrag = sdp::value(&answer, "a=ice-ufrag:").to_owned();
+    assert!(
+        world.outputs[before..].contains(&Output::UfragAdded(ufrag)),
+        "its checks find the session"
+    );
+    world.tell_client(&answer);
+    world.run_for(Duration::from_secs(2));
+    world.carrier_heard.clear();
+    for _ in 0..20 {
+        let packet = client.packet(&[0x55; 160], 160);
+        world.client_sends(&packet);
+        world.run_for(Duration::from_millis(20));
+    }
+    let heard = world
+        .carrier_heard
+        .iter()
+        .filter(|packet| packet.payload == [0x55; 160])
+        .count();
+    assert_eq!(heard, 20);
+    assert!(!world.has(|event| matches!(event, Event::Gone { .. })));
+}
+
+#[test]
+fn a_carrier_that_holds_is_answered_and_gets_no_audio() {
+    let mut world = World::connected("0", "0");
+    let offer = sdp::carrier_with(carrier_address(), "0", "sendonly");
+    let command = Command::Reoffer {
+        session: session_id(),
+        from: LegName::Carrier,
+        sdp: offer,
+    };
+    let Ok(Reply::Reoffered { answer, direction }) = world.command(&command) else {
+        panic!("refused")
+    };
+    assert_eq!(direction, Direction::SendOnly);
+    assert!(answer.contains("a=recvonly"), "{answer}");
+    world.run_for(Duration::from_millis(100));
+    world.carrier_heard.clear();
+    world.client_heard.clear();
+    world.run_for(Duration::from_secs(1));
+    assert_eq!(world.carrier_heard.len(), 0);
+    assert!(
+        world.client_heard.len() >= 49,
+        "the browser keeps hearing comfort noise"
+    );
+}
+
+#[test]
+fn a_renewed_client_leg_connects_anew_and_the_stream_goes_on() {
+    let mut world = World::connected("0", "0");
+    world.run_for(Duration::from_secs(1));
+    let last = world.client_heard.last().unwrap().fields;
+    let command = Command::MakeOffer {
+        session: session_id(),
+        to: LegName::Client,
+        direction: Direction::SendRecv,
+        renew: true,
+    };
+    let Ok(Reply::Offered { offer }) = world.command(&command) else {
+        panic!("refused")
+    };
+    assert!(world.outputs.contains(&Output::LegRenewed(LegName::Client)));
+    // The page was reloaded: another browser, as it were.
+    world.client = Client::new(world.now, Version::Dtls12, true, client_address());
+    world.events.clear();
+    let answer = sdp::browser(&world.client, "0").replace("actpass", "active");
+    let command = Command::Answer {
+        session: session_id(),
+        from: LegName::Client,
+        sdp: answer,
+        is_final: true,
+    };
+    world.command(&command).unwrap();
+    world.tell_client(&offer);
+    world.client_heard.clear();
+    world.connect();
+    world.run_for(Duration::from_millis(100));
+    let next = world.client_heard[0].fields;
+    assert_eq!(next.ssrc, last.ssrc);
+    assert_eq!(next.sequence, last.sequence.wrapping_add(1));
+}
+
+#[test]
+fn garbage_on_every_port_is_dropped_and_counted() {
+    let mut world = World::connected("0", "0");
+    let mut rng = StdRng::seed_from_u64(99);
+    let before = world.session.drops().clone();
+    for n in 0..5_000u32 {
+        let len = rand::RngExt::random_range(&mut rng, 0..200);
+        let mut bytes: Vec<u8> = (0..len).map(|_| rand::RngExt::random(&mut rng)).collect();
+        // Every class gets its share.
+        if let Some(first) = bytes.first_mut() {
+            *first = [0, 22, 0x80, 0xff, *first][n as usize % 5];
+        }
+        let (leg, lane, source) = match n % 3 {
+            0 => (
+                LegName::Client,
+                Lane::WebRtc {
+                    local: support::gateway(),
+                },
+                client_address(),
+            ),
+            1 => (LegName::Carrier, Lane::Rtp, carrier_address()),
+            _ => (LegName::Carrier, Lane::Rtcp, carrier_address()),
+        };
+        world.to_session(leg, lane, source, &mut bytes);
+    }
+    let drops = world.session.drops();
+    assert!(
+        drops.malformed > before.malformed
+            && drops.bad_stun > before.bad_stun
+            && drops.bad_tag > before.bad_tag
+    );
+    assert!(!world.has(|event| matches!(event, Event::Gone { .. })));
+    world.carrier_heard.clear();
+    let mut client = Voice::new(0, 11);
+    let packet = client.packet(&[0x33; 160], 160);
+    world.client_sends(&packet);
+    assert_eq!(world.carrier_heard.len(), 1, "the call goes on");
+}
