@@ -141,24 +141,24 @@ pub(crate) struct Kind(u8);
 pub(crate) const OTHER: Kind = Kind(Index::Other as u8);
 
 impl Kind {
-    /// What a line's name is called, in a table look-up.
+    /// What a line's name is called, in one table look-up and one comparison.
     pub(crate) fn of(name: &[u8]) -> Self {
-        let mut slot = hash(name);
-        loop {
-            match SLOTS[slot] {
-                0 => return OTHER,
-                entry => {
-                    let index = usize::from(entry - 1);
-                    let (long, compact, _) = KNOWN[index];
-                    if name.eq_ignore_ascii_case(long.as_bytes())
-                        || name.eq_ignore_ascii_case(compact.as_bytes())
-                    {
-                        return Self(entry - 1);
-                    }
-                }
-            }
-            slot = (slot + 1) % SLOT_COUNT;
+        let Some(index) = SLOTS[hash(name)].checked_sub(1) else {
+            return OTHER;
+        };
+        let (long, compact, _) = KNOWN[usize::from(index)];
+        let known = if name.len() == 1 { compact } else { long }.as_bytes();
+        // Nearly everybody writes the standard's case.
+        if name == known || name.eq_ignore_ascii_case(known) {
+            Self(index)
+        } else {
+            OTHER
         }
+    }
+
+    /// Its place in a set of kinds.
+    pub(crate) const fn bit(self) -> u128 {
+        1 << self.0
     }
 
     pub(crate) fn name(self, raw: &[u8]) -> HeaderName<'_> {
@@ -169,9 +169,11 @@ impl Kind {
     }
 }
 
-const SLOT_COUNT: usize = 256;
+const SLOT_COUNT: usize = 512;
 
-/// Open-addressed table from [`hash`] to index + 1; 0 is free. Both forms of a name are in it.
+const _: () = assert!(KNOWN.len() < 128, "a set of kinds is a u128");
+
+/// Table from [`hash`] to index + 1; 0 is free. Both forms of a name are in it, and no two share a slot.
 static SLOTS: [u8; SLOT_COUNT] = slots();
 
 const fn slots() -> [u8; SLOT_COUNT] {
@@ -188,14 +190,16 @@ const fn slots() -> [u8; SLOT_COUNT] {
 }
 
 const fn place(table: &mut [u8; SLOT_COUNT], name: &[u8], index: usize) {
-    let mut slot = hash(name);
-    while table[slot] != 0 {
-        slot = (slot + 1) % SLOT_COUNT;
-    }
+    let slot = hash(name);
+    assert!(
+        table[slot] == 0,
+        "two names share a slot: find other factors for hash"
+    );
     table[slot] = index as u8 + 1;
 }
 
-/// Of length, first, middle and last character without their case bit: spreads the table with few collisions.
+/// Of length, first, middle and last character without their case bit. The factors were searched for until no two
+/// known names collided; the compiler checks that (see [`place`]).
 const fn hash(name: &[u8]) -> usize {
     if name.is_empty() {
         return 0;
@@ -203,7 +207,7 @@ const fn hash(name: &[u8]) -> usize {
     let first = (name[0] | 0x20) as usize;
     let middle = (name[name.len() / 2] | 0x20) as usize;
     let last = (name[name.len() - 1] | 0x20) as usize;
-    (name.len() * 7 + first * 31 + middle * 13 + last * 3) % SLOT_COUNT
+    (name.len() * 112 + first * 101 + middle * 118 + last * 2) % SLOT_COUNT
 }
 
 impl<'a> HeaderName<'a> {

@@ -59,13 +59,34 @@ const SINGLE: [HeaderName<'static>; 7] = [
     HeaderName::ContentType,
 ];
 
+/// The bits of [`SINGLE`] in a set of kinds.
+const SINGLE_KINDS: u128 = {
+    let mut kinds = 0;
+    let mut at = 0;
+    while at < SINGLE.len() {
+        kinds |= SINGLE[at].kind().bit();
+        at += 1;
+    }
+    kinds
+};
+
+fn repeated(message: &Message) -> Option<HeaderName<'static>> {
+    let mut seen = 0;
+    for line in message.lines() {
+        let bit = line.kind.bit() & SINGLE_KINDS;
+        if seen & bit != 0 {
+            return SINGLE.into_iter().find(|name| name.kind() == line.kind);
+        }
+        seen |= bit;
+    }
+    None
+}
+
 /// The first rule that `message` breaks. Checks what every element needs to handle it; whether an extension, a method
 /// or a scheme is supported is the element's own question. Max-Forwards may be missing (§16.3).
 pub fn validate(message: &Message) -> Result<(), Defect> {
-    for name in SINGLE {
-        if message.headers_named(name).nth(1).is_some() {
-            return Err(Defect::Repeated(name));
-        }
+    if let Some(name) = repeated(message) {
+        return Err(Defect::Repeated(name));
     }
     message.require::<Via<'_>>()?;
     message.require::<From<'_>>()?;

@@ -105,7 +105,11 @@ pub(crate) fn elements(value: &[u8], list: bool) -> impl Iterator<Item = &[u8]> 
     std::iter::from_fn(move || {
         loop {
             let text = rest?;
-            let (element, next) = match chars::find_outside(text, b',').filter(|_| list) {
+            // Most values hold no comma at all: asking for one first saves the careful look.
+            let comma = memchr::memchr(b',', text)
+                .filter(|_| list)
+                .and_then(|_| chars::find_outside(text, b','));
+            let (element, next) = match comma {
                 Some(comma) => (&text[..comma], Some(&text[comma + 1..])),
                 None => (text, None),
             };
