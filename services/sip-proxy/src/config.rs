@@ -40,9 +40,10 @@ pub struct SipProxyConfig {
     /// How long a call may ring before it is given up (timer C), milliseconds; RFC 3261 wants more than 180000. Default
     /// 185000.
     pub ring_timeout_ms: u64,
-    /// Most calls that are being set up, and other requests under way, at a time; more get 503. Default 20000.
+    /// Most calls that are being set up, and other requests without an answer, at a time; more calls get 503. Default
+    /// 20000.
     pub requests_max: usize,
-    /// Whether messages are recorded in the call traces. Costs about as much CPU as proxying. Default true.
+    /// Whether messages are recorded in the call traces; adds half to the CPU that a call costs. Default true.
     pub trace: bool,
 }
 

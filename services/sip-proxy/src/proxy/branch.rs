@@ -267,7 +267,8 @@ impl Proxy {
             return;
         }
         let outcome = match context.state {
-            State::Cancelled if matches!(outcome, Outcome::Own(_)) => {
+            // The carrier's own trouble is not what the caller who gave up has to hear.
+            State::Cancelled if outcome.is_failover() || failure.is_credentials() => {
                 Outcome::Own(StatusCode::REQUEST_TERMINATED)
             }
             State::RangOut => Outcome::Own(StatusCode::REQUEST_TIMEOUT),

@@ -59,7 +59,7 @@ impl Proxy {
         if self.draining {
             return Err(Rejection::unavailable(Refusal::Draining));
         }
-        if self.contexts.len() >= self.settings.requests_max {
+        if self.unanswered >= self.settings.requests_max {
             return Err(Rejection::unavailable(Refusal::Overload));
         }
         Ok(())

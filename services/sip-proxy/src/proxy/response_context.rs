@@ -208,6 +208,10 @@ pub(super) fn substitute(status: StatusCode) -> Option<Substitute> {
 }
 
 impl CarrierFailure {
+    pub(super) fn is_credentials(self) -> bool {
+        matches!(self, Self::Credentials(_) | Self::NoCredentials)
+    }
+
     /// How the attempt counts among the others.
     pub(super) fn outcome(self) -> Outcome {
         Outcome::Own(match self {

@@ -28,7 +28,7 @@ pub struct Settings {
     pub carrier_timeout: Duration,
     /// Timer C (§16.6 step 11).
     pub ring_timeout: Duration,
-    /// Most requests under way at a time.
+    /// Most requests without a final answer at a time; the transaction layer bounds what is only remembered.
     pub requests_max: usize,
     /// Whether messages are given out for the trace.
     pub trace: bool,

@@ -69,7 +69,11 @@ fn before_any_answer_the_cancel_waits_and_no_other_carrier_is_asked() {
         "a cancelled call does not fail over"
     );
     let last = world.take_all(vsp()).pop().expect("a final answer");
-    assert!(status_of(&last) >= 487);
+    assert_eq!(
+        status_of(&last),
+        487,
+        "not the carrier's 503: the caller has cancelled"
+    );
     world.receive_message(carrier_a(), &answer(&cancelled, 200));
     world.assert_empty();
 }
@@ -124,4 +128,18 @@ fn a_cancel_of_nothing_is_481() {
     let mut world = World::new();
     world.receive(vsp(), cancel(&invite("123"), ""));
     assert_eq!(statuses(&mut world), [(481, "CANCEL".to_owned())]);
+}
+
+#[test]
+fn a_challenge_that_crosses_the_cancel_is_not_answered() {
+    let mut world = World::new();
+    let (invite, at_carrier) = world.call("123", carrier_a());
+    world.receive_message(carrier_a(), &answer(&at_carrier, 100));
+    world.receive(vsp(), cancel(&invite, ""));
+    let cancelled = world.take(carrier_a());
+    world.receive_message(carrier_a(), &answer(&at_carrier, 407));
+    assert_eq!(world.take(carrier_a()).method(), Some(&Method::Ack));
+    assert_eq!(statuses(&mut world).last(), Some(&(487, "INVITE".to_owned())));
+    world.receive_message(carrier_a(), &answer(&cancelled, 200));
+    world.assert_empty();
 }
