@@ -131,14 +131,21 @@ pub struct TokenPolicy {
 }
 
 /// The user whom `claims` prove, at `unix_now_s` seconds since 1970.
-pub fn check_claims<'a>(claims: &'a Claims, policy: &TokenPolicy, unix_now_s: u64) -> Result<&'a str, Refusal> {
+pub fn check_claims<'a>(
+    claims: &'a Claims,
+    policy: &TokenPolicy,
+    unix_now_s: u64,
+) -> Result<&'a str, Refusal> {
     let (Some(subject), Some(expires)) = (claims.subject.as_deref(), claims.expires_s) else {
         return Err(Refusal::TokenIncomplete);
     };
     if unix_now_s >= expires.saturating_add(policy.leeway_s) {
         return Err(Refusal::TokenExpired);
     }
-    if claims.not_before_s.is_some_and(|begin| unix_now_s.saturating_add(policy.leeway_s) < begin) {
+    if claims
+        .not_before_s
+        .is_some_and(|begin| unix_now_s.saturating_add(policy.leeway_s) < begin)
+    {
         return Err(Refusal::TokenNotYetValid);
     }
     let meant = match &policy.audience {
@@ -146,7 +153,11 @@ pub fn check_claims<'a>(claims: &'a Claims, policy: &TokenPolicy, unix_now_s: u6
         // RFC 7519 §4.1.3: who is not among the audience must refuse.
         None => claims.audience.is_empty(),
     };
-    if meant { Ok(subject) } else { Err(Refusal::TokenAudience) }
+    if meant {
+        Ok(subject)
+    } else {
+        Err(Refusal::TokenAudience)
+    }
 }
 
 #[cfg(test)]
@@ -165,7 +176,10 @@ mod tests {
     }
 
     fn policy() -> TokenPolicy {
-        TokenPolicy { audience: Some("voice".into()), leeway_s: 30 }
+        TokenPolicy {
+            audience: Some("voice".into()),
+            leeway_s: 30,
+        }
     }
 
     #[test]
@@ -183,25 +197,40 @@ mod tests {
         assert_eq!(check(|c| c.subject = None), Err(Refusal::TokenIncomplete));
         assert_eq!(check(|c| c.expires_s = None), Err(Refusal::TokenIncomplete));
         assert_eq!(check(|c| c.expires_s = Some(NOW - 29)), Ok("alice".into()));
-        assert_eq!(check(|c| c.expires_s = Some(NOW - 30)), Err(Refusal::TokenExpired));
+        assert_eq!(
+            check(|c| c.expires_s = Some(NOW - 30)),
+            Err(Refusal::TokenExpired)
+        );
         assert_eq!(check(|c| c.expires_s = Some(u64::MAX)), Ok("alice".into()));
         assert_eq!(check(|c| c.not_before_s = Some(NOW + 30)), Ok("alice".into()));
-        assert_eq!(check(|c| c.not_before_s = Some(NOW + 31)), Err(Refusal::TokenNotYetValid));
+        assert_eq!(
+            check(|c| c.not_before_s = Some(NOW + 31)),
+            Err(Refusal::TokenNotYetValid)
+        );
         assert_eq!(check(|c| c.audience.clear()), Err(Refusal::TokenAudience));
-        assert_eq!(check(|c| c.audience = vec!["other".into(), "voice".into()]), Ok("alice".into()));
+        assert_eq!(
+            check(|c| c.audience = vec!["other".into(), "voice".into()]),
+            Ok("alice".into())
+        );
     }
 
     #[test]
     fn without_a_name_of_ours_only_tokens_for_nobody_are_taken() {
         let policy = TokenPolicy::default();
         assert_eq!(check_claims(&claims(), &policy, NOW), Err(Refusal::TokenAudience));
-        let open = Claims { audience: Vec::new(), ..claims() };
+        let open = Claims {
+            audience: Vec::new(),
+            ..claims()
+        };
         assert_eq!(check_claims(&open, &policy, NOW), Ok("alice"));
     }
 
     #[test]
     fn credentials_do_not_show_and_have_a_limit() {
-        assert_eq!(format!("{:?}", Credential::new("hunter2".into())), "Some([redacted])");
+        assert_eq!(
+            format!("{:?}", Credential::new("hunter2".into())),
+            "Some([redacted])"
+        );
         assert_eq!(Credential::new("x".repeat(Credential::LEN_MAX + 1)), None);
     }
 }

@@ -12,9 +12,9 @@ mod action;
 mod midcall;
 mod setup;
 
+pub(crate) use action::{Action, Asked, CallTimer, OutgoingCall, Purpose, SipPurpose, SipRequest};
 pub(crate) use midcall::SipOutcome;
 pub(crate) use setup::Refused;
-pub(crate) use action::{Action, Asked, CallTimer, OutgoingCall, Purpose, SipPurpose, SipRequest};
 
 use crate::limits::{CLOSE_WAIT_MAX, PENDING_PER_CALL_MAX};
 use crate::output::{CallRecord, EndedBy, Note};
@@ -77,9 +77,17 @@ enum ClientAnswer {
 #[derive(Debug)]
 enum State {
     /// The gateway makes the offer.
-    Opening { outgoing: Box<OutgoingCall>, candidates: Vec<String>, ring_timeout: Duration },
+    Opening {
+        outgoing: Box<OutgoingCall>,
+        candidates: Vec<String>,
+        ring_timeout: Duration,
+    },
     /// The INVITE is out. `rung`: the client was told; `carrier_sdp`: a provisional response had one.
-    Inviting { rung: bool, carrier_sdp: bool, early_answer: bool },
+    Inviting {
+        rung: bool,
+        carrier_sdp: bool,
+        early_answer: bool,
+    },
     /// The far end has answered; the gateway applies its SDP.
     Answering,
     /// Both talk.
@@ -163,7 +171,11 @@ impl Call {
     /// The client hangs up.
     pub(crate) fn hang_up_by_client(&mut self, now: Instant, asked: Asked, bye: &Bye, out: &mut Vec<Action>) {
         let active = self.is_active() || matches!(self.state, State::Answering);
-        let default = if active { Cause::NORMAL_CLEARING } else { Cause::USER_BUSY };
+        let default = if active {
+            Cause::NORMAL_CLEARING
+        } else {
+            Cause::USER_BUSY
+        };
         out.push(Action::Reply(
             asked,
             Ok(ResultBody::CallEnded {
@@ -177,7 +189,9 @@ impl Call {
             Some(code) => translate::cause_of_q850(code),
             None => Cause::NORMAL_CLEARING,
         };
-        out.push(Action::HangUp(active.then(|| translate::reason_of_cause(bye.cause_code))));
+        out.push(Action::HangUp(
+            active.then(|| translate::reason_of_cause(bye.cause_code)),
+        ));
         self.finish(now, EndedBy::Client, cause, None, None, out);
     }
 
@@ -187,7 +201,12 @@ impl Call {
             return;
         }
         out.push(Action::HangUp(Some(format!("Q.850;cause={}", end.cause.q850()))));
-        let bye = self.bye(end.cause, Some(end.sip_code), Some(end.sip_reason.to_owned()), Vec::new());
+        let bye = self.bye(
+            end.cause,
+            Some(end.sip_code),
+            Some(end.sip_reason.to_owned()),
+            Vec::new(),
+        );
         self.finish(now, by, end.cause, Some(end.sip_code), Some(bye), out);
     }
 
@@ -350,7 +369,12 @@ impl Call {
             out.push(Action::Client(message.as_ref().clone()));
         }
         out.push(Action::Released(told));
-        out.push(Action::Media(Command::Close { session: self.media.clone() }, Purpose::Close));
+        out.push(Action::Media(
+            Command::Close {
+                session: self.media.clone(),
+            },
+            Purpose::Close,
+        ));
         out.push(Action::Deadline(CallTimer::Hold, None));
         out.push(Action::Deadline(CallTimer::State, Some(now + CLOSE_WAIT_MAX)));
         self.state = State::Closing(Box::new(CallRecord {

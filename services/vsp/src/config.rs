@@ -194,10 +194,18 @@ impl Config {
                 "Give tls = { cert = \"…\", key = \"…\" }, listen on 127.0.0.1, or name the proxy in trusted_proxies",
             ));
         }
-        for (path, file) in self.tls.iter().flat_map(|tls| [("tls.cert", &tls.cert), ("tls.key", &tls.key)]) {
+        for (path, file) in self
+            .tls
+            .iter()
+            .flat_map(|tls| [("tls.cert", &tls.cert), ("tls.key", &tls.key)])
+        {
             if let Err(error) = std::fs::metadata(file) {
                 let what = format!("cannot read {}: {error}", file.display());
-                problems.push(Problem::error(path, what, "Name a PEM file that this process may read"));
+                problems.push(Problem::error(
+                    path,
+                    what,
+                    "Name a PEM file that this process may read",
+                ));
             }
         }
         if offhook_sip_message::Host::new(self.domain.as_bytes()).is_none() {
@@ -205,18 +213,33 @@ impl Config {
             problems.push(Problem::error("domain", what, "Write it like voice.example.com"));
         }
         if self.ring_timeout_s == 0 {
-            problems.push(Problem::error("ring_timeout_s", "no call could be answered", "60 suits most"));
+            problems.push(Problem::error(
+                "ring_timeout_s",
+                "no call could be answered",
+                "60 suits most",
+            ));
         }
         problems.extend(self.check_control());
-        problems.extend(self.limits.check().into_iter().map(|problem| problem.below("limits")));
+        problems.extend(
+            self.limits
+                .check()
+                .into_iter()
+                .map(|problem| problem.below("limits")),
+        );
         problems
     }
 
     fn check_control(&self) -> Vec<Problem> {
-        let Some(url) = &self.control else { return Vec::new() };
+        let Some(url) = &self.control else {
+            return Vec::new();
+        };
         let Some(rest) = url.strip_prefix("ws://") else {
             let what = format!("{url} is no WebSocket address");
-            return vec![Problem::error("control", what, "Write it like ws://127.0.0.1:8090/control")];
+            return vec![Problem::error(
+                "control",
+                what,
+                "Write it like ws://127.0.0.1:8090/control",
+            )];
         };
         let host = rest.split('/').next().unwrap_or_default();
         let local = host.starts_with("127.") || host.starts_with("localhost:") || host.starts_with("[::1]");
@@ -236,9 +259,19 @@ impl Config {
         Settings {
             site: self.site.clone(),
             region: self.region.clone(),
-            sip: SipSettings { contact, proxy: self.sip_proxy, domain: self.domain.clone() },
-            users: users.iter().map(|user| (user.name.clone(), user.user())).collect::<HashMap<_, _>>(),
-            tokens: TokenPolicy { audience: auth.audience.clone(), leeway_s: auth.leeway_s.into() },
+            sip: SipSettings {
+                contact,
+                proxy: self.sip_proxy,
+                domain: self.domain.clone(),
+            },
+            users: users
+                .iter()
+                .map(|user| (user.name.clone(), user.user()))
+                .collect::<HashMap<_, _>>(),
+            tokens: TokenPolicy {
+                audience: auth.audience.clone(),
+                leeway_s: auth.leeway_s.into(),
+            },
             limits: self.limits.limits(),
             ring_timeout: seconds(self.ring_timeout_s),
             call_duration_max: (self.call_duration_max_s > 0).then(|| seconds(self.call_duration_max_s)),
@@ -260,7 +293,8 @@ impl LimitsConfig {
             ("login_failures_max", self.login_failures_max as usize),
         ];
         let zero = limits.into_iter().filter(|(_, limit)| *limit == 0);
-        zero.map(|(path, _)| Problem::error(path, "nothing would be let through", "Give at least 1")).collect()
+        zero.map(|(path, _)| Problem::error(path, "nothing would be let through", "Give at least 1"))
+            .collect()
     }
 
     fn limits(&self) -> Limits {
@@ -286,7 +320,11 @@ impl AuthConfig {
         }
         if self.leeway_s > 300 {
             let what = format!("tokens would be taken {} s after their end", self.leeway_s);
-            problems.push(Problem::warning("leeway_s", what, "30 is much where clocks are synchronised"));
+            problems.push(Problem::warning(
+                "leeway_s",
+                what,
+                "30 is much where clocks are synchronised",
+            ));
         }
         problems
     }
@@ -327,9 +365,17 @@ impl UserConfig {
             )),
             _ => {}
         }
-        if let Some(caller_id) = self.caller_id.as_ref().filter(|caller_id| !self.numbers.contains(caller_id)) {
+        if let Some(caller_id) = self
+            .caller_id
+            .as_ref()
+            .filter(|caller_id| !self.numbers.contains(caller_id))
+        {
             let what = format!("{caller_id} is none of the user's numbers");
-            problems.push(Problem::warning("caller_id", what, "Add it to numbers, or take it out"));
+            problems.push(Problem::warning(
+                "caller_id",
+                what,
+                "Add it to numbers, or take it out",
+            ));
         }
         problems
     }

@@ -14,7 +14,10 @@ pub(crate) struct Deadlines<K> {
 impl<K: Clone + Eq + Hash + Ord> Deadlines<K> {
     /// None yet.
     pub(crate) fn new() -> Self {
-        Self { by_key: HashMap::new(), by_time: BTreeSet::new() }
+        Self {
+            by_key: HashMap::new(),
+            by_time: BTreeSet::new(),
+        }
     }
 
     /// Sets the deadline of `key`, in place of an earlier one.

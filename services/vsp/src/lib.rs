@@ -17,7 +17,8 @@ mod settings;
 pub mod translate;
 
 pub use output::{
-    AskToken, CallRecord, CloseReason, ConnectionId, Counts, EndedBy, MediaToken, Note, Output, Peer, Rejection,
+    AskToken, CallRecord, CloseReason, ConnectionId, Counts, EndedBy, MediaToken, Note, Output, Peer,
+    Rejection,
 };
 pub use server::Server;
 pub use settings::{Settings, SipSettings, User};

@@ -68,7 +68,12 @@ pub struct TokenBucket {
 impl TokenBucket {
     /// A full bucket.
     pub fn new(now: Instant, burst: u32, per_second: f64) -> Self {
-        Self { burst: f64::from(burst), per_second, tokens: f64::from(burst), filled: now }
+        Self {
+            burst: f64::from(burst),
+            per_second,
+            tokens: f64::from(burst),
+            filled: now,
+        }
     }
 
     /// Takes one, if there is one.
@@ -107,18 +112,27 @@ const FORGIVEN_PER_SECOND: f64 = 1.0 / 6.0;
 impl LoginThrottle {
     /// A throttle that lets `failures_max` failures pass at once.
     pub fn new(failures_max: u32) -> Self {
-        Self { failures_max, addresses: HashMap::new() }
+        Self {
+            failures_max,
+            addresses: HashMap::new(),
+        }
     }
 
     /// Whether `address` has to wait before it may try again.
     pub fn refuses(&mut self, now: Instant, address: IpAddr) -> bool {
-        self.addresses.get_mut(&network(address)).is_some_and(|bucket| bucket.is_empty(now))
+        self.addresses
+            .get_mut(&network(address))
+            .is_some_and(|bucket| bucket.is_empty(now))
     }
 
     /// Counts a failure.
     pub fn failed(&mut self, now: Instant, address: IpAddr) {
         if self.addresses.len() >= THROTTLED_ADDRESSES_MAX {
-            let oldest = self.addresses.iter().min_by_key(|(_, bucket)| bucket.filled).map(|(address, _)| *address);
+            let oldest = self
+                .addresses
+                .iter()
+                .min_by_key(|(_, bucket)| bucket.filled)
+                .map(|(address, _)| *address);
             oldest.and_then(|address| self.addresses.remove(&address));
         }
         let full = TokenBucket::new(now, self.failures_max, FORGIVEN_PER_SECOND);
@@ -148,7 +162,12 @@ mod tests {
         assert_eq!((0..5).filter(|_| bucket.take(start)).count(), 3);
         assert!(!bucket.take(start + Duration::from_millis(400)));
         assert!(bucket.take(start + Duration::from_millis(500)));
-        assert_eq!((0..9).filter(|_| bucket.take(start + Duration::from_secs(60))).count(), 3);
+        assert_eq!(
+            (0..9)
+                .filter(|_| bucket.take(start + Duration::from_secs(60)))
+                .count(),
+            3
+        );
     }
 
     #[test]

@@ -91,6 +91,8 @@ enum Input {
     Closed(ConnectionId),
     /// A frame that the WebSocket layer refused; the socket is closed.
     Broken(ConnectionId, String),
+    /// The client does not read; the socket is closed.
+    Slow(ConnectionId),
     Verdict(AskToken, Verdict),
 }
 
@@ -113,7 +115,10 @@ pub async fn run(parts: Parts, context: Context, mut shutdown: Shutdown) -> Resu
     };
     let (inbox_sender, inbox) = mpsc::channel(INBOX_LEN);
     let listener = http::Listener::bind(&parts.config, parts.pages, inbox_sender.clone(), &notes).await?;
-    let addresses = [("http", listener.local_address()), ("sip-udp", sip.local_address())];
+    let addresses = [
+        ("http", listener.local_address()),
+        ("sip-udp", sip.local_address()),
+    ];
     let accepting = tokio::spawn(listener.serve());
 
     let settings = parts.config.settings(&parts.auth, &parts.users, contact);
@@ -132,7 +137,9 @@ pub async fn run(parts: Parts, context: Context, mut shutdown: Shutdown) -> Resu
         readiness.ready(addresses);
     } else {
         readiness.ready(addresses);
-        readiness.set(RoleState::NotReady("the control link to the media gateway is not up yet".to_owned()));
+        readiness.set(RoleState::NotReady(
+            "the control link to the media gateway is not up yet".to_owned(),
+        ));
     }
     tracing::info!(http = %addresses[0].1, sip = %addresses[1].1, "VSP serves");
     let result = shell.serve(&readiness, addresses, &mut shutdown).await;
@@ -229,6 +236,7 @@ impl Shell {
                 self.writers.remove(&id);
                 self.server.handle_closed(now, id);
             }
+            Input::Slow(id) => self.drop_slow(now, id),
             Input::Verdict(token, verdict) => self.server.handle_verdict(now, token, verdict),
         }
     }
@@ -247,7 +255,9 @@ impl Shell {
             }
             FromGateway::Down(why) => {
                 tracing::error!(why, "control link to the media gateway is down; its calls end");
-                readiness.set(RoleState::NotReady(format!("control link to the media gateway: {why}")));
+                readiness.set(RoleState::NotReady(format!(
+                    "control link to the media gateway: {why}"
+                )));
                 self.server.handle_link_down(Instant::now());
             }
         }
@@ -255,12 +265,15 @@ impl Shell {
 
     /// Sends all that the core wants sent.
     fn send_outputs(&mut self) {
-        let mut lost = Vec::new();
         while let Some(output) = self.server.poll_output() {
             match output {
                 Output::Text { to, text } => {
-                    if self.writers.get(&to).is_some_and(|writer| writer.send(text).is_err()) {
-                        lost.push(to);
+                    if self
+                        .writers
+                        .get(&to)
+                        .is_some_and(|writer| writer.send(text).is_err())
+                    {
+                        self.drop_slow(Instant::now(), to);
                     }
                 }
                 Output::Close { to, reason } => {
@@ -291,21 +304,14 @@ impl Shell {
             }
         }
         self.notes.set_counts(&self.server.counts());
-        self.drop_slow(lost);
     }
 
-    /// Clients that do not read what they are sent.
-    fn drop_slow(&mut self, lost: Vec<ConnectionId>) {
-        if lost.is_empty() {
-            return;
-        }
-        for id in lost {
-            tracing::warn!(connection = id.0, "client does not read and is dropped");
-            self.notes.slow_client();
-            self.writers.remove(&id);
-            self.server.handle_closed(Instant::now(), id);
-        }
-        self.send_outputs();
+    /// A client that does not read what it is sent.
+    fn drop_slow(&mut self, now: Instant, id: ConnectionId) {
+        tracing::warn!(connection = id.0, "client does not read and is dropped");
+        self.notes.slow_client();
+        self.writers.remove(&id);
+        self.server.handle_closed(now, id);
     }
 
     /// Waits a moment until far ends have acknowledged the last messages, and sockets have sent their close frames.

@@ -134,13 +134,15 @@ impl Server {
 
     /// A SIP datagram came.
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, datagram: Bytes) {
-        self.user_agent.handle_datagram(now, offhook_sip::Flow::udp(from), datagram);
+        self.user_agent
+            .handle_datagram(now, offhook_sip::Flow::udp(from), datagram);
         self.drain_user_agent(now);
     }
 
     /// A SIP datagram could not be sent to `to`.
     pub fn handle_unsent(&mut self, now: Instant, to: SocketAddr) {
-        self.user_agent.handle_transport_error(now, offhook_sip::Flow::udp(to));
+        self.user_agent
+            .handle_transport_error(now, offhook_sip::Flow::udp(to));
         self.drain_user_agent(now);
     }
 
@@ -177,7 +179,9 @@ impl Server {
                 TimerKey::Socket(connection) => self.on_socket_timer(now, connection),
                 TimerKey::Probe(connection) => self.on_probe_unanswered(now, connection),
                 TimerKey::Grace(session) => self.on_grace_over(now, &session),
-                TimerKey::Call(key, timer) => self.with_call(now, key, |call, out| call.on_timer(now, timer, out)),
+                TimerKey::Call(key, timer) => {
+                    self.with_call(now, key, |call, out| call.on_timer(now, timer, out))
+                }
                 TimerKey::Drain => self.end_all_calls(now),
             }
         }
@@ -201,7 +205,10 @@ impl Server {
 
     /// When [`Server::handle_timeout`] is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        [self.deadlines.next(), self.user_agent.poll_timeout()].into_iter().flatten().min()
+        [self.deadlines.next(), self.user_agent.poll_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// How much is held now.
@@ -209,7 +216,11 @@ impl Server {
         Counts {
             connections: self.connections.len(),
             sessions: self.sessions.len(),
-            detached: self.sessions.values().filter(|session| session.connection.is_none()).count(),
+            detached: self
+                .sessions
+                .values()
+                .filter(|session| session.connection.is_none())
+                .count(),
             calls: self.calls.len(),
             commands: self.commands.len(),
             questions: self.questions.len(),
@@ -228,7 +239,9 @@ impl Server {
 
     fn end_all_calls(&mut self, now: Instant) {
         for key in self.calls.keys().copied().collect::<Vec<_>>() {
-            self.with_call(now, key, |call, out| call.end(now, EndedBy::Vsp, End::DRAINING, out));
+            self.with_call(now, key, |call, out| {
+                call.end(now, EndedBy::Vsp, End::DRAINING, out)
+            });
         }
         self.close_idle_sockets(now);
     }
@@ -240,7 +253,9 @@ impl Server {
 
     /// A UUID (version 4) from our own random numbers.
     fn new_uuid(&mut self) -> String {
-        uuid::Builder::from_random_bytes(self.rng.random()).into_uuid().to_string()
+        uuid::Builder::from_random_bytes(self.rng.random())
+            .into_uuid()
+            .to_string()
     }
 
     fn note(&mut self, note: Note) {

@@ -163,7 +163,11 @@ impl Session {
         if self.ended.len() == ENDED_KEPT_MAX {
             self.ended.pop_front();
         }
-        self.ended.push_back(Ended { key, call: call.clone(), told });
+        self.ended.push_back(Ended {
+            key,
+            call: call.clone(),
+            told,
+        });
     }
 
     /// Whether this was a call of the session a while ago.
@@ -180,6 +184,9 @@ impl Session {
 
     /// The `bye`s that a client may have missed.
     pub(crate) fn missed_byes(&self) -> Vec<ServerMessage> {
-        self.ended.iter().filter_map(|ended| ended.told.as_deref().cloned()).collect()
+        self.ended
+            .iter()
+            .filter_map(|ended| ended.told.as_deref().cloned())
+            .collect()
     }
 }

@@ -57,7 +57,9 @@ impl User {
     /// The number that a call shows: the one asked for if it is the user's, else the default, else the user's name.
     pub fn caller_number<'a>(&'a self, name: &'a str, asked: Option<&str>) -> &'a str {
         let own = asked.and_then(|asked| self.numbers.iter().find(|number| number.as_str() == asked));
-        own.or(self.caller_id.as_ref()).or(self.numbers.first()).map_or(name, String::as_str)
+        own.or(self.caller_id.as_ref())
+            .or(self.numbers.first())
+            .map_or(name, String::as_str)
     }
 }
 
@@ -67,7 +69,11 @@ mod tests {
 
     #[test]
     fn only_own_numbers_are_shown() {
-        let user = User { numbers: vec!["+1555".into(), "+1556".into()], caller_id: Some("+1556".into()), ..User::default() };
+        let user = User {
+            numbers: vec!["+1555".into(), "+1556".into()],
+            caller_id: Some("+1556".into()),
+            ..User::default()
+        };
         assert_eq!(user.caller_number("alice", Some("+1555")), "+1555");
         assert_eq!(user.caller_number("alice", Some("+49110")), "+1556");
         assert_eq!(user.caller_number("alice", None), "+1556");

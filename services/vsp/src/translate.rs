@@ -103,7 +103,9 @@ pub fn cause_of_status(status: u16) -> Cause {
 
 /// The cause that a `Reason: Q.850;cause=…` names.
 pub fn cause_of_q850(number: u16) -> Cause {
-    Q850.into_iter().find(|cause| cause.code == number).unwrap_or(Cause::NORMAL_UNSPECIFIED)
+    Q850.into_iter()
+        .find(|cause| cause.code == number)
+        .unwrap_or(Cause::NORMAL_UNSPECIFIED)
 }
 
 /// The `Reason` header value towards SIP for the cause that a client gave, or for the default.
@@ -124,7 +126,11 @@ pub struct End {
 }
 
 const fn end(cause: Cause, sip_code: u16, sip_reason: &'static str) -> End {
-    End { cause, sip_code, sip_reason }
+    End {
+        cause,
+        sip_code,
+        sip_reason,
+    }
 }
 
 impl End {
@@ -149,9 +155,7 @@ impl End {
 /// What the client is told when the gateway refuses a command of its call's set-up.
 pub const fn end_of_command_error(kind: CommandErrorKind) -> End {
     match kind {
-        CommandErrorKind::NoCommonCodec => {
-            end(Cause::INCOMPATIBLE_DESTINATION, 488, "Not Acceptable Here")
-        }
+        CommandErrorKind::NoCommonCodec => end(Cause::INCOMPATIBLE_DESTINATION, 488, "Not Acceptable Here"),
         CommandErrorKind::BadSdp => end(Cause::MANDATORY_IE_MISSING, 400, "Bad Session Description"),
         CommandErrorKind::Busy => end(Cause::NORMAL_TEMPORARY_FAILURE, 503, "Media gateway is full"),
         CommandErrorKind::Draining => end(Cause::NORMAL_TEMPORARY_FAILURE, 503, "Media gateway is leaving"),

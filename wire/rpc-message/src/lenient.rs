@@ -1,12 +1,14 @@
 //! Reads members that SDKs of different ages spell with different types.
 
-use crate::{CHANNELS_MAX, CUSTOM_HEADERS_MAX, RawHeader};
+use crate::{CHANNEL_LEN_MAX, CHANNELS_MAX, CUSTOM_HEADERS_MAX, RawHeader};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// A member that is there, `null` included.
-pub(crate) fn raw<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'a RawValue>, D::Error> {
+pub(crate) fn raw<'de: 'a, 'a, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<&'a RawValue>, D::Error> {
     <&'a RawValue>::deserialize(deserializer).map(Some)
 }
 
@@ -68,11 +70,11 @@ pub(crate) fn headers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<
 /// `eventChannel`: one name or a list of them.
 pub(crate) fn channels<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     Ok(match Value::deserialize(deserializer)? {
-        Value::String(one) => vec![one],
+        Value::String(one) if one.len() <= CHANNEL_LEN_MAX => vec![one],
         Value::Array(items) => items
             .into_iter()
             .filter_map(|item| match item {
-                Value::String(name) => Some(name),
+                Value::String(name) if name.len() <= CHANNEL_LEN_MAX => Some(name),
                 _ => None,
             })
             .take(CHANNELS_MAX)

@@ -9,6 +9,7 @@ mod error;
 mod id;
 mod lenient;
 mod method;
+mod params;
 mod result;
 mod server;
 pub mod validate;
@@ -37,3 +38,5 @@ pub const METHOD_LEN_MAX: usize = 64;
 pub const CUSTOM_HEADERS_MAX: usize = 64;
 /// Most channels that one subscribe or unsubscribe names.
 pub const CHANNELS_MAX: usize = 64;
+/// Longest name of a channel in bytes; longer ones are left out, for all are echoed.
+pub const CHANNEL_LEN_MAX: usize = 256;

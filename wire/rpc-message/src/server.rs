@@ -1,6 +1,6 @@
 //! Requests and events of the server.
 
-use crate::{ClientCallId, CUSTOM_HEADERS_MAX, VoiceSdkId, validate::CustomHeader};
+use crate::{CUSTOM_HEADERS_MAX, ClientCallId, VoiceSdkId, validate::CustomHeader};
 use serde_json::{Value, json};
 
 /// Name and number of one side of a call, as an application shows them. May be empty.
@@ -235,7 +235,10 @@ impl ServerMessage {
             } => offer(sdp, dialog(call, caller, callee, ids, &[])),
             ServerMessage::Ping { serno } => json!({"serno": serno}),
             ServerMessage::Event { channel, data } => json!({"eventChannel": channel, "eventData": data}),
-            ServerMessage::Info { call, dtmf: Some(dtmf) } => json!({"callID": call, "dtmf": dtmf}),
+            ServerMessage::Info {
+                call,
+                dtmf: Some(dtmf),
+            } => json!({"callID": call, "dtmf": dtmf}),
             ServerMessage::Info { call, dtmf: None } => json!({"callID": call}),
             ServerMessage::Display { call, party } => json!({
                 "callID": call, "display_name": party.name, "display_number": party.number,

@@ -32,22 +32,36 @@ impl Destination {
     /// Takes `text`; spaces and the separators `-`, `.`, `(`, `)` that people write into phone numbers are dropped
     /// when all else are digits.
     pub fn new(text: &str) -> Result<Self, InvalidDestination> {
-        let text = text.strip_prefix("sip:").or_else(|| text.strip_prefix("tel:")).unwrap_or(text);
+        let text = text
+            .strip_prefix("sip:")
+            .or_else(|| text.strip_prefix("tel:"))
+            .unwrap_or(text);
         if text.is_empty() {
             return Err(InvalidDestination::Empty);
         }
         if text.len() > DESTINATION_LEN_MAX {
             return Err(InvalidDestination::TooLong);
         }
-        let number: String = text.chars().filter(|c| !matches!(c, ' ' | '-' | '.' | '(' | ')')).collect();
+        let number: String = text
+            .chars()
+            .filter(|c| !matches!(c, ' ' | '-' | '.' | '(' | ')'))
+            .collect();
         let digits = number.strip_prefix('+').unwrap_or(&number);
-        if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'*' | b'#')) {
+        if !digits.is_empty()
+            && digits
+                .bytes()
+                .all(|b| b.is_ascii_digit() || matches!(b, b'*' | b'#'))
+        {
             return Ok(Self(number));
         }
         let user = text
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"+*#-_.!~'()".contains(&b));
-        if user { Ok(Self(text.to_owned())) } else { Err(InvalidDestination::Character) }
+        if user {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidDestination::Character)
+        }
     }
 
     /// The number or user name.
@@ -63,7 +77,9 @@ pub enum InvalidHeader {
     #[error("only headers whose names start with X- may be set, other than X-Offhook-")]
     Name,
     /// Longer than [`HEADER_NAME_LEN_MAX`] or [`HEADER_VALUE_LEN_MAX`].
-    #[error("a header has at most {HEADER_NAME_LEN_MAX} characters of name and {HEADER_VALUE_LEN_MAX} of value")]
+    #[error(
+        "a header has at most {HEADER_NAME_LEN_MAX} characters of name and {HEADER_VALUE_LEN_MAX} of value"
+    )]
     TooLong,
     /// Line breaks and other control characters would start a header of their own.
     #[error("a header value has no line breaks or other control characters")]
@@ -112,7 +128,11 @@ impl CustomHeader {
 /// `text` as a display name: control characters, quotes and backslashes dropped, cut to [`DISPLAY_NAME_LEN_MAX`].
 pub fn display_name(text: &str) -> String {
     let mut name = String::new();
-    for c in text.trim().chars().filter(|c| !c.is_control() && !matches!(c, '"' | '\\')) {
+    for c in text
+        .trim()
+        .chars()
+        .filter(|c| !c.is_control() && !matches!(c, '"' | '\\'))
+    {
         if name.len() + c.len_utf8() > DISPLAY_NAME_LEN_MAX {
             break;
         }
@@ -135,7 +155,11 @@ mod tests {
             ("bob", "bob"),
             ("bob.smith-2", "bob.smith-2"),
         ] {
-            assert_eq!(Destination::new(text).map(|d| d.0), Ok(taken.to_owned()), "{text}");
+            assert_eq!(
+                Destination::new(text).map(|d| d.0),
+                Ok(taken.to_owned()),
+                "{text}"
+            );
         }
     }
 

@@ -24,11 +24,18 @@ impl Call {
             ModifyAction::Unhold => self.change_hold(now, asked, "unhold", out),
             ModifyAction::ToggleHold => self.change_hold(now, asked, "toggleHold", out),
             ModifyAction::UpdateMedia { sdp, .. } => {
-                let command = Command::Reoffer { session: self.media.clone(), from: LegName::Client, sdp };
+                let command = Command::Reoffer {
+                    session: self.media.clone(),
+                    from: LegName::Client,
+                    sdp,
+                };
                 out.push(Action::Media(command, Purpose::UpdateMedia(asked)));
             }
             ModifyAction::Other(action) => {
-                let error = RpcError::new(ErrorCode::InvalidParams, format!("modify knows no action {action:?}"));
+                let error = RpcError::new(
+                    ErrorCode::InvalidParams,
+                    format!("modify knows no action {action:?}"),
+                );
                 out.push(Action::Reply(asked, Err(error)));
             }
         }
@@ -39,7 +46,10 @@ impl Call {
             return out.push(Action::Reply(asked, failed("the call is not active")));
         };
         if active.hold_change.is_some() {
-            return out.push(Action::Reply(asked, failed("another change of hold is under way")));
+            return out.push(Action::Reply(
+                asked,
+                failed("another change of hold is under way"),
+            ));
         }
         let target = match (action, active.hold) {
             ("hold", _) | ("toggleHold", HoldState::Active) => HoldState::Held,
@@ -47,15 +57,31 @@ impl Call {
         };
         if target == active.hold {
             let call = self.client_id.clone();
-            return out.push(Action::Reply(asked, Ok(ResultBody::Hold { call, action, state: target })));
+            return out.push(Action::Reply(
+                asked,
+                Ok(ResultBody::Hold {
+                    call,
+                    action,
+                    state: target,
+                }),
+            ));
         }
-        active.hold_change = Some(HoldChange { asked: Some(asked), action, target });
+        active.hold_change = Some(HoldChange {
+            asked: Some(asked),
+            action,
+            target,
+        });
         let direction = match target {
             HoldState::Held => Direction::SendOnly,
             HoldState::Active => Direction::SendRecv,
         };
         let session = self.media.clone();
-        let command = Command::MakeOffer { session, to: LegName::Carrier, direction, renew: false };
+        let command = Command::MakeOffer {
+            session,
+            to: LegName::Carrier,
+            direction,
+            renew: false,
+        };
         out.push(Action::Media(command, Purpose::HoldOffer));
         out.push(Action::Deadline(CallTimer::Hold, Some(now + HOLD_WAIT_MAX)));
     }
@@ -65,12 +91,17 @@ impl Call {
         if let State::Active(active) = &mut self.state
             && let Some(asked) = active.hold_change.as_mut().and_then(|change| change.asked.take())
         {
-            out.push(Action::Reply(asked, failed("the far end does not answer the re-INVITE")));
+            out.push(Action::Reply(
+                asked,
+                failed("the far end does not answer the re-INVITE"),
+            ));
         }
     }
 
     fn hold_failed(&mut self, why: &str, out: &mut Vec<Action>) {
-        let State::Active(active) = &mut self.state else { return };
+        let State::Active(active) = &mut self.state else {
+            return;
+        };
         out.push(Action::Deadline(CallTimer::Hold, None));
         if let Some(asked) = active.hold_change.take().and_then(|change| change.asked) {
             out.push(Action::Reply(asked, failed(why)));
@@ -78,13 +109,21 @@ impl Call {
     }
 
     fn hold_done(&mut self, out: &mut Vec<Action>) {
-        let State::Active(active) = &mut self.state else { return };
-        let Some(change) = active.hold_change.take() else { return };
+        let State::Active(active) = &mut self.state else {
+            return;
+        };
+        let Some(change) = active.hold_change.take() else {
+            return;
+        };
         active.hold = change.target;
         out.push(Action::Deadline(CallTimer::Hold, None));
         if let Some(asked) = change.asked {
             let call = self.client_id.clone();
-            let result = ResultBody::Hold { call, action: change.action, state: change.target };
+            let result = ResultBody::Hold {
+                call,
+                action: change.action,
+                state: change.target,
+            };
             out.push(Action::Reply(asked, Ok(result)));
         }
     }
@@ -107,7 +146,10 @@ impl Call {
     /// so that they arrive in order.
     fn dtmf_by_info(&mut self, asked: Asked, digits: &str, out: &mut Vec<Action>) {
         let State::Active(active) = &mut self.state else {
-            return out.push(Action::Reply(asked, failed("the carrier takes digits only after its answer")));
+            return out.push(Action::Reply(
+                asked,
+                failed("the carrier takes digits only after its answer"),
+            ));
         };
         if active.digits.len() + digits.len() > crate::limits::DTMF_DIGITS_MAX {
             return out.push(Action::Reply(asked, failed("too many digits wait to be sent")));
@@ -123,9 +165,15 @@ impl Call {
             out.push(Action::Reply(asked, failed("the call is not active")));
         } else if body.len() > MESSAGE_LEN_MAX {
             let message = format!("a message has at most {MESSAGE_LEN_MAX} bytes");
-            out.push(Action::Reply(asked, Err(RpcError::new(ErrorCode::InvalidParams, message))));
+            out.push(Action::Reply(
+                asked,
+                Err(RpcError::new(ErrorCode::InvalidParams, message)),
+            ));
         } else {
-            out.push(Action::Request(SipRequest::Message(body), SipPurpose::Message(asked)));
+            out.push(Action::Request(
+                SipRequest::Message(body),
+                SipPurpose::Message(asked),
+            ));
         }
     }
 
@@ -145,7 +193,12 @@ impl Call {
             }
             (SipPurpose::Hold, Ok(Some(sdp))) => {
                 let session = self.media.clone();
-                let command = Command::Answer { session, from: LegName::Carrier, sdp, is_final: true };
+                let command = Command::Answer {
+                    session,
+                    from: LegName::Carrier,
+                    sdp,
+                    is_final: true,
+                };
                 out.push(Action::Media(command, Purpose::HoldAnswer));
             }
             (SipPurpose::Hold, Ok(None)) => self.hold_failed("the far end answered without SDP", out),
@@ -161,13 +214,26 @@ impl Call {
         match (&self.state, sdp) {
             (State::Closing(_) | State::Opening { .. }, _) => out.push(Action::Respond(incoming, 481, None)),
             (_, Some(sdp)) => {
-                let command = Command::Reoffer { session, from: LegName::Carrier, sdp };
+                let command = Command::Reoffer {
+                    session,
+                    from: LegName::Carrier,
+                    sdp,
+                };
                 out.push(Action::Media(command, Purpose::CarrierOffer(incoming)));
             }
             (state, None) => {
                 let held = matches!(state, State::Active(active) if active.hold == HoldState::Held);
-                let direction = if held { Direction::SendOnly } else { Direction::SendRecv };
-                let command = Command::MakeOffer { session, to: LegName::Carrier, direction, renew: false };
+                let direction = if held {
+                    Direction::SendOnly
+                } else {
+                    Direction::SendRecv
+                };
+                let command = Command::MakeOffer {
+                    session,
+                    to: LegName::Carrier,
+                    direction,
+                    renew: false,
+                };
                 out.push(Action::Media(command, Purpose::OfferForCarrier(incoming)));
             }
         }
@@ -177,7 +243,12 @@ impl Call {
     pub(crate) fn carrier_ack(&mut self, sdp: Option<String>, out: &mut Vec<Action>) {
         if let (State::Active(_), Some(sdp)) = (&self.state, sdp) {
             let session = self.media.clone();
-            let command = Command::Answer { session, from: LegName::Carrier, sdp, is_final: true };
+            let command = Command::Answer {
+                session,
+                from: LegName::Carrier,
+                sdp,
+                is_final: true,
+            };
             out.push(Action::Media(command, Purpose::Nothing));
         }
     }
@@ -186,7 +257,10 @@ impl Call {
     pub(crate) fn carrier_digit(&mut self, digit: char, out: &mut Vec<Action>) {
         if self.is_active() {
             let call = self.client_id.clone();
-            out.push(Action::Client(ServerMessage::Info { call, dtmf: Some(digit.to_string()) }));
+            out.push(Action::Client(ServerMessage::Info {
+                call,
+                dtmf: Some(digit.to_string()),
+            }));
         }
     }
 
@@ -197,7 +271,12 @@ impl Call {
         out: &mut Vec<Action>,
     ) {
         match (purpose, reply) {
-            (Purpose::Dtmf(asked, _), Ok(Reply::DtmfTaken { as_telephone_event: true })) => {
+            (
+                Purpose::Dtmf(asked, _),
+                Ok(Reply::DtmfTaken {
+                    as_telephone_event: true,
+                }),
+            ) => {
                 out.push(Action::Reply(asked, Ok(ResultBody::Sent)));
             }
             (Purpose::Dtmf(asked, digits), Ok(_)) => self.dtmf_by_info(asked, &digits, out),
@@ -207,12 +286,21 @@ impl Call {
                     _ => HoldState::Active,
                 };
                 let call = self.client_id.clone();
-                out.push(Action::Reply(asked, Ok(ResultBody::UpdatedMedia { call, sdp: answer, state })));
+                out.push(Action::Reply(
+                    asked,
+                    Ok(ResultBody::UpdatedMedia {
+                        call,
+                        sdp: answer,
+                        state,
+                    }),
+                ));
             }
             (Purpose::Dtmf(asked, _) | Purpose::UpdateMedia(asked), Err(error)) => {
                 out.push(Action::Reply(asked, failed(&error.message)));
             }
-            (Purpose::UpdateMedia(asked), Ok(_)) => out.push(Action::Reply(asked, failed("no answer was made"))),
+            (Purpose::UpdateMedia(asked), Ok(_)) => {
+                out.push(Action::Reply(asked, failed("no answer was made")))
+            }
             (Purpose::CarrierOffer(incoming), Ok(Reply::Reoffered { answer, .. })) => {
                 out.push(Action::Respond(incoming, 200, Some(answer)));
             }
@@ -231,7 +319,10 @@ impl Call {
             (Purpose::HoldAnswer, Ok(_)) => {
                 let held = matches!(&self.state, State::Active(active)
                     if active.hold_change.as_ref().is_some_and(|change| change.target == HoldState::Held));
-                let command = Command::Hold { session: self.media.clone(), held };
+                let command = Command::Hold {
+                    session: self.media.clone(),
+                    held,
+                };
                 out.push(Action::Media(command, Purpose::Hold));
             }
             (Purpose::Hold, Ok(_)) => self.hold_done(out),

@@ -26,29 +26,60 @@ pub(crate) struct Refused {
 impl Call {
     /// Asks the gateway for a session, from the client's offer.
     pub(crate) fn open(&mut self, now: Instant, sdp: String, early_answer: bool, out: &mut Vec<Action>) {
-        let State::Opening { ring_timeout, .. } = &self.state else { return };
+        let State::Opening { ring_timeout, .. } = &self.state else {
+            return;
+        };
         out.push(Action::Deadline(CallTimer::State, Some(now + *ring_timeout)));
         let (session, call_id) = (self.media.clone(), self.id.clone());
-        let open = Command::Open { session, call_id, from: LegName::Client, sdp, early_answer };
+        let open = Command::Open {
+            session,
+            call_id,
+            from: LegName::Client,
+            sdp,
+            early_answer,
+        };
         out.push(Action::Media(open, Purpose::Open));
     }
 
-    pub(super) fn on_opened(&mut self, now: Instant, reply: Result<Reply, CommandError>, out: &mut Vec<Action>) {
+    pub(super) fn on_opened(
+        &mut self,
+        now: Instant,
+        reply: Result<Reply, CommandError>,
+        out: &mut Vec<Action>,
+    ) {
         if !matches!(self.state, State::Opening { .. }) {
             return;
         }
         let (offer, answer) = match reply {
             Ok(Reply::Opened { offer, answer }) => (offer, answer),
             Ok(_) => return self.end(now, EndedBy::Gateway, translate::MEDIA_GATEWAY_LOST, out),
-            Err(error) => return self.end(now, EndedBy::Gateway, translate::end_of_command_error(error.kind), out),
+            Err(error) => {
+                return self.end(
+                    now,
+                    EndedBy::Gateway,
+                    translate::end_of_command_error(error.kind),
+                    out,
+                );
+            }
         };
-        let inviting = State::Inviting { rung: false, carrier_sdp: false, early_answer: answer.is_some() };
-        let State::Opening { outgoing, candidates, ring_timeout } = std::mem::replace(&mut self.state, inviting)
+        let inviting = State::Inviting {
+            rung: false,
+            carrier_sdp: false,
+            early_answer: answer.is_some(),
+        };
+        let State::Opening {
+            outgoing,
+            candidates,
+            ring_timeout,
+        } = std::mem::replace(&mut self.state, inviting)
         else {
             return;
         };
         for candidate in candidates {
-            let command = Command::Candidate { session: self.media.clone(), candidate };
+            let command = Command::Candidate {
+                session: self.media.clone(),
+                candidate,
+            };
             out.push(Action::Media(command, Purpose::Nothing));
         }
         if let Some(sdp) = answer {
@@ -66,7 +97,12 @@ impl Call {
         headers: Vec<CustomHeader>,
         out: &mut Vec<Action>,
     ) {
-        let State::Inviting { rung, carrier_sdp, early_answer } = &mut self.state else {
+        let State::Inviting {
+            rung,
+            carrier_sdp,
+            early_answer,
+        } = &mut self.state
+        else {
             return;
         };
         let rings = !*rung && (status == 180 || sdp.is_some());
@@ -78,7 +114,12 @@ impl Call {
         }
         let session = self.media.clone();
         if let Some(sdp) = sdp {
-            let command = Command::Answer { session, from: LegName::Carrier, sdp, is_final: false };
+            let command = Command::Answer {
+                session,
+                from: LegName::Carrier,
+                sdp,
+                is_final: false,
+            };
             out.push(Action::Media(command, Purpose::EarlyAnswer(headers)));
         } else if ringback {
             out.push(Action::Media(Command::Ringing { session }, Purpose::Nothing));
@@ -115,7 +156,12 @@ impl Call {
         match sdp {
             Some(sdp) => {
                 let session = self.media.clone();
-                let command = Command::Answer { session, from: LegName::Carrier, sdp, is_final: true };
+                let command = Command::Answer {
+                    session,
+                    from: LegName::Carrier,
+                    sdp,
+                    is_final: true,
+                };
                 out.push(Action::Media(command, Purpose::FinalAnswer(headers)));
             }
             None if carrier_sdp => self.become_active(now, None, headers, out),
@@ -142,7 +188,12 @@ impl Call {
                 self.end(now, EndedBy::Gateway, End::UNUSABLE_ANSWER, out);
             }
             (Ok(_), _) => self.become_active(now, None, headers, out),
-            (Err(error), _) => self.end(now, EndedBy::Gateway, translate::end_of_command_error(error.kind), out),
+            (Err(error), _) => self.end(
+                now,
+                EndedBy::Gateway,
+                translate::end_of_command_error(error.kind),
+                out,
+            ),
         }
     }
 
@@ -161,10 +212,16 @@ impl Call {
             digits: VecDeque::new(),
             digit_sent: false,
         }));
-        out.push(Action::Deadline(CallTimer::State, self.duration_max.map(|duration| now + duration)));
+        out.push(Action::Deadline(
+            CallTimer::State,
+            self.duration_max.map(|duration| now + duration),
+        ));
         out.push(Action::Client(self.answer(sdp, headers)));
         let setup = now.saturating_duration_since(self.started);
-        out.push(Action::Note(Note::CallAnswered { call_id: self.id.clone(), setup }));
+        out.push(Action::Note(Note::CallAnswered {
+            call_id: self.id.clone(),
+            setup,
+        }));
     }
 
     /// The INVITE was refused.
@@ -193,7 +250,10 @@ impl Call {
                 Err(RpcError::new(ErrorCode::CallFailed, message))
             }
             _ => {
-                let command = Command::Candidate { session: self.media.clone(), candidate };
+                let command = Command::Candidate {
+                    session: self.media.clone(),
+                    candidate,
+                };
                 out.push(Action::Media(command, Purpose::Nothing));
                 Ok(ResultBody::Call(self.client_id.clone()))
             }
@@ -203,7 +263,11 @@ impl Call {
 
     fn give_media(&mut self, sdp: String, headers: Vec<CustomHeader>, out: &mut Vec<Action>) {
         self.client_answer = ClientAnswer::Sent(sdp.clone());
-        out.push(Action::Client(ServerMessage::Media { call: self.client_id.clone(), sdp, headers }));
+        out.push(Action::Client(ServerMessage::Media {
+            call: self.client_id.clone(),
+            sdp,
+            headers,
+        }));
     }
 
     pub(super) fn ringing(&self, headers: Vec<CustomHeader>) -> ServerMessage {
@@ -217,6 +281,11 @@ impl Call {
     }
 
     pub(super) fn answer(&self, sdp: Option<String>, headers: Vec<CustomHeader>) -> ServerMessage {
-        ServerMessage::Answer { call: self.client_id.clone(), sdp, ids: self.ids.clone(), headers }
+        ServerMessage::Answer {
+            call: self.client_id.clone(),
+            sdp,
+            ids: self.ids.clone(),
+            headers,
+        }
     }
 }

@@ -77,7 +77,10 @@ async fn refuse_for(duration: Duration, commands: &mut mpsc::Receiver<CommandReq
         while let Some((_, sender)) = commands.recv().await {
             let message = "the control link is down".to_owned();
             // Nobody waits for the reply any more: fine.
-            let _ = sender.send(Err(CommandError { kind: CommandErrorKind::LinkDown, message }));
+            let _ = sender.send(Err(CommandError {
+                kind: CommandErrorKind::LinkDown,
+                message,
+            }));
         }
         std::future::pending::<()>().await;
     };

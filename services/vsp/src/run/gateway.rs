@@ -53,7 +53,11 @@ enum Events {
 impl Gateway {
     /// The gateway of this process.
     pub(super) fn local(link: GatewayLink) -> Self {
-        Self { commands: link.commands, events: Events::Local(link.events), up: true }
+        Self {
+            commands: link.commands,
+            events: Events::Local(link.events),
+            up: true,
+        }
     }
 
     /// The gateway behind `url`; connects, and connects again, until this is dropped.
@@ -61,7 +65,11 @@ impl Gateway {
         let (commands, command_receiver) = mpsc::channel(COMMANDS_MAX);
         let (event_sender, events) = mpsc::channel(EVENTS_MAX);
         tokio::spawn(control_link::run(url, command_receiver, event_sender));
-        Self { commands, events: Events::Remote(events), up: false }
+        Self {
+            commands,
+            events: Events::Remote(events),
+            up: false,
+        }
     }
 
     /// Whether commands have a chance now.
@@ -117,5 +125,8 @@ impl Gateway {
 }
 
 fn link_down(message: &str) -> CommandError {
-    CommandError { kind: CommandErrorKind::LinkDown, message: message.to_owned() }
+    CommandError {
+        kind: CommandErrorKind::LinkDown,
+        message: message.to_owned(),
+    }
 }

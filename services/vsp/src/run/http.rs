@@ -87,11 +87,13 @@ impl Listener {
             None => None,
         };
         let listener = offhook_transport::listen_tcp(config.listen).await?;
-        let local_address = listener.local_addr().map_err(|source| offhook_transport::BindError {
-            transport: "tcp",
-            address: config.listen,
-            source,
-        })?;
+        let local_address = listener
+            .local_addr()
+            .map_err(|source| offhook_transport::BindError {
+                transport: "tcp",
+                address: config.listen,
+                source,
+            })?;
         let places = Places {
             max: config.limits.connections_max,
             per_address_max: config.limits.connections_per_address_max,
@@ -106,7 +108,12 @@ impl Listener {
             last_id: AtomicU64::new(0),
             places: Arc::new(places),
         };
-        Ok(Self { listener, local_address, tls, door: Arc::new(door) })
+        Ok(Self {
+            listener,
+            local_address,
+            tls,
+            door: Arc::new(door),
+        })
     }
 
     /// Where it listens.
@@ -128,14 +135,24 @@ impl Listener {
             let address = remote.ip().to_canonical();
             let trusted = self.door.trusted_proxies.contains(&address);
             if self.tls.is_none() && !trusted && !address.is_loopback() {
-                self.door.notes.refused_connection(address, "without TLS only loopback and trusted_proxies may come");
+                self.door
+                    .notes
+                    .refused_connection(address, "without TLS only loopback and trusted_proxies may come");
                 continue;
             }
             let Some(place) = Places::take(&self.door.places, address, trusted) else {
-                self.door.notes.refused_connection(address, "too many connections");
+                self.door
+                    .notes
+                    .refused_connection(address, "too many connections");
                 continue;
             };
-            tokio::spawn(connection(stream, remote, self.tls.clone(), self.door.clone(), place));
+            tokio::spawn(connection(
+                stream,
+                remote,
+                self.tls.clone(),
+                self.door.clone(),
+                place,
+            ));
         }
     }
 }
@@ -204,9 +221,12 @@ impl Door {
 
     /// A WebSocket on any path, with any query, without sub-protocol.
     async fn upgrade(&self, request: Request, remote: SocketAddr, place: Option<Place>) -> Response {
-        let Some(place) = place else { return StatusCode::BAD_REQUEST.into_response() };
+        let Some(place) = place else {
+            return StatusCode::BAD_REQUEST.into_response();
+        };
         if !self.origin_is_allowed(request.headers()) {
-            self.notes.refused_connection(remote.ip(), "Origin not in allowed_origins");
+            self.notes
+                .refused_connection(remote.ip(), "Origin not in allowed_origins");
             return StatusCode::FORBIDDEN.into_response();
         }
         let peer = Peer {
@@ -233,7 +253,9 @@ impl Door {
         if self.allowed_origins.is_empty() {
             return true;
         }
-        let origin = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
+        let origin = headers
+            .get(header::ORIGIN)
+            .and_then(|origin| origin.to_str().ok());
         origin.is_some_and(|origin| self.allowed_origins.iter().any(|allowed| allowed == origin))
     }
 
@@ -242,8 +264,14 @@ impl Door {
         if !self.trusted_proxies.contains(&remote) {
             return remote;
         }
-        let forwarded = headers.get_all("x-forwarded-for").iter().next_back().and_then(|value| value.to_str().ok());
-        let last = forwarded.and_then(|list| list.rsplit(',').next()).and_then(|last| last.trim().parse().ok());
+        let forwarded = headers
+            .get_all("x-forwarded-for")
+            .iter()
+            .next_back()
+            .and_then(|value| value.to_str().ok());
+        let last = forwarded
+            .and_then(|list| list.rsplit(',').next())
+            .and_then(|last| last.trim().parse().ok());
         last.unwrap_or(remote)
     }
 }
@@ -258,7 +286,10 @@ impl Places {
         }
         taken.all += 1;
         *taken.by_address.entry(address).or_default() += 1;
-        Some(Place { places: places.clone(), address })
+        Some(Place {
+            places: places.clone(),
+            address,
+        })
     }
 }
 
@@ -277,7 +308,9 @@ impl Drop for Place {
 
 /// `voice_sdk_id` of a query; all other parameters are ignored. Ours need no escapes: what has some is not ours.
 fn voice_sdk_id(query: &str) -> Option<String> {
-    let value = query.split('&').find_map(|pair| pair.strip_prefix("voice_sdk_id="))?;
+    let value = query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("voice_sdk_id="))?;
     (!value.is_empty() && value.len() <= 128).then(|| value.to_owned())
 }
 
@@ -287,7 +320,11 @@ mod tests {
 
     #[test]
     fn places_are_limited_and_come_back() {
-        let places = Arc::new(Places { max: 3, per_address_max: 2, taken: Mutex::default() });
+        let places = Arc::new(Places {
+            max: 3,
+            per_address_max: 2,
+            taken: Mutex::default(),
+        });
         let [a, b]: [IpAddr; 2] = ["192.0.2.1", "192.0.2.2"].map(|text| text.parse().unwrap());
         let first = Places::take(&places, a, false).unwrap();
         let _second = Places::take(&places, a, false).unwrap();
@@ -301,7 +338,10 @@ mod tests {
 
     #[test]
     fn the_sticky_id_is_found_among_other_parameters() {
-        assert_eq!(voice_sdk_id("x=1&voice_sdk_id=vsdk-1&canary=true"), Some("vsdk-1".to_owned()));
+        assert_eq!(
+            voice_sdk_id("x=1&voice_sdk_id=vsdk-1&canary=true"),
+            Some("vsdk-1".to_owned())
+        );
         assert_eq!(voice_sdk_id("my_voice_sdk_id=1"), None);
         assert_eq!(voice_sdk_id("voice_sdk_id="), None);
     }

@@ -62,16 +62,40 @@ impl Metrics {
         context.register(|all| {
             let vsp = all.sub_registry_with_prefix("vsp");
             vsp.register("websockets", "WebSockets that are open", m.sockets);
-            vsp.register("sessions", "Client sessions, with those that lost their socket", m.sessions);
-            vsp.register("sessions_detached", "Client sessions that lost their socket", m.detached);
+            vsp.register(
+                "sessions",
+                "Client sessions, with those that lost their socket",
+                m.sessions,
+            );
+            vsp.register(
+                "sessions_detached",
+                "Client sessions that lost their socket",
+                m.detached,
+            );
             vsp.register("calls", "Calls that a client or the gateway still knows", m.calls);
             vsp.register("sip_legs", "Calls of the SIP user agent", m.sip_legs);
-            vsp.register("commands_pending", "Commands that the gateway has not replied to", m.commands);
+            vsp.register(
+                "commands_pending",
+                "Commands that the gateway has not replied to",
+                m.commands,
+            );
             vsp.register("calls_started", "Calls that clients have made", m.calls_started);
-            vsp.register("calls_ended", "Calls that are over, by who ended them and why", m.calls_ended);
+            vsp.register(
+                "calls_ended",
+                "Calls that are over, by who ended them and why",
+                m.calls_ended,
+            );
             vsp.register("logins", "Logins, by outcome", m.logins);
-            vsp.register("frames_rejected", "Frames, requests and connections refused, by reason", m.rejected);
-            vsp.register("call_setup_seconds", "From a client's invite to the far end's answer", m.setup);
+            vsp.register(
+                "frames_rejected",
+                "Frames, requests and connections refused, by reason",
+                m.rejected,
+            );
+            vsp.register(
+                "call_setup_seconds",
+                "From a client's invite to the far end's answer",
+                m.setup,
+            );
         });
         metrics
     }
@@ -101,7 +125,11 @@ impl Metrics {
     }
 
     pub(super) fn rejected_as(&self, reason: &str) {
-        self.rejected.get_or_create(&Reason { reason: reason.to_owned() }).inc();
+        self.rejected
+            .get_or_create(&Reason {
+                reason: reason.to_owned(),
+            })
+            .inc();
     }
 
     pub(super) fn call_started(&self) {
@@ -113,7 +141,12 @@ impl Metrics {
     }
 
     pub(super) fn call_ended(&self, by: EndedBy, cause: &str) {
-        self.calls_ended.get_or_create(&End { by: by.as_str().to_owned(), cause: cause.to_owned() }).inc();
+        self.calls_ended
+            .get_or_create(&End {
+                by: by.as_str().to_owned(),
+                cause: cause.to_owned(),
+            })
+            .inc();
     }
 }
 

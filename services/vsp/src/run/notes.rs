@@ -51,19 +51,34 @@ impl Notes {
 
     pub(super) fn take(&self, note: Note) {
         match note {
-            Note::Login { address, outcome: Ok(user) } => {
+            Note::Login {
+                address,
+                outcome: Ok(user),
+            } => {
                 self.metrics.login(Ok(()));
                 tracing::info!(%address, user, "logged in");
             }
-            Note::Login { address, outcome: Err(refusal) } => {
+            Note::Login {
+                address,
+                outcome: Err(refusal),
+            } => {
                 self.metrics.login(Err(refusal));
                 if let Some(suppressed) = allow(&self.login_log) {
                     tracing::warn!(%address, %refusal, suppressed, "login refused");
                 }
             }
-            Note::Rejected { connection, why, detail } => self.rejected(connection, why, &detail),
+            Note::Rejected {
+                connection,
+                why,
+                detail,
+            } => self.rejected(connection, why, &detail),
             Note::ReportIssued(id) => lock(&self.report_ids).add(id),
-            Note::CallStarted { call_id, client_call, from, to } => {
+            Note::CallStarted {
+                call_id,
+                client_call,
+                from,
+                to,
+            } => {
                 self.metrics.call_started();
                 self.traces.describe(&call_id, &from, &to);
                 self.traces.alias(&call_id, &client_call);
@@ -85,7 +100,13 @@ impl Notes {
     fn rejected(&self, connection: ConnectionId, why: Rejection, detail: &str) {
         self.metrics.rejected(why);
         if let Some(suppressed) = allow(&self.rejected_log) {
-            tracing::warn!(connection = connection.0, reason = why.as_str(), detail, suppressed, "frame rejected");
+            tracing::warn!(
+                connection = connection.0,
+                reason = why.as_str(),
+                detail,
+                suppressed,
+                "frame rejected"
+            );
         }
     }
 
@@ -117,7 +138,9 @@ impl Notes {
 
     /// The browser's own view of a call, into its trace. `call` is the client's id for it.
     pub(super) fn report(&self, call: &str, summary: &Value, last_interval: &Value) {
-        let Some(traced) = self.traces.find(call) else { return };
+        let Some(traced) = self.traces.find(call) else {
+            return;
+        };
         let detail = redact_json(&json!({"summary": summary, "last_interval": last_interval})).to_string();
         let event = TraceEvent::message(Hop::Vsp, Hop::Client, Hop::Vsp, Protocol::JsonRpc, "call-report");
         self.traces.record(&traced.call_id, event.with_detail(detail));
@@ -165,7 +188,11 @@ fn describe(leg: &LegQuality) -> String {
         None => "none".to_owned(),
     };
     let expected = leg.packets_received + leg.packets_lost;
-    let loss = if expected == 0 { 0.0 } else { 100.0 * leg.packets_lost as f64 / expected as f64 };
+    let loss = if expected == 0 {
+        0.0
+    } else {
+        100.0 * leg.packets_lost as f64 / expected as f64
+    };
     let mut text = format!(
         "{}/{} rx {} tx {} lost {} ({loss:.1}%) discarded {} jitter {:.1}ms",
         codec(leg.codec_received),

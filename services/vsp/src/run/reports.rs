@@ -32,14 +32,20 @@ pub(super) async fn answer(request: Request, notes: &Notes) -> Response {
     let headers = [
         (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
         (header::ACCESS_CONTROL_ALLOW_METHODS, "POST"),
-        (header::ACCESS_CONTROL_ALLOW_HEADERS, "content-type,x-call-id,x-call-report-id,x-voice-sdk-id"),
+        (
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            "content-type,x-call-id,x-call-report-id,x-voice-sdk-id",
+        ),
         (header::ACCESS_CONTROL_MAX_AGE, "86400"),
     ];
     (status, headers).into_response()
 }
 
 async fn take(request: Request, notes: &Notes) -> StatusCode {
-    let (report_id, call) = (text(request.headers(), "x-call-report-id"), text(request.headers(), "x-call-id"));
+    let (report_id, call) = (
+        text(request.headers(), "x-call-report-id"),
+        text(request.headers(), "x-call-id"),
+    );
     let known = report_id.is_some_and(|id| notes.issued(&id));
     let Some(call) = call.filter(|_| known) else {
         return StatusCode::FORBIDDEN;

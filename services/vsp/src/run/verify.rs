@@ -80,10 +80,20 @@ impl Verifier {
         let keys = auth.jwt.iter().map(Key::new).collect::<Result<_, _>>()?;
         let users = users.to_vec();
         let hashing = tokio::task::spawn_blocking(move || hashes(&users));
-        let (hashes, decoy) = hashing.await.expect("hashing does not panic and is not cancelled")?;
+        let (hashes, decoy) = hashing
+            .await
+            .expect("hashing does not panic and is not cancelled")?;
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         let (queue, cores) = (Semaphore::new(CHECKS_MAX), Semaphore::new(cores));
-        Ok(Self { shared: Arc::new(Shared { keys, hashes, decoy, queue, cores }) })
+        Ok(Self {
+            shared: Arc::new(Shared {
+                keys,
+                hashes,
+                decoy,
+                queue,
+                cores,
+            }),
+        })
     }
 
     /// Finds out what the core asks.
@@ -96,8 +106,12 @@ impl Verifier {
     }
 
     async fn password(&self, user: String, password: Credential) -> Result<Verdict, Refusal> {
-        let Ok(_place) = self.shared.queue.try_acquire() else { return Err(Refusal::Overloaded) };
-        let Ok(_core) = self.shared.cores.acquire().await else { return Err(Refusal::Overloaded) };
+        let Ok(_place) = self.shared.queue.try_acquire() else {
+            return Err(Refusal::Overloaded);
+        };
+        let Ok(_core) = self.shared.cores.acquire().await else {
+            return Err(Refusal::Overloaded);
+        };
         let shared = self.shared.clone();
         let check = tokio::task::spawn_blocking(move || shared.check(&user, &password).map(|()| user));
         // The task fails only when the process ends.
@@ -110,7 +124,9 @@ impl Shared {
     fn check(&self, user: &str, password: &Credential) -> Result<(), Refusal> {
         let known = self.hashes.get(user);
         let hash = PasswordHash::new(known.unwrap_or(&self.decoy)).map_err(|_| Refusal::WrongPassword)?;
-        let right = Argon2::default().verify_password(password.expose().as_bytes(), &hash).is_ok();
+        let right = Argon2::default()
+            .verify_password(password.expose().as_bytes(), &hash)
+            .is_ok();
         match (known, right) {
             (Some(_), true) => Ok(()),
             (Some(_), false) => Err(Refusal::WrongPassword),
@@ -126,8 +142,14 @@ impl Shared {
         for key in self.keys.iter().filter(fits) {
             match jsonwebtoken::decode::<TokenClaims>(token.expose(), &key.key, &key.validation()) {
                 Ok(decoded) => {
-                    let unix_now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-                    return Ok(Verdict::Token { claims: decoded.claims.into(), unix_now_s });
+                    let unix_now_s = SystemTime::now()
+                        .duration_since(UNIX_EPOCH)
+                        .unwrap_or_default()
+                        .as_secs();
+                    return Ok(Verdict::Token {
+                        claims: decoded.claims.into(),
+                        unix_now_s,
+                    });
                 }
                 Err(error) => {
                     refusal = match error.kind() {
@@ -149,7 +171,11 @@ impl Key {
             JwtAlgorithm::ES256 => Algorithm::ES256,
             JwtAlgorithm::HS256 => Algorithm::HS256,
         };
-        Ok(Self { algorithm, kid: config.kid.clone(), key: decoding_key(config)? })
+        Ok(Self {
+            algorithm,
+            kid: config.kid.clone(),
+            key: decoding_key(config)?,
+        })
     }
 
     /// The signature alone: what the claims must say is the core's to judge.
@@ -174,12 +200,19 @@ pub(crate) fn decoding_key(config: &JwtKeyConfig) -> Result<DecodingKey, KeyErro
         }
         (JwtAlgorithm::EdDSA | JwtAlgorithm::ES256, Some(file), None) => {
             let path = file.display().to_string();
-            let pem = std::fs::read(file).map_err(|source| KeyError::Read { path: path.clone(), source })?;
+            let pem = std::fs::read(file).map_err(|source| KeyError::Read {
+                path: path.clone(),
+                source,
+            })?;
             let key = match config.alg {
                 JwtAlgorithm::EdDSA => DecodingKey::from_ed_pem(&pem),
                 _ => DecodingKey::from_ec_pem(&pem),
             };
-            key.map_err(|source| KeyError::Pem { path, algorithm: config.alg, source })
+            key.map_err(|source| KeyError::Pem {
+                path,
+                algorithm: config.alg,
+                source,
+            })
         }
         (algorithm, _, _) => Err(KeyError::Missing(algorithm)),
     }
@@ -202,7 +235,11 @@ impl From<TokenClaims> for Claims {
     fn from(claims: TokenClaims) -> Self {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         // A float beyond the range becomes the end of it, a negative one 0.
-        let number = |value: &Value| value.as_u64().or_else(|| value.as_f64().map(|number| number as u64));
+        let number = |value: &Value| {
+            value
+                .as_u64()
+                .or_else(|| value.as_f64().map(|number| number as u64))
+        };
         Claims {
             subject: text(&claims.sub).filter(|subject| !subject.is_empty()),
             expires_s: number(&claims.exp),
@@ -220,12 +257,19 @@ fn hashes(users: &[UserConfig]) -> Result<(HashMap<String, String>, String), Key
     let mut hashes = HashMap::new();
     let mut decoy = Argon2::default();
     for user in users {
-        let failed = |why| KeyError::Password { user: user.name.clone(), why };
+        let failed = |why| KeyError::Password {
+            user: user.name.clone(),
+            why,
+        };
         let hash = match (&user.password_hash, &user.password) {
             (Some(hash), _) => {
                 let parsed = PasswordHash::new(hash).map_err(failed)?;
                 let algorithm = Argon2Algorithm::try_from(parsed.algorithm).unwrap_or_default();
-                decoy = Argon2::new(algorithm, Version::default(), Params::try_from(&parsed).map_err(failed)?);
+                decoy = Argon2::new(
+                    algorithm,
+                    Version::default(),
+                    Params::try_from(&parsed).map_err(failed)?,
+                );
                 hash.clone()
             }
             (None, Some(password)) => hash_password(&Argon2::default(), password.expose()).map_err(failed)?,
@@ -233,7 +277,10 @@ fn hashes(users: &[UserConfig]) -> Result<(HashMap<String, String>, String), Key
         };
         hashes.insert(user.name.clone(), hash);
     }
-    let nobody = |why| KeyError::Password { user: String::new(), why };
+    let nobody = |why| KeyError::Password {
+        user: String::new(),
+        why,
+    };
     let unknown = salt().and_then(|password| hash_password(&decoy, password.as_str()));
     let decoy = unknown.map_err(nobody)?;
     Ok((hashes, decoy))

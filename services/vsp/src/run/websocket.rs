@@ -12,14 +12,14 @@ use tokio::time::timeout;
 
 /// Read and write buffer of a socket: idle ones cost little, and an invite fits into two.
 pub(super) const BUFFER_LEN: usize = 2 * 1024;
-/// What the socket's own write buffer may hold beyond: one large frame.
-pub(super) const WRITE_BUFFER_LEN_MAX: usize = 128 * 1024;
 /// Frames that wait for a socket to take them.
 const QUEUE_LEN_MAX: usize = 128;
 /// Bytes that wait for a socket to take them: answers of all calls of a session.
 const QUEUE_BYTES_MAX: usize = 512 * 1024;
-/// How long a client may leave what we send unread.
-const WRITE_WAIT: Duration = Duration::from_secs(10);
+/// What the socket's own write buffer may grow to: the largest frame that can be queued, and the close frame.
+pub(super) const WRITE_BUFFER_LEN_MAX: usize = QUEUE_BYTES_MAX + 4 * 1024;
+/// How long a client may leave what we send unread once all buffers are full. Until then it is not read either.
+const WRITE_WAIT: Duration = Duration::from_secs(5);
 /// How long a client may take to close its end.
 const CLOSE_WAIT: Duration = Duration::from_secs(1);
 
@@ -73,7 +73,10 @@ pub(super) async fn serve(
 ) {
     let (queue, mut to_send) = mpsc::channel(QUEUE_LEN_MAX);
     let queued_bytes = Arc::new(AtomicUsize::new(0));
-    let writer = Writer { queue, queued_bytes: queued_bytes.clone() };
+    let writer = Writer {
+        queue,
+        queued_bytes: queued_bytes.clone(),
+    };
     if inbox.send(Input::Opened(id, peer, writer)).await.is_err() {
         return;
     }
@@ -94,7 +97,8 @@ pub(super) async fn serve(
                     queued_bytes.fetch_sub(text.len(), Ordering::Relaxed);
                     match timeout(WRITE_WAIT, socket.send(Message::text(text))).await {
                         Ok(Ok(())) => continue,
-                        Ok(Err(_)) | Err(_) => break,
+                        Ok(Err(_)) => break,
+                        Err(_) => Input::Slow(id),
                     }
                 }
                 Some(ToSend::Close(reason)) => {
@@ -105,7 +109,7 @@ pub(super) async fn serve(
                 None => break,
             },
         };
-        let ends = matches!(input, Input::Broken(..));
+        let ends = matches!(input, Input::Broken(..) | Input::Slow(_));
         if inbox.send(input).await.is_err() || ends {
             return;
         }
@@ -116,7 +120,10 @@ pub(super) async fn serve(
 
 /// Says goodbye and waits a moment for the client to do so too. Whether it hears it changes nothing.
 async fn close(socket: &mut WebSocket, code: u16, reason: &'static str) {
-    let frame = CloseFrame { code, reason: reason.into() };
+    let frame = CloseFrame {
+        code,
+        reason: reason.into(),
+    };
     let _ = timeout(CLOSE_WAIT, async {
         if socket.send(Message::Close(Some(frame))).await.is_ok() {
             while let Some(Ok(_)) = socket.recv().await {}

@@ -13,7 +13,12 @@ use std::time::Instant;
 
 impl Server {
     /// Lets a call do something, and does what it then wants done.
-    pub(super) fn with_call(&mut self, now: Instant, key: CallKey, act: impl FnOnce(&mut Call, &mut Vec<Action>)) {
+    pub(super) fn with_call(
+        &mut self,
+        now: Instant,
+        key: CallKey,
+        act: impl FnOnce(&mut Call, &mut Vec<Action>),
+    ) {
         let mut actions = Vec::new();
         if let Some(call) = self.calls.get_mut(&key) {
             act(call, &mut actions);
@@ -27,11 +32,16 @@ impl Server {
     }
 
     fn run_action(&mut self, now: Instant, key: CallKey, action: Action, more: &mut Vec<Action>) {
-        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
         let call_id = call.id.clone();
         match action {
             Action::Client(message) => {
-                let connection = self.sessions.get(&call.session).and_then(|session| session.connection);
+                let connection = self
+                    .sessions
+                    .get(&call.session)
+                    .and_then(|session| session.connection);
                 if let Some(connection) = connection {
                     self.send_message(connection, Some(key), &message);
                 }
@@ -58,9 +68,10 @@ impl Server {
             }
             Action::Respond(incoming, status, sdp) => self.send_response(now, incoming, status, sdp),
             Action::Request(request, purpose) => {
-                if let (Some(purpose), Some(call)) =
-                    (self.send_request(now, key, request, purpose), self.calls.get_mut(&key))
-                {
+                if let (Some(purpose), Some(call)) = (
+                    self.send_request(now, key, request, purpose),
+                    self.calls.get_mut(&key),
+                ) {
                     call.on_response(purpose, Err((503, "Service Unavailable".to_owned())), more);
                 }
             }
@@ -95,10 +106,15 @@ impl Server {
 
     /// Sends a message of ours; `key` is the call it is about.
     pub(super) fn send_message(&mut self, to: ConnectionId, key: Option<CallKey>, message: &ServerMessage) {
-        let Some(connection) = self.connections.get_mut(&to) else { return };
+        let Some(connection) = self.connections.get_mut(&to) else {
+            return;
+        };
         let id = connection.next_id(key.map(|key| (key, message.name())));
         let text = message.encode(id, &connection.voice_sdk_id);
-        if let Some(call_id) = key.and_then(|key| self.calls.get(&key)).map(|call| call.id.clone()) {
+        if let Some(call_id) = key
+            .and_then(|key| self.calls.get(&key))
+            .map(|call| call.id.clone())
+        {
             self.trace_frame(&call_id, Hop::Vsp, message.name().to_owned(), &text);
         }
         self.outputs.push_back(Output::Text { to, text });
@@ -115,20 +131,55 @@ impl Server {
             Ok(_) => ("result", String::new()),
             Err(error) => ("error", error.to_string()),
         };
-        self.trace(call_id, Hop::Vsp, Hop::Client, Protocol::JsonRpc, format!("{kind} {}", asked.method), detail);
+        self.trace(
+            call_id,
+            Hop::Vsp,
+            Hop::Client,
+            Protocol::JsonRpc,
+            format!("{kind} {}", asked.method),
+            detail,
+        );
         self.reply(asked, result);
     }
 
     fn send_command(&mut self, key: CallKey, call_id: CallId, command: Command, purpose: Purpose) {
         let token = MediaToken(self.next_key());
         let (name, detail) = tag_and_detail(&command, "method");
-        self.trace(&call_id, Hop::Vsp, Hop::B2buaRtc, Protocol::Control, name.clone(), detail);
-        self.commands.insert(token, PendingCommand { key, call_id, purpose, name });
+        self.trace(
+            &call_id,
+            Hop::Vsp,
+            Hop::B2buaRtc,
+            Protocol::Control,
+            name.clone(),
+            detail,
+        );
+        self.commands.insert(
+            token,
+            PendingCommand {
+                key,
+                call_id,
+                purpose,
+                name,
+            },
+        );
         self.outputs.push_back(Output::Media { token, command });
     }
 
-    pub(super) fn on_media_reply(&mut self, now: Instant, token: MediaToken, reply: Result<Reply, CommandError>) {
-        let Some(PendingCommand { key, call_id, purpose, name }) = self.commands.remove(&token) else { return };
+    pub(super) fn on_media_reply(
+        &mut self,
+        now: Instant,
+        token: MediaToken,
+        reply: Result<Reply, CommandError>,
+    ) {
+        let Some(PendingCommand {
+            key,
+            call_id,
+            purpose,
+            name,
+        }) = self.commands.remove(&token)
+        else {
+            return;
+        };
         let (name, detail) = match &reply {
             Ok(reply) => (format!("reply {name}"), tag_and_detail(reply, "kind").1),
             Err(error) => (format!("error {name}"), error.to_string()),
@@ -147,7 +198,8 @@ impl Server {
         };
         let session = match &event {
             Event::Trace { call_id, event } => {
-                self.outputs.push_back(Output::Trace(call_id.clone(), event.clone()));
+                self.outputs
+                    .push_back(Output::Trace(call_id.clone(), event.clone()));
                 return;
             }
             Event::Connected { session }
@@ -157,7 +209,9 @@ impl Server {
             | Event::Quality { session, .. }
             | Event::Gone { session, .. } => session,
         };
-        let Some(key) = self.by_media.get(session).copied() else { return };
+        let Some(key) = self.by_media.get(session).copied() else {
+            return;
+        };
         if let (Some(call), false) = (self.calls.get(&key), name.is_empty()) {
             let call_id = call.id.clone();
             self.trace(&call_id, Hop::B2buaRtc, Hop::Vsp, Protocol::Control, name, detail);
@@ -166,7 +220,11 @@ impl Server {
             Event::Gone { reason, summary, .. } => {
                 self.with_call(now, key, |call, out| call.on_gone(now, reason, summary, out));
             }
-            Event::Dtmf { from: LegName::Carrier, digit, .. } => {
+            Event::Dtmf {
+                from: LegName::Carrier,
+                digit,
+                ..
+            } => {
                 self.with_call(now, key, |call, out| call.carrier_digit(digit, out));
             }
             Event::Dtmf { .. }
@@ -196,7 +254,14 @@ impl Server {
         if let Some(call) = self.calls.get_mut(&key) {
             call.leg = Some(leg);
             let call_id = call.id.clone();
-            self.legs.insert(leg, Leg { call_id, key, over: false });
+            self.legs.insert(
+                leg,
+                Leg {
+                    call_id,
+                    key,
+                    over: false,
+                },
+            );
         }
     }
 
@@ -231,6 +296,10 @@ impl Server {
 /// The tag of a command, reply or event, and all of it without secrets.
 fn tag_and_detail(message: &impl Serialize, tag: &str) -> (String, String) {
     let value = serde_json::to_value(message).unwrap_or(Value::Null);
-    let name = value.get(tag).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let name = value
+        .get(tag)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned();
     (name, redact_json(&value).to_string())
 }

@@ -35,7 +35,9 @@ impl Server {
     }
 
     pub(super) fn on_login(&mut self, now: Instant, asked: Asked, mut login: Login) {
-        let Some(connection) = self.connections.get(&asked.connection) else { return };
+        let Some(connection) = self.connections.get(&asked.connection) else {
+            return;
+        };
         if self.draining {
             return self.close_socket(now, asked.connection, CloseReason::Restart);
         }
@@ -44,8 +46,17 @@ impl Server {
         }
         let previous = connection.session().cloned();
         if previous.is_none() && self.sessions.len() >= self.settings.limits.sessions_max {
-            self.note(Note::Login { address: connection.peer.address, outcome: Err(Refusal::Overloaded) });
-            return self.reply(&asked, Err(RpcError::new(ErrorCode::CallFailed, "the server is full; try again later")));
+            self.note(Note::Login {
+                address: connection.peer.address,
+                outcome: Err(Refusal::Overloaded),
+            });
+            return self.reply(
+                &asked,
+                Err(RpcError::new(
+                    ErrorCode::CallFailed,
+                    "the server is full; try again later",
+                )),
+            );
         }
         let question = match question(&mut login) {
             Ok(question) => question,
@@ -53,7 +64,12 @@ impl Server {
         };
         let token = AskToken(self.next_key());
         if let Some(connection) = self.connections.get_mut(&asked.connection) {
-            let pending = PendingLogin { frame: asked.frame, login, previous, queued: Vec::new() };
+            let pending = PendingLogin {
+                frame: asked.frame,
+                login,
+                previous,
+                queued: Vec::new(),
+            };
             connection.stage = Stage::Authenticating(Box::new(pending), token);
             self.questions.insert(token, asked.connection);
             self.outputs.push_back(Output::Ask { token, question });
@@ -61,8 +77,12 @@ impl Server {
     }
 
     pub(super) fn on_verdict(&mut self, now: Instant, token: AskToken, verdict: Verdict) {
-        let Some(id) = self.questions.remove(&token) else { return };
-        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let Some(id) = self.questions.remove(&token) else {
+            return;
+        };
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
         let pending = match std::mem::replace(&mut connection.stage, Stage::Connected) {
             Stage::Authenticating(pending, asked) if asked == token => pending,
             other => {
@@ -74,7 +94,8 @@ impl Server {
             Ok(user) => self.on_good_login(now, id, pending, user),
             Err(refusal) => {
                 let frame = pending.frame.clone();
-                if let (Some(connection), Some(previous)) = (self.connections.get_mut(&id), pending.previous) {
+                if let (Some(connection), Some(previous)) = (self.connections.get_mut(&id), pending.previous)
+                {
                     connection.stage = Stage::Registered(previous);
                 }
                 self.refuse_login(now, id, &frame, refusal);
@@ -119,11 +140,19 @@ impl Server {
         if let Some(current) = pending.previous.as_ref().filter(|current| of_user(current)) {
             return Wanted::Current(current.clone());
         }
-        let offered = self.connections.get(&id).and_then(|connection| connection.peer.voice_sdk_id.as_deref());
+        let offered = self
+            .connections
+            .get(&id)
+            .and_then(|connection| connection.peer.voice_sdk_id.as_deref());
         match (&pending.login.session, offered) {
             (Some(asked), _) => {
                 let asked = SessionId(asked.as_str().into());
-                match self.sessions.get(&asked).filter(|session| session.user == user).map(|s| s.connection) {
+                match self
+                    .sessions
+                    .get(&asked)
+                    .filter(|session| session.user == user)
+                    .map(|s| s.connection)
+                {
                     None => Wanted::New,
                     Some(None) => Wanted::Detached(asked),
                     Some(Some(rival)) => Wanted::Held(asked, rival),
@@ -133,7 +162,9 @@ impl Server {
             // session away from a socket.
             (None, Some(offered)) if pending.login.reconnection => {
                 let fits = |session: &Session| {
-                    session.user == user && session.connection.is_none() && *session.voice_sdk_id.0 == *offered
+                    session.user == user
+                        && session.connection.is_none()
+                        && *session.voice_sdk_id.0 == *offered
                 };
                 let found = self.sessions.iter().find(|(_, session)| fits(session));
                 found.map_or(Wanted::New, |(id, _)| Wanted::Detached(id.clone()))
@@ -155,7 +186,9 @@ impl Server {
         if let Some(previous) = &pending.previous {
             self.end_session(now, previous, End::CLIENT_GONE);
         }
-        let Some(connection) = self.connections.get(&id) else { return };
+        let Some(connection) = self.connections.get(&id) else {
+            return;
+        };
         let mut session = Session::new(user, connection.voice_sdk_id.clone(), id);
         session.early_answer = pending.login.early_sdp_answer;
         if self.settings.call_reports {
@@ -166,21 +199,37 @@ impl Server {
         let session_id = SessionId(self.new_uuid().into());
         self.sessions.insert(session_id.clone(), session);
         self.logged_in(id, &pending.frame, &session_id);
-        self.send_message(id, None, &ServerMessage::ClientReady { reattached: Some(Vec::new()) });
+        self.send_message(
+            id,
+            None,
+            &ServerMessage::ClientReady {
+                reattached: Some(Vec::new()),
+            },
+        );
         self.run_queued(now, id, pending.queued);
     }
 
     /// Gives a session without a socket to this one, with what its client may have missed.
     fn resume(&mut self, now: Instant, id: ConnectionId, pending: PendingLogin, session_id: SessionId) {
-        if let Some(previous) = pending.previous.as_ref().filter(|previous| **previous != session_id) {
+        if let Some(previous) = pending
+            .previous
+            .as_ref()
+            .filter(|previous| **previous != session_id)
+        {
             self.end_session(now, previous, End::CLIENT_GONE);
         }
         self.deadlines.clear(&TimerKey::Grace(session_id.clone()));
-        let Some(session) = self.sessions.get_mut(&session_id) else { return };
+        let Some(session) = self.sessions.get_mut(&session_id) else {
+            return;
+        };
         session.connection = Some(id);
         session.early_answer = pending.login.early_sdp_answer;
         let reattached = session.calls.keys().cloned().collect();
-        let mut missed: Vec<_> = session.missed_byes().into_iter().map(|message| (None, message)).collect();
+        let mut missed: Vec<_> = session
+            .missed_byes()
+            .into_iter()
+            .map(|message| (None, message))
+            .collect();
         for key in session.calls.values() {
             if let Some(call) = self.calls.get(key) {
                 missed.extend(call.missed().into_iter().map(|message| (Some(*key), message)));
@@ -190,7 +239,13 @@ impl Server {
             connection.voice_sdk_id = session.voice_sdk_id.clone();
         }
         self.logged_in(id, &pending.frame, &session_id);
-        self.send_message(id, None, &ServerMessage::ClientReady { reattached: Some(reattached) });
+        self.send_message(
+            id,
+            None,
+            &ServerMessage::ClientReady {
+                reattached: Some(reattached),
+            },
+        );
         for (key, message) in missed {
             self.send_message(id, key, &message);
         }
@@ -198,20 +253,40 @@ impl Server {
     }
 
     fn logged_in(&mut self, id: ConnectionId, frame: &FrameId, session: &SessionId) {
-        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
         connection.stage = Stage::Registered(session.clone());
         connection.login_failures = 0;
         let address = connection.peer.address;
-        let user = self.sessions.get(session).map(|session| session.user.clone()).unwrap_or_default();
-        self.note(Note::Login { address, outcome: Ok(user) });
-        let asked = Asked { connection: id, frame: frame.clone(), method: "login" };
-        self.reply(&asked, Ok(ResultBody::LoggedIn { protocol_version: PROTOCOL_VERSION }));
+        let user = self
+            .sessions
+            .get(session)
+            .map(|session| session.user.clone())
+            .unwrap_or_default();
+        self.note(Note::Login {
+            address,
+            outcome: Ok(user),
+        });
+        let asked = Asked {
+            connection: id,
+            frame: frame.clone(),
+            method: "login",
+        };
+        self.reply(
+            &asked,
+            Ok(ResultBody::LoggedIn {
+                protocol_version: PROTOCOL_VERSION,
+            }),
+        );
         self.arm_socket(id);
     }
 
     /// Every refusal looks the same to the client, and none is -32000: that would make the SDK log in for ever.
     fn refuse_login(&mut self, now: Instant, id: ConnectionId, frame: &FrameId, refusal: Refusal) {
-        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
         let address = connection.peer.address;
         connection.login_failures += 1;
         connection.login_by = connection.login_by.max(now + REFUSED_LINGER);
@@ -219,9 +294,19 @@ impl Server {
         if !matches!(refusal, Refusal::Throttled | Refusal::Overloaded) {
             self.throttle.failed(now, address);
         }
-        self.note(Note::Login { address, outcome: Err(refusal) });
+        self.note(Note::Login {
+            address,
+            outcome: Err(refusal),
+        });
         let error = RpcError::new(ErrorCode::AuthenticationFailed, "Authentication failure");
-        self.reply(&Asked { connection: id, frame: frame.clone(), method: "login" }, Err(error));
+        self.reply(
+            &Asked {
+                connection: id,
+                frame: frame.clone(),
+                method: "login",
+            },
+            Err(error),
+        );
         if closes {
             self.close_socket(now, id, CloseReason::Abuse);
         } else {
@@ -239,7 +324,10 @@ impl Server {
     /// This socket is gone: who waits for its session gets it, if it is still there.
     pub(super) fn rival_gone(&mut self, now: Instant, rival: ConnectionId) {
         for (id, pending, probe) in self.take_probes(rival) {
-            let free = self.sessions.get(&probe.session).is_some_and(|session| session.connection.is_none());
+            let free = self
+                .sessions
+                .get(&probe.session)
+                .is_some_and(|session| session.connection.is_none());
             match free {
                 true => self.resume(now, id, *pending, probe.session),
                 false => self.new_session(now, id, *pending, probe.user),
@@ -249,7 +337,8 @@ impl Server {
 
     /// The socket that holds the session does not answer: it is closed, which hands the session over.
     pub(super) fn on_probe_unanswered(&mut self, now: Instant, id: ConnectionId) {
-        if let Some(Stage::Probing(_, probe)) = self.connections.get(&id).map(|connection| &connection.stage) {
+        if let Some(Stage::Probing(_, probe)) = self.connections.get(&id).map(|connection| &connection.stage)
+        {
             let rival = probe.rival;
             self.close_socket(now, rival, CloseReason::Resumed);
         }
@@ -257,13 +346,18 @@ impl Server {
 
     fn take_probes(&mut self, rival: ConnectionId) -> Vec<(ConnectionId, Box<PendingLogin>, Probe)> {
         let waits = |stage: &Stage| matches!(stage, Stage::Probing(_, probe) if probe.rival == rival);
-        let waiting: Vec<_> =
-            self.connections.iter().filter(|(_, connection)| waits(&connection.stage)).map(|(id, _)| *id).collect();
+        let waiting: Vec<_> = self
+            .connections
+            .iter()
+            .filter(|(_, connection)| waits(&connection.stage))
+            .map(|(id, _)| *id)
+            .collect();
         let mut taken = Vec::new();
         for id in waiting {
             self.deadlines.clear(&TimerKey::Probe(id));
             if let Some(connection) = self.connections.get_mut(&id)
-                && let Stage::Probing(pending, probe) = std::mem::replace(&mut connection.stage, Stage::Connected)
+                && let Stage::Probing(pending, probe) =
+                    std::mem::replace(&mut connection.stage, Stage::Connected)
             {
                 taken.push((id, pending, probe));
             }

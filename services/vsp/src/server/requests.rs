@@ -9,8 +9,8 @@ use offhook_call_trace::{CallId, Hop, Protocol};
 use offhook_media_control::MediaSessionId;
 use offhook_rpc_message::validate::{self, CustomHeader, Destination, InvalidHeader};
 use offhook_rpc_message::{
-    Bye, ByeMessage, ClientCallId, ClientMethod, ErrorCode, GatewayState, GatewayStatus, Info, Invite, Party, RawHeader,
-    ResultBody, RpcError, ServerMessage, SessionId,
+    Bye, ByeMessage, ClientCallId, ClientMethod, ErrorCode, GatewayState, GatewayStatus, Info, Invite, Party,
+    RawHeader, ResultBody, RpcError, ServerMessage, SessionId,
 };
 use std::time::Instant;
 
@@ -33,7 +33,10 @@ impl Server {
             ClientMethod::DisablePushNotification => Ok(ResultBody::PushDisabled),
             ClientMethod::Unknown(name) => {
                 self.reject(asked.connection, Rejection::UnknownMethod, &name);
-                Err(RpcError::new(ErrorCode::MethodNotFound, format!("there is no method {name:?}")))
+                Err(RpcError::new(
+                    ErrorCode::MethodNotFound,
+                    format!("there is no method {name:?}"),
+                ))
             }
             method => return self.on_call_request(now, asked, session, method, text),
         };
@@ -43,19 +46,33 @@ impl Server {
     fn gateway_status(&self, session: &SessionId) -> GatewayStatus {
         GatewayStatus {
             state: GatewayState::Reged,
-            call_report_id: self.sessions.get(session).and_then(|session| session.report_id.clone()),
+            call_report_id: self
+                .sessions
+                .get(session)
+                .and_then(|session| session.report_id.clone()),
             dc: self.settings.site.clone(),
             region: self.settings.region.clone(),
         }
     }
 
     /// Requests about a call that the session has.
-    fn on_call_request(&mut self, now: Instant, asked: Asked, session: &SessionId, method: ClientMethod, text: &str) {
+    fn on_call_request(
+        &mut self,
+        now: Instant,
+        asked: Asked,
+        session: &SessionId,
+        method: ClientMethod,
+        text: &str,
+    ) {
         let Some(client_call) = method.call().cloned() else {
             // Login, invite and the like are dispatched before.
             return;
         };
-        let known = self.sessions.get(session).and_then(|session| session.calls.get(&client_call)).copied();
+        let known = self
+            .sessions
+            .get(session)
+            .and_then(|session| session.calls.get(&client_call))
+            .copied();
         let Some(key) = known else {
             return self.on_unknown_call(asked, session, &client_call, method);
         };
@@ -63,8 +80,15 @@ impl Server {
             let (call_id, has_room) = (call.id.clone(), call.has_room());
             self.trace_frame(&call_id, Hop::Client, method.name().to_owned(), text);
             if !has_room && !matches!(method, ClientMethod::Bye(_)) {
-                self.reject(asked.connection, Rejection::Limit, "too many requests of one call wait for the gateway");
-                let error = RpcError::new(ErrorCode::CallFailed, "too many requests of this call are unanswered");
+                self.reject(
+                    asked.connection,
+                    Rejection::Limit,
+                    "too many requests of one call wait for the gateway",
+                );
+                let error = RpcError::new(
+                    ErrorCode::CallFailed,
+                    "too many requests of this call are unanswered",
+                );
                 return self.reply_for_call(&call_id, &asked, Err(error));
             }
         }
@@ -74,14 +98,18 @@ impl Server {
         };
         match method {
             ClientMethod::Bye(bye) => {
-                self.with_call(now, key, |call, out| call.hang_up_by_client(now, asked, &bye, out));
+                self.with_call(now, key, |call, out| {
+                    call.hang_up_by_client(now, asked, &bye, out)
+                });
             }
             ClientMethod::Modify(modify) => {
                 self.with_call(now, key, |call, out| call.modify(now, asked, modify.action, out));
             }
             ClientMethod::Info { info, .. } => self.on_info(now, asked, key, info),
             ClientMethod::Candidate(candidate) => {
-                self.with_call(now, key, |call, out| call.candidate(asked, candidate.candidate, out));
+                self.with_call(now, key, |call, out| {
+                    call.candidate(asked, candidate.candidate, out)
+                });
             }
             ClientMethod::EndOfCandidates { .. } => {
                 self.with_call(now, key, |call, out| call.candidate(asked, String::new(), out));
@@ -95,25 +123,42 @@ impl Server {
     }
 
     /// A hang-up of a call that is gone is no error, and neither is what was under way when it ended.
-    fn on_unknown_call(&mut self, asked: Asked, session: &SessionId, call: &ClientCallId, method: ClientMethod) {
-        let late = self.sessions.get(session).is_some_and(|session| session.has_ended(call));
+    fn on_unknown_call(
+        &mut self,
+        asked: Asked,
+        session: &SessionId,
+        call: &ClientCallId,
+        method: ClientMethod,
+    ) {
+        let late = self
+            .sessions
+            .get(session)
+            .is_some_and(|session| session.has_ended(call));
         let result = match method {
             ClientMethod::Bye(bye) => {
-                let Bye { cause, cause_code, .. } = *bye;
+                let Bye {
+                    cause, cause_code, ..
+                } = *bye;
                 Ok(ResultBody::CallEnded {
                     call: call.clone(),
                     cause: cause.unwrap_or_else(|| "NORMAL_CLEARING".to_owned()),
                     cause_code: cause_code.unwrap_or(16),
                 })
             }
-            ClientMethod::Candidate(_) | ClientMethod::EndOfCandidates { .. } | ClientMethod::RingingAck { .. }
+            ClientMethod::Candidate(_)
+            | ClientMethod::EndOfCandidates { .. }
+            | ClientMethod::RingingAck { .. }
                 if late =>
             {
                 Ok(ResultBody::Call(call.clone()))
             }
             ClientMethod::Info { .. } if late => Ok(ResultBody::Sent),
             method => {
-                self.reject(asked.connection, Rejection::UnknownCall, &format!("{} of {call}", method.name()));
+                self.reject(
+                    asked.connection,
+                    Rejection::UnknownCall,
+                    &format!("{} of {call}", method.name()),
+                );
                 Err(RpcError::new(ErrorCode::CallFailed, "CALL DOES NOT EXIST"))
             }
         };
@@ -123,7 +168,9 @@ impl Server {
     fn on_info(&mut self, now: Instant, asked: Asked, key: CallKey, info: Info) {
         let digits = match info {
             Info::Dtmf(digits) => digits.to_ascii_uppercase(),
-            Info::Message { body } => return self.with_call(now, key, |call, out| call.message(asked, body, out)),
+            Info::Message { body } => {
+                return self.with_call(now, key, |call, out| call.message(asked, body, out));
+            }
             Info::Other => String::new(),
         };
         let valid = |digit: u8| digit.is_ascii_digit() || matches!(digit, b'*' | b'#' | b'A'..=b'D' | b',');
@@ -131,22 +178,32 @@ impl Server {
             return self.with_call(now, key, |call, out| call.dtmf(asked, digits, out));
         }
         self.reject(asked.connection, Rejection::Value, "digits");
-        let message = format!("info has dtmf, 1 to {DTMF_DIGITS_MAX} of 0-9 * # A-D and a comma for a pause, or msg");
+        let message =
+            format!("info has dtmf, 1 to {DTMF_DIGITS_MAX} of 0-9 * # A-D and a comma for a pause, or msg");
         let error = RpcError::new(ErrorCode::InvalidParams, message);
         self.with_call(now, key, |_, out| out.push(Action::Reply(asked, Err(error))));
     }
 
     fn on_invite(&mut self, now: Instant, asked: Asked, session_id: &SessionId, invite: Invite, text: &str) {
-        let Some(session) = self.sessions.get(session_id) else { return };
+        let Some(session) = self.sessions.get(session_id) else {
+            return;
+        };
         let (user, early_answer) = (session.user.clone(), session.early_answer);
         let calls_max = self.settings.limits.calls_per_session_max;
         if session.calls.contains_key(&invite.call) {
             let error = RpcError::new(ErrorCode::CallFailed, "a call with this callID is up already");
-            self.reject(asked.connection, Rejection::Value, "invite with the callID of a live call");
+            self.reject(
+                asked.connection,
+                Rejection::Value,
+                "invite with the callID of a live call",
+            );
             return self.reply(&asked, Err(error));
         }
         if session.calls.len() >= calls_max {
-            let error = RpcError::new(ErrorCode::CallFailed, format!("at most {calls_max} calls at once"));
+            let error = RpcError::new(
+                ErrorCode::CallFailed,
+                format!("at most {calls_max} calls at once"),
+            );
             self.reject(asked.connection, Rejection::Limit, "calls of one session");
             return self.reply(&asked, Err(error));
         }
@@ -169,7 +226,9 @@ impl Server {
         self.trace_frame(&call_id, Hop::Client, "invite".to_owned(), text);
         // The result goes first: the SDK's states depend on it.
         self.reply_for_call(&call_id, &asked, Ok(ResultBody::CallCreated(invite.call)));
-        self.with_call(now, key, |call, out| call.open(now, invite.sdp, early_answer, out));
+        self.with_call(now, key, |call, out| {
+            call.open(now, invite.sdp, early_answer, out)
+        });
     }
 
     fn new_call(
@@ -181,7 +240,10 @@ impl Server {
         outgoing: OutgoingCall,
     ) -> Call {
         let id = CallId::new(&self.new_uuid()).expect("a UUID is a call id");
-        let callee = Party { name: "Outbound Call".to_owned(), number: outgoing.destination.as_str().to_owned() };
+        let callee = Party {
+            name: "Outbound Call".to_owned(),
+            number: outgoing.destination.as_str().to_owned(),
+        };
         self.note(Note::CallStarted {
             call_id: id.clone(),
             client_call: invite.call.to_string(),
@@ -210,10 +272,20 @@ impl Server {
             .map_err(|why| (End::NOT_A_NUMBER, why.to_string()))?;
         let headers = outgoing_headers(&dialog.custom_headers).map_err(|why| (End::BAD_HEADER, why))?;
         let user = self.settings.users.get(user_name).cloned().unwrap_or_default();
-        let number = user.caller_number(user_name, dialog.caller_id_number.as_deref()).to_owned();
+        let number = user
+            .caller_number(user_name, dialog.caller_id_number.as_deref())
+            .to_owned();
         let asked_name = validate::display_name(dialog.caller_id_name.as_deref().unwrap_or_default());
-        let name = if asked_name.is_empty() { user.display_name.unwrap_or_default() } else { asked_name };
-        Ok(OutgoingCall { destination, caller: Party { name, number }, headers })
+        let name = if asked_name.is_empty() {
+            user.display_name.unwrap_or_default()
+        } else {
+            asked_name
+        };
+        Ok(OutgoingCall {
+            destination,
+            caller: Party { name, number },
+            headers,
+        })
     }
 
     /// As a result and a `bye`, so that the application sees cause and status.

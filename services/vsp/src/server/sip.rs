@@ -32,7 +32,9 @@ pub(super) fn user_agent_config(settings: &Settings) -> Config {
         contact: uri,
         product: PRODUCT.to_owned(),
         allow: vec![Method::Update, Method::Info],
-        accept: ["application/sdp", "application/dtmf-relay", "application/dtmf"].map(str::to_owned).to_vec(),
+        accept: ["application/sdp", "application/dtmf-relay", "application/dtmf"]
+            .map(str::to_owned)
+            .to_vec(),
         legs_max: LEGS_MAX,
     }
 }
@@ -46,7 +48,9 @@ impl Server {
         outgoing: &OutgoingCall,
         offer: String,
     ) -> Result<(), Refused> {
-        let Some(call_id) = self.calls.get(&key).map(|call| call.id.clone()) else { return Ok(()) };
+        let Some(call_id) = self.calls.get(&key).map(|call| call.id.clone()) else {
+            return Ok(());
+        };
         let refused = |status: StatusCode| Refused {
             status: status.code(),
             reason: status.phrase().to_owned(),
@@ -79,7 +83,9 @@ impl Server {
             from: self.address(number, name)?,
             to,
             headers: outgoing.headers.iter().filter_map(sip_header).collect(),
-            sticky_headers: Header::new(CALL_ID_HEADER, call_id.as_str()).into_iter().collect(),
+            sticky_headers: Header::new(CALL_ID_HEADER, call_id.as_str())
+                .into_iter()
+                .collect(),
             body: Some(Body::sdp(offer)),
             credentials: None,
             give_up_after: None,
@@ -88,21 +94,37 @@ impl Server {
 
     /// `"name" <sip:user@domain>`.
     fn address(&self, user: &str, name: &str) -> Result<NameAddr, InvalidUri> {
-        let domain = Host::new(self.settings.sip.domain.as_bytes()).ok_or(InvalidUri { what: "the domain" })?;
+        let domain =
+            Host::new(self.settings.sip.domain.as_bytes()).ok_or(InvalidUri { what: "the domain" })?;
         let uri = UriBuilder::sip(Some(user.as_bytes()), domain, None).build()?;
-        Ok(NameAddr { display_name: name.to_owned(), uri })
+        Ok(NameAddr {
+            display_name: name.to_owned(),
+            uri,
+        })
     }
 
     /// CANCEL or BYE, with this value of `Reason`.
     pub(super) fn send_hang_up(&mut self, now: Instant, leg: LegId, reason: Option<String>) {
-        let headers = reason.and_then(|reason| Header::new("Reason", &reason).ok()).into_iter().collect();
-        if let Err(error) = self.user_agent.hang_up(now, leg, StatusCode::TEMPORARILY_UNAVAILABLE, headers) {
+        let headers = reason
+            .and_then(|reason| Header::new("Reason", &reason).ok())
+            .into_iter()
+            .collect();
+        if let Err(error) = self
+            .user_agent
+            .hang_up(now, leg, StatusCode::TEMPORARILY_UNAVAILABLE, headers)
+        {
             tracing::debug!(%error, "nothing left to hang up");
         }
     }
 
     /// Answers a request of the SIP side.
-    pub(super) fn send_response(&mut self, now: Instant, incoming: IncomingId, status: u16, sdp: Option<String>) {
+    pub(super) fn send_response(
+        &mut self,
+        now: Instant,
+        incoming: IncomingId,
+        status: u16,
+        sdp: Option<String>,
+    ) {
         let status = StatusCode::new(status).unwrap_or(StatusCode::SERVER_INTERNAL_ERROR);
         let mut reply = Reply::new(status);
         reply.body = sdp.map(Body::sdp);
@@ -135,7 +157,10 @@ impl Server {
         while let Some(output) = self.user_agent.poll_output() {
             match output {
                 SipOutput::Transmit(transmit) => {
-                    self.outputs.push_back(Output::Datagram { to: transmit.flow.remote, bytes: transmit.bytes });
+                    self.outputs.push_back(Output::Datagram {
+                        to: transmit.flow.remote,
+                        bytes: transmit.bytes,
+                    });
                 }
                 SipOutput::Observed(observation) => self.on_observed(observation),
                 SipOutput::Event(event) => self.on_sip_event(now, event),
@@ -144,7 +169,9 @@ impl Server {
     }
 
     fn on_observed(&mut self, observation: Observation) {
-        let Some(leg) = self.legs.get(&observation.leg) else { return };
+        let Some(leg) = self.legs.get(&observation.leg) else {
+            return;
+        };
         let (key, call_id) = (leg.key, leg.call_id.clone());
         if observation.name == "INVITE"
             && observation.direction == Direction::Sent
@@ -157,7 +184,14 @@ impl Server {
             Direction::Sent => (Hop::Vsp, Hop::SipProxy),
             Direction::Received => (Hop::SipProxy, Hop::Vsp),
         };
-        self.trace(&call_id, from, to, Protocol::Sip, observation.name, redact_sip(&observation.bytes));
+        self.trace(
+            &call_id,
+            from,
+            to,
+            Protocol::Sip,
+            observation.name,
+            redact_sip(&observation.bytes),
+        );
     }
 
     fn on_sip_event(&mut self, now: Instant, event: Event) {
@@ -183,10 +217,17 @@ impl Server {
             Event::AckReceived { leg, request } => {
                 self.with_leg(now, leg, |call, out| call.carrier_ack(sdp_of(&request), out));
             }
-            Event::IncomingRequest { leg, incoming, request, .. } => {
+            Event::IncomingRequest {
+                leg,
+                incoming,
+                request,
+                ..
+            } => {
                 self.on_incoming_request(now, leg, incoming, &request);
             }
-            Event::Response { request, response, .. } => {
+            Event::Response {
+                request, response, ..
+            } => {
                 let status = response.status().map_or(500, StatusCode::code);
                 let outcome = match status {
                     200..300 => Ok(sdp_of(&response)),
@@ -211,13 +252,21 @@ impl Server {
                 self.with_leg(now, leg, |call, out| call.on_remote_bye(now, cause, headers, out));
             }
             Ending::AckMissing | Ending::Lost => {
-                self.with_leg(now, leg, |call, out| call.end(now, EndedBy::Carrier, End::CARRIER_LOST, out));
+                self.with_leg(now, leg, |call, out| {
+                    call.end(now, EndedBy::Carrier, End::CARRIER_LOST, out)
+                });
             }
         }
         self.leg_over(leg);
     }
 
-    fn on_incoming_request(&mut self, now: Instant, leg: Option<LegId>, incoming: IncomingId, request: &Message) {
+    fn on_incoming_request(
+        &mut self,
+        now: Instant,
+        leg: Option<LegId>,
+        incoming: IncomingId,
+        request: &Message,
+    ) {
         let key = leg.and_then(|leg| self.legs.get(&leg)).map(|leg| leg.key);
         let offers = matches!(request.method(), Some(Method::Invite))
             || (matches!(request.method(), Some(Method::Update)) && sdp_of(request).is_some());
@@ -226,7 +275,9 @@ impl Server {
             return self.send_response(now, incoming, status, None);
         };
         if offers {
-            return self.with_call(now, key, |call, out| call.carrier_offer(incoming, sdp_of(request), out));
+            return self.with_call(now, key, |call, out| {
+                call.carrier_offer(incoming, sdp_of(request), out)
+            });
         }
         self.send_response(now, incoming, 200, None);
         if let (Some(Method::Info), Some(digit)) = (request.method(), digit_of(request)) {
@@ -265,7 +316,11 @@ fn outgoing_request(request: SipRequest) -> OutgoingRequest {
         }
         SipRequest::Message(text) => (Method::Message, typed("text/plain;charset=utf-8", text)),
     };
-    OutgoingRequest { method, headers: Vec::new(), body: Some(body) }
+    OutgoingRequest {
+        method,
+        headers: Vec::new(),
+        body: Some(body),
+    }
 }
 
 fn sip_header(header: &CustomHeader) -> Option<Header> {
@@ -284,7 +339,11 @@ fn custom_headers(message: &Message) -> Vec<CustomHeader> {
         .headers()
         .filter_map(|line| {
             let value = header::unfold(line.value);
-            CustomHeader::new(std::str::from_utf8(line.raw_name).ok()?, std::str::from_utf8(&value).ok()?).ok()
+            CustomHeader::new(
+                std::str::from_utf8(line.raw_name).ok()?,
+                std::str::from_utf8(&value).ok()?,
+            )
+            .ok()
         })
         .take(CUSTOM_HEADERS_SENT_MAX)
         .collect()
@@ -292,12 +351,18 @@ fn custom_headers(message: &Message) -> Vec<CustomHeader> {
 
 /// The cause of Q.850 in a message's `Reason` headers.
 fn q850_of(message: &Message) -> Option<u16> {
-    message.all::<Reason<'_>>().flatten().find(|reason| reason.protocol.eq_ignore_ascii_case(b"Q.850"))?.cause()
+    message
+        .all::<Reason<'_>>()
+        .flatten()
+        .find(|reason| reason.protocol.eq_ignore_ascii_case(b"Q.850"))?
+        .cause()
 }
 
 fn phrase(response: &Message) -> String {
     match response.start_line() {
-        offhook_sip_message::StartLine::Response { reason, .. } => String::from_utf8_lossy(reason).into_owned(),
+        offhook_sip_message::StartLine::Response { reason, .. } => {
+            String::from_utf8_lossy(reason).into_owned()
+        }
         offhook_sip_message::StartLine::Request { .. } => String::new(),
     }
 }
@@ -326,7 +391,11 @@ fn digit_of(request: &Message) -> Option<char> {
     let kind = request.get::<ContentType<'_>>()?.ok()?;
     let body = std::str::from_utf8(request.body()).ok()?;
     let text = if kind.is("application", "dtmf-relay") {
-        let signal = |line: &str| Some(line.split_once('=')?).filter(|(name, _)| name.trim() == "Signal").map(|(_, v)| v.trim().to_owned());
+        let signal = |line: &str| {
+            Some(line.split_once('=')?)
+                .filter(|(name, _)| name.trim() == "Signal")
+                .map(|(_, v)| v.trim().to_owned())
+        };
         body.lines().find_map(signal)?
     } else {
         body.trim().to_owned()

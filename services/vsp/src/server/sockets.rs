@@ -20,7 +20,10 @@ const EXCERPT_LEN_MAX: usize = 200;
 impl Server {
     pub(super) fn open_socket(&mut self, now: Instant, id: ConnectionId, peer: Peer) {
         if self.draining {
-            self.outputs.push_back(Output::Close { to: id, reason: CloseReason::Restart });
+            self.outputs.push_back(Output::Close {
+                to: id,
+                reason: CloseReason::Restart,
+            });
             return;
         }
         let voice_sdk_id = VoiceSdkId(format!("vsdk-{}", self.new_uuid()).into());
@@ -37,11 +40,17 @@ impl Server {
     }
 
     pub(super) fn on_text(&mut self, now: Instant, id: ConnectionId, text: &str) {
-        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
         connection.last_frame = now;
         let allowed = connection.requests.take(now);
         connection.refused_in_row = if allowed { 0 } else { connection.refused_in_row + 1 };
-        let refused_max = self.settings.limits.requests_burst.saturating_mul(REFUSED_BURSTS_MAX);
+        let refused_max = self
+            .settings
+            .limits
+            .requests_burst
+            .saturating_mul(REFUSED_BURSTS_MAX);
         if connection.refused_in_row > refused_max {
             self.reject(id, Rejection::Rate, "closed: the client goes on above the rate");
             return self.close_socket(now, id, CloseReason::Abuse);
@@ -53,16 +62,34 @@ impl Server {
     pub(super) fn on_frame(&mut self, now: Instant, id: ConnectionId, text: &str, allowed: bool) {
         match offhook_rpc_message::decode(text) {
             Ok(ClientFrame::Request { id: frame, method }) if allowed => {
-                let asked = Asked { connection: id, frame, method: method.name() };
+                let asked = Asked {
+                    connection: id,
+                    frame,
+                    method: method.name(),
+                };
                 self.on_request(now, asked, method, text);
             }
             Ok(ClientFrame::Request { id: frame, method }) => {
                 self.reject(id, Rejection::Rate, "request above the rate");
                 let error = RpcError::new(ErrorCode::InvalidRequest, "too many requests per second");
-                self.reply(&Asked { connection: id, frame, method: method.name() }, Err(error));
+                self.reply(
+                    &Asked {
+                        connection: id,
+                        frame,
+                        method: method.name(),
+                    },
+                    Err(error),
+                );
             }
             Ok(ClientFrame::Debug(report)) => {
-                self.reply(&Asked { connection: id, frame: report.id, method: "debug" }, Ok(ResultBody::Empty));
+                self.reply(
+                    &Asked {
+                        connection: id,
+                        frame: report.id,
+                        method: "debug",
+                    },
+                    Ok(ResultBody::Empty),
+                );
             }
             Ok(ClientFrame::Ack { id: Some(sent), .. }) => self.on_ack(id, sent),
             Ok(ClientFrame::Ack { id: None, .. } | ClientFrame::SpeedTest(_)) => {}
@@ -77,22 +104,33 @@ impl Server {
                 };
                 let method = malformed.method.as_deref().unwrap_or("frame");
                 self.reject(id, why, &format!("{method}: {}", malformed.error.message));
-                let asked = Asked { connection: id, frame: malformed.id, method: "malformed" };
+                let asked = Asked {
+                    connection: id,
+                    frame: malformed.id,
+                    method: "malformed",
+                };
                 self.reply(&asked, Err(malformed.error));
             }
         }
     }
 
     fn on_request(&mut self, now: Instant, asked: Asked, method: ClientMethod, text: &str) {
-        let Some(connection) = self.connections.get_mut(&asked.connection) else { return };
+        let Some(connection) = self.connections.get_mut(&asked.connection) else {
+            return;
+        };
         match (&mut connection.stage, method) {
             (_, ClientMethod::Ping) => self.reply(&asked, Ok(ResultBody::Pong)),
             (Stage::Authenticating(pending, _) | Stage::Probing(pending, _), _) => {
                 if pending.queued.len() < QUEUED_WHILE_LOGIN_MAX {
                     pending.queued.push(text.to_owned());
                 } else {
-                    self.reject(asked.connection, Rejection::Limit, "too many requests before the login is decided");
-                    let error = RpcError::new(ErrorCode::InvalidRequest, "a login is being checked; wait for it");
+                    self.reject(
+                        asked.connection,
+                        Rejection::Limit,
+                        "too many requests before the login is decided",
+                    );
+                    let error =
+                        RpcError::new(ErrorCode::InvalidRequest, "a login is being checked; wait for it");
                     self.reply(&asked, Err(error));
                 }
             }
@@ -103,7 +141,11 @@ impl Server {
                 self.on_session_request(now, asked, &session, method, text);
             }
             (Stage::Connected, method) => {
-                self.reject(asked.connection, Rejection::NotLoggedIn, &format!("{} before login", method.name()));
+                self.reject(
+                    asked.connection,
+                    Rejection::NotLoggedIn,
+                    &format!("{} before login", method.name()),
+                );
                 let error = RpcError::new(ErrorCode::AuthenticationRequired, "Authentication required");
                 self.reply(&asked, Err(error));
             }
@@ -111,9 +153,13 @@ impl Server {
     }
 
     fn on_ack(&mut self, id: ConnectionId, sent: u64) {
-        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
         let session = connection.session().cloned();
-        let Some((key, name)) = connection.acknowledged(sent) else { return };
+        let Some((key, name)) = connection.acknowledged(sent) else {
+            return;
+        };
         if let Some(session) = session.and_then(|session| self.sessions.get_mut(&session))
             && name == "bye"
         {
@@ -122,12 +168,21 @@ impl Server {
         if let Some(call) = self.calls.get_mut(&key) {
             call.on_ack(name);
             let call_id = call.id.clone();
-            self.trace(&call_id, Hop::Client, Hop::Vsp, Protocol::JsonRpc, format!("ack {name}"), String::new());
+            self.trace(
+                &call_id,
+                Hop::Client,
+                Hop::Vsp,
+                Protocol::JsonRpc,
+                format!("ack {name}"),
+                String::new(),
+            );
         }
     }
 
     pub(super) fn on_socket_timer(&mut self, now: Instant, id: ConnectionId) {
-        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
         if now.saturating_duration_since(connection.last_frame) >= SILENCE_MAX {
             return self.close_socket(now, id, CloseReason::Silent);
         }
@@ -153,7 +208,9 @@ impl Server {
     }
 
     pub(super) fn arm_socket(&mut self, id: ConnectionId) {
-        let Some(connection) = self.connections.get(&id) else { return };
+        let Some(connection) = self.connections.get(&id) else {
+            return;
+        };
         let mut at = connection.next_ping.min(connection.last_frame + SILENCE_MAX);
         if connection.session().is_none() {
             at = at.min(connection.login_by);
@@ -168,7 +225,9 @@ impl Server {
 
     /// Forgets a socket. Its session keeps its calls for the grace time, and ends at once if it has none.
     pub(super) fn on_socket_gone(&mut self, now: Instant, id: ConnectionId) {
-        let Some(connection) = self.connections.remove(&id) else { return };
+        let Some(connection) = self.connections.remove(&id) else {
+            return;
+        };
         self.deadlines.clear(&TimerKey::Socket(id));
         self.deadlines.clear(&TimerKey::Probe(id));
         if let Some(session) = connection.session() {
@@ -178,24 +237,33 @@ impl Server {
     }
 
     fn detach(&mut self, now: Instant, id: &SessionId) {
-        let Some(session) = self.sessions.get_mut(id) else { return };
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
         session.connection = None;
         if session.calls.is_empty() {
             self.sessions.remove(id);
         } else {
-            self.deadlines.set(TimerKey::Grace(id.clone()), now + self.settings.reattach_grace);
+            self.deadlines
+                .set(TimerKey::Grace(id.clone()), now + self.settings.reattach_grace);
         }
     }
 
     pub(super) fn on_grace_over(&mut self, now: Instant, id: &SessionId) {
-        if self.sessions.get(id).is_some_and(|session| session.connection.is_none()) {
+        if self
+            .sessions
+            .get(id)
+            .is_some_and(|session| session.connection.is_none())
+        {
             self.end_session(now, id, End::CLIENT_GONE);
         }
     }
 
     /// Ends a session with all its calls. Its socket stays.
     pub(super) fn end_session(&mut self, now: Instant, id: &SessionId, end: End) {
-        let Some(session) = self.sessions.get(id) else { return };
+        let Some(session) = self.sessions.get(id) else {
+            return;
+        };
         for key in session.calls.values().copied().collect::<Vec<_>>() {
             self.with_call(now, key, |call, out| call.end(now, EndedBy::Vsp, end, out));
         }
@@ -215,8 +283,12 @@ impl Server {
                 .and_then(|id| sessions.get(id))
                 .is_some_and(|session| !session.calls.is_empty())
         };
-        let idle: Vec<_> =
-            self.connections.iter().filter(|(_, connection)| !busy(connection)).map(|(id, _)| *id).collect();
+        let idle: Vec<_> = self
+            .connections
+            .iter()
+            .filter(|(_, connection)| !busy(connection))
+            .map(|(id, _)| *id)
+            .collect();
         for id in idle {
             self.close_socket(now, id, CloseReason::Restart);
         }
@@ -224,19 +296,30 @@ impl Server {
 
     /// Answers a request, if its socket is still there.
     pub(super) fn reply(&mut self, asked: &Asked, result: Result<ResultBody, RpcError>) {
-        let Some(connection) = self.connections.get(&asked.connection) else { return };
+        let Some(connection) = self.connections.get(&asked.connection) else {
+            return;
+        };
         let voice_sdk_id = &connection.voice_sdk_id;
         let text = match result {
             Ok(body) => body.encode(&asked.frame, connection.session(), voice_sdk_id),
             Err(error) => error.encode(&asked.frame, voice_sdk_id),
         };
-        self.outputs.push_back(Output::Text { to: asked.connection, text });
+        self.outputs.push_back(Output::Text {
+            to: asked.connection,
+            text,
+        });
     }
 
     /// Counts and logs something refused.
     pub(super) fn reject(&mut self, connection: ConnectionId, why: Rejection, detail: &str) {
-        let end = (0..=EXCERPT_LEN_MAX.min(detail.len())).rev().find(|end| detail.is_char_boundary(*end));
+        let end = (0..=EXCERPT_LEN_MAX.min(detail.len()))
+            .rev()
+            .find(|end| detail.is_char_boundary(*end));
         let detail = detail[..end.unwrap_or(0)].to_owned();
-        self.note(Note::Rejected { connection, why, detail });
+        self.note(Note::Rejected {
+            connection,
+            why,
+            detail,
+        });
     }
 }

@@ -11,8 +11,19 @@ use serde_json::{Value, json};
 fn m22_unknown_methods_and_debug_frames() {
     let mut world = World::new();
     let (client, _) = world.log_in("alice");
-    for method in ["telnyx_rtc.fly", "fly", "", "telnyx_rtc.", "verto.invite", "TELNYX_RTC.PING"] {
-        assert_eq!(world.ask(client, method, json!({}))["error"]["code"], -32601, "{method}");
+    for method in [
+        "telnyx_rtc.fly",
+        "fly",
+        "",
+        "telnyx_rtc.",
+        "verto.invite",
+        "TELNYX_RTC.PING",
+    ] {
+        assert_eq!(
+            world.ask(client, method, json!({}))["error"]["code"],
+            -32601,
+            "{method}"
+        );
     }
     for kind in ["debug_report_start", "debug_report_data", "debug_report_stop"] {
         let frame = json!({"jsonrpc": "2.0", "id": kind, "type": kind, "debug_report_id": "2f", "call_id": "c",
@@ -29,7 +40,11 @@ fn broken_frames_get_their_error_and_leave_the_call_alone() {
     let mut world = World::new();
     let (client, _) = world.log_in("alice");
     world.call(client, "call-1", "9196");
-    let deep = format!("{}1{}", "{\"a\":".repeat(DEPTH_MAX + 1), "}".repeat(DEPTH_MAX + 1));
+    let deep = format!(
+        "{}1{}",
+        "{\"a\":".repeat(DEPTH_MAX + 1),
+        "}".repeat(DEPTH_MAX + 1)
+    );
     let long = format!("{{\"id\":1,\"x\":\"{}\"}}", "x".repeat(FRAME_LEN_MAX));
     let long_id = format!("{{\"id\":\"{}\",\"method\":\"login\"}}", "x".repeat(500));
     for (text, code) in [
@@ -44,10 +59,19 @@ fn broken_frames_get_their_error_and_leave_the_call_alone() {
         ("{}", -32600),
         ("{\"id\":1,\"id\":2,\"method\":\"x\"}", -32600),
         ("{\"id\":1,\"method\":5}", -32600),
-        ("{\"id\":1,\"method\":\"telnyx_rtc.invite\",\"params\":[]}", -32602),
-        ("{\"id\":1,\"method\":\"telnyx_rtc.invite\",\"params\":{\"dialogParams\":[\"call-1\"]}}", -32602),
+        (
+            "{\"id\":1,\"method\":\"telnyx_rtc.invite\",\"params\":[]}",
+            -32602,
+        ),
+        (
+            "{\"id\":1,\"method\":\"telnyx_rtc.invite\",\"params\":{\"dialogParams\":[\"call-1\"]}}",
+            -32602,
+        ),
         ("{\"id\":1,\"method\":\"telnyx_rtc.invite\"}", -32602),
-        ("{\"id\":1,\"method\":\"telnyx_rtc.bye\",\"params\":{\"dialogParams\":{\"callID\":\"a\\r\\nb\"}}}", -32602),
+        (
+            "{\"id\":1,\"method\":\"telnyx_rtc.bye\",\"params\":{\"dialogParams\":{\"callID\":\"a\\r\\nb\"}}}",
+            -32602,
+        ),
         (deep.as_str(), -32600),
         (long.as_str(), -32600),
         (long_id.as_str(), -32600),
@@ -67,12 +91,24 @@ fn broken_frames_get_their_error_and_leave_the_call_alone() {
 
 #[test]
 fn destinations_that_no_sip_message_may_have() {
-    for number in ["12\r\nVia: SIP/2.0/UDP evil", "12\n", &"1".repeat(1024), "", "bob@evil.example", "<sip:a>", "\u{0}"] {
+    for number in [
+        "12\r\nVia: SIP/2.0/UDP evil",
+        "12\n",
+        &"1".repeat(1024),
+        "",
+        "bob@evil.example",
+        "<sip:a>",
+        "\u{0}",
+    ] {
         let mut world = World::new();
         let (client, _) = world.log_in("alice");
         world.invite(client, "call-1", number);
         let bye = world.expect(client, "bye");
-        assert_eq!((&bye["sipCode"], &bye["cause"]), (&json!(484), &json!("INVALID_NUMBER_FORMAT")), "{number:?}");
+        assert_eq!(
+            (&bye["sipCode"], &bye["cause"]),
+            (&json!(484), &json!("INVALID_NUMBER_FORMAT")),
+            "{number:?}"
+        );
         assert!(world.gateway.commands.is_empty() && world.far_events.is_empty());
         assert_eq!(world.rejections, [Rejection::Value]);
     }
@@ -92,7 +128,11 @@ fn headers_that_no_sip_message_may_have() {
     for headers in [
         json!([{"name": "X-A", "value": "1\r\nVia: SIP/2.0/UDP evil"}]),
         json!([{"name": "X-A", "value": "1".repeat(300)}]),
-        json!((0..17).map(|n| json!({"name": format!("X-{n}"), "value": "1"})).collect::<Vec<_>>()),
+        json!(
+            (0..17)
+                .map(|n| json!({"name": format!("X-{n}"), "value": "1"}))
+                .collect::<Vec<_>>()
+        ),
     ] {
         let mut world = attempt(headers);
         let client = offhook_vsp::ConnectionId(1);
@@ -123,22 +163,40 @@ fn calls_of_other_sessions_are_out_of_reach() {
         params
     };
     let bye = world.ask(bob, "telnyx_rtc.bye", about(json!({})));
-    assert_eq!(bye["result"]["sessid"], json!(own), "answered as any unknown call");
+    assert_eq!(
+        bye["result"]["sessid"],
+        json!(own),
+        "answered as any unknown call"
+    );
     for (method, params) in [
         ("telnyx_rtc.modify", json!({"action": "hold"})),
-        ("telnyx_rtc.modify", json!({"action": "updateMedia", "sdp": "v=0"})),
+        (
+            "telnyx_rtc.modify",
+            json!({"action": "updateMedia", "sdp": "v=0"}),
+        ),
         ("telnyx_rtc.info", json!({"dtmf": "1"})),
         ("telnyx_rtc.candidate", json!({"candidate": "candidate:1"})),
         ("telnyx_rtc.endOfCandidates", json!({})),
         ("telnyx_rtc.answer", json!({"sdp": "v=0"})),
         ("telnyx_rtc.attach", json!({"sdp": "v=0"})),
     ] {
-        assert_eq!(world.ask(bob, method, about(params))["error"]["code"], -32002, "{method}");
+        assert_eq!(
+            world.ask(bob, method, about(params))["error"]["code"],
+            -32002,
+            "{method}"
+        );
     }
-    assert_eq!((world.gateway.commands.len(), world.frames_left(alice)), (commands, 0));
+    assert_eq!(
+        (world.gateway.commands.len(), world.frames_left(alice)),
+        (commands, 0)
+    );
     assert!(world.far_events.is_empty());
     world.invite(bob, "call-1", "9196");
-    assert_eq!(world.server.counts().calls, 2, "the same callID in another session is another call");
+    assert_eq!(
+        world.server.counts().calls,
+        2,
+        "the same callID in another session is another call"
+    );
 }
 
 #[test]
@@ -169,10 +227,21 @@ fn calls_that_were_not_offered_to_a_client_cannot_be_answered_by_it() {
     let (client, _) = world.log_in("alice");
     world.call(client, "call-1", "9196");
     for method in ["telnyx_rtc.answer", "telnyx_rtc.attach"] {
-        let answer = world.ask(client, method, json!({"sdp": "v=0", "dialogParams": {"callID": "call-1"}}));
+        let answer = world.ask(
+            client,
+            method,
+            json!({"sdp": "v=0", "dialogParams": {"callID": "call-1"}}),
+        );
         assert_eq!(answer["error"]["code"], -32002);
     }
-    assert_eq!(world.ask(client, "telnyx_rtc.modify", json!({"action": "fly", "callID": "call-1"}))["error"]["code"], -32602);
+    assert_eq!(
+        world.ask(
+            client,
+            "telnyx_rtc.modify",
+            json!({"action": "fly", "callID": "call-1"})
+        )["error"]["code"],
+        -32602
+    );
 }
 
 #[test]

@@ -32,10 +32,31 @@ fn m07_token_login_and_its_refusals() {
         ..Claims::default()
     };
     for (verdict, outcome) in [
-        (Verdict::Token { claims: claims("alice", now + 60), unix_now_s: now }, Ok("alice".to_owned())),
-        (Verdict::Token { claims: claims("alice", now - 1), unix_now_s: now }, Err(Refusal::TokenExpired)),
-        (Verdict::Token { claims: claims("mallory", now + 60), unix_now_s: now }, Err(Refusal::UnknownUser)),
-        (Verdict::Refused(Refusal::TokenSignature), Err(Refusal::TokenSignature)),
+        (
+            Verdict::Token {
+                claims: claims("alice", now + 60),
+                unix_now_s: now,
+            },
+            Ok("alice".to_owned()),
+        ),
+        (
+            Verdict::Token {
+                claims: claims("alice", now - 1),
+                unix_now_s: now,
+            },
+            Err(Refusal::TokenExpired),
+        ),
+        (
+            Verdict::Token {
+                claims: claims("mallory", now + 60),
+                unix_now_s: now,
+            },
+            Err(Refusal::UnknownUser),
+        ),
+        (
+            Verdict::Refused(Refusal::TokenSignature),
+            Err(Refusal::TokenSignature),
+        ),
     ] {
         let mut world = World::new();
         world.auto_verdict = false;
@@ -43,14 +64,20 @@ fn m07_token_login_and_its_refusals() {
         let params = json!({"login": "ignored", "passwd": "ignored", "login_token": "a.b.c"});
         let id = world.request(client, "login", params);
         let (token, question) = world.questions.pop().unwrap();
-        assert!(matches!(question, Question::Token { token } if token.expose() == "a.b.c"), "a token wins");
+        assert!(
+            matches!(question, Question::Token { token } if token.expose() == "a.b.c"),
+            "a token wins"
+        );
         world.server.handle_verdict(world.now, token, verdict);
         world.settle();
         let answer = world.frame(client);
         assert_eq!(answer["id"], json!(id));
         match &outcome {
             Ok(_) => assert_eq!(answer["result"]["message"], "logged in"),
-            Err(_) => assert_eq!(answer["error"], json!({"code": -32001, "message": "Authentication failure"})),
+            Err(_) => assert_eq!(
+                answer["error"],
+                json!({"code": -32001, "message": "Authentication failure"})
+            ),
         }
         assert_eq!(world.logins, [outcome]);
     }
@@ -64,8 +91,14 @@ fn m07_wrong_password_and_unknown_user_look_the_same() {
     let unknown = world.ask(client, "login", login("mallory", "guess"));
     assert_eq!(wrong["error"], unknown["error"]);
     assert_eq!(wrong["error"]["code"], -32001);
-    assert!(world.closed.is_empty(), "the socket stays: the SDK would come back at once");
-    assert_eq!(world.ask(client, "login", login("alice", "alice-pw"))["result"]["message"], "logged in");
+    assert!(
+        world.closed.is_empty(),
+        "the socket stays: the SDK would come back at once"
+    );
+    assert_eq!(
+        world.ask(client, "login", login("alice", "alice-pw"))["result"]["message"],
+        "logged in"
+    );
 }
 
 #[test]
@@ -73,13 +106,26 @@ fn m08_no_answer_to_a_login_is_minus_32000() {
     let mut world = World::new();
     let mut answers = Vec::new();
     let client = world.open();
-    for params in [json!({}), json!({"login": "alice"}), json!({"login_token": ""}), json!({"login": 5, "passwd": {}})] {
+    for params in [
+        json!({}),
+        json!({"login": "alice"}),
+        json!({"login_token": ""}),
+        json!({"login": 5, "passwd": {}}),
+    ] {
         answers.push(world.ask(client, "login", params));
     }
-    answers.push(world.ask(client, "anonymous_login", json!({"target_type": "ai_assistant", "target_id": "1"})));
+    answers.push(world.ask(
+        client,
+        "anonymous_login",
+        json!({"target_type": "ai_assistant", "target_id": "1"}),
+    ));
     let again = world.open();
     answers.push(world.ask(again, "login", json!([])));
-    answers.push(world.ask(again, "login", json!({"login": "a", "passwd": "x".repeat(10_000)})));
+    answers.push(world.ask(
+        again,
+        "login",
+        json!({"login": "a", "passwd": "x".repeat(10_000)}),
+    ));
     for _ in 0..20 {
         let client = world.open();
         answers.push(world.ask(client, "login", login("alice", "guess")));
@@ -97,7 +143,10 @@ fn m09_gateway_state_is_reged() {
     let answer = world.ask(client, "telnyx_rtc.gatewayState", json!({}));
     let params = &answer["result"]["params"];
     assert_eq!(params["state"], "REGED");
-    assert_eq!((&params["dc"], &params["region"]), (&json!("NJ1"), &json!("north-america")));
+    assert_eq!(
+        (&params["dc"], &params["region"]),
+        (&json!("NJ1"), &json!("north-america"))
+    );
     assert!(params["call_report_id"].as_str().unwrap().starts_with("cr-"));
     assert_eq!(answer["result"]["sessid"], json!(session));
 }
@@ -114,7 +163,11 @@ fn m10_before_login_only_pings_are_answered() {
         ("telnyx_rtc.bye", json!({"dialogParams": {"callID": "c"}})),
         ("telnyx_rtc.unheard_of", json!({})),
     ] {
-        assert_eq!(world.ask(client, method, params)["error"]["code"], -32000, "{method}");
+        assert_eq!(
+            world.ask(client, method, params)["error"]["code"],
+            -32000,
+            "{method}"
+        );
     }
     assert!(world.gateway.commands.is_empty() && world.far_events.is_empty());
     assert_eq!(world.rejections, [Rejection::NotLoggedIn; 4]);
@@ -129,12 +182,17 @@ fn requests_wait_while_the_login_is_checked() {
     let state = world.request(client, "telnyx_rtc.gatewayState", json!({}));
     assert_eq!(world.frames_left(client), 0);
     let (token, question) = world.questions.pop().unwrap();
-    world.server.handle_verdict(world.now, token, world::verdict(question));
+    world
+        .server
+        .handle_verdict(world.now, token, world::verdict(question));
     world.settle();
     let frames = world.take_frames(client);
     assert_eq!(frames[0]["result"]["message"], "logged in");
     assert_eq!(frames[1]["method"], "telnyx_rtc.clientReady");
-    assert_eq!((&frames[2]["id"], &frames[2]["result"]["params"]["state"]), (&json!(state), &json!("REGED")));
+    assert_eq!(
+        (&frames[2]["id"], &frames[2]["result"]["params"]["state"]),
+        (&json!(state), &json!("REGED"))
+    );
 }
 
 #[test]
@@ -145,7 +203,9 @@ fn a_verdict_for_a_socket_that_is_gone_changes_nothing() {
     world.request(client, "login", login("alice", "alice-pw"));
     world.cut(client);
     let (token, question) = world.questions.pop().unwrap();
-    world.server.handle_verdict(world.now, token, world::verdict(question));
+    world
+        .server
+        .handle_verdict(world.now, token, world::verdict(question));
     world.settle();
     assert!(world.server.is_empty());
 }
@@ -160,13 +220,21 @@ fn login_again_on_the_same_socket_disturbs_nothing() {
     params["sessid"] = json!(session);
     let result = world.ask(client, "login", params);
     assert_eq!(result["result"]["sessid"], json!(session));
-    assert_eq!(world.frames_left(client), 0, "no clientReady: it would destroy the call");
+    assert_eq!(
+        world.frames_left(client),
+        0,
+        "no clientReady: it would destroy the call"
+    );
     assert_eq!(world.server.counts().calls, 1);
 
     let refused = world.ask(client, "login", login("alice", "guess"));
     assert_eq!(refused["error"]["code"], -32001);
     let state = world.ask(client, "telnyx_rtc.gatewayState", json!({}));
-    assert_eq!(state["result"]["sessid"], json!(session), "a refused login leaves the session");
+    assert_eq!(
+        state["result"]["sessid"],
+        json!(session),
+        "a refused login leaves the session"
+    );
 }
 
 #[test]
@@ -178,7 +246,10 @@ fn another_user_on_the_same_socket_gets_a_session_of_its_own() {
     params["sessid"] = json!(session);
     world.request(client, "login", params);
     let frames = world.take_frames(client);
-    assert_eq!(frames[0]["method"], "telnyx_rtc.bye", "alice's call ends: {frames:?}");
+    assert_eq!(
+        frames[0]["method"], "telnyx_rtc.bye",
+        "alice's call ends: {frames:?}"
+    );
     assert_ne!(frames[1]["result"]["sessid"], json!(session));
     assert_eq!(frames[2]["params"], json!({"reattached_sessions": []}));
 }
@@ -196,9 +267,16 @@ fn failures_of_an_address_make_it_wait() {
     let client = world.open();
     let answer = world.ask(client, "login", login("alice", "alice-pw"));
     assert_eq!(answer["error"]["code"], -32001);
-    assert_eq!(world.logins.last(), Some(&Err(Refusal::Throttled)), "the right password too, and unchecked");
+    assert_eq!(
+        world.logins.last(),
+        Some(&Err(Refusal::Throttled)),
+        "the right password too, and unchecked"
+    );
     world.advance(Duration::from_secs(7));
-    assert_eq!(world.ask(client, "login", login("alice", "alice-pw"))["result"]["message"], "logged in");
+    assert_eq!(
+        world.ask(client, "login", login("alice", "alice-pw"))["result"]["message"],
+        "logged in"
+    );
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The core of the VSP against scripted peers on a virtual clock. Tests named `mNN_…` prove that item of the checklist
 //! of the client dialect.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails may panic")]
+
 mod bad_input;
 mod login;
 mod many_calls;

@@ -43,8 +43,20 @@ fn after_200_calls_nothing_is_left() {
     let counts = world.server.counts();
     let sip = counts.sip;
     assert_eq!((sip.legs, sip.dialogs, sip.requests, sip.timers), (0, 0, 0, 0));
-    assert_eq!((sip.transactions.client_transactions, sip.transactions.server_transactions), (0, 0));
-    assert_eq!(Counts { sip: Default::default(), ..counts }, Counts::default());
+    assert_eq!(
+        (
+            sip.transactions.client_transactions,
+            sip.transactions.server_transactions
+        ),
+        (0, 0)
+    );
+    assert_eq!(
+        Counts {
+            sip: Default::default(),
+            ..counts
+        },
+        Counts::default()
+    );
     assert_eq!(world.server.poll_timeout(), None);
 }
 
@@ -56,7 +68,11 @@ fn two_servers_with_one_seed_say_the_same() {
         let leg = world.call(client, "call-1", "9196");
         world.far_bye(leg, None);
         let frames = world.take_frames(client);
-        let events: Vec<_> = world.traces.iter().map(|(id, event)| (id.to_string(), event.detail.clone())).collect();
+        let events: Vec<_> = world
+            .traces
+            .iter()
+            .map(|(id, event)| (id.to_string(), event.detail.clone()))
+            .collect();
         (session, format!("{frames:?}"), events)
     };
     assert_eq!(run(), run());

@@ -11,13 +11,20 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 fn modify(world: &mut World, client: ConnectionId, action: &str) -> String {
-    world.request(client, "telnyx_rtc.modify", json!({"action": action, "dialogParams": {"callID": "call-1"}}))
+    world.request(
+        client,
+        "telnyx_rtc.modify",
+        json!({"action": action, "dialogParams": {"callID": "call-1"}}),
+    )
 }
 
 /// Answers the re-INVITE that the far end has got, and gives its offer.
 fn far_reinvite(world: &mut World, status: u16) -> String {
     loop {
-        if let user_agent::Event::IncomingRequest { incoming, request, .. } = world.far_event() {
+        if let user_agent::Event::IncomingRequest {
+            incoming, request, ..
+        } = world.far_event()
+        {
             assert_eq!(request.method(), Some(&Method::Invite));
             world.far_respond(incoming, status, (status == 200).then_some(CARRIER_ANSWER));
             return String::from_utf8_lossy(request.body()).into_owned();
@@ -43,7 +50,9 @@ fn m19_hold_and_resume_are_told_after_they_are_done() {
         assert_eq!(result["id"], json!(id));
         let expected = json!({"callID": "call-1", "action": action, "holdState": state, "sessid": session});
         assert_eq!(result["result"], expected);
-        assert!(matches!(world.gateway.commands.last(), Some(Command::Hold { held, .. }) if *held == (state == "held")));
+        assert!(
+            matches!(world.gateway.commands.last(), Some(Command::Hold { held, .. }) if *held == (state == "held"))
+        );
     }
 }
 
@@ -52,21 +61,39 @@ fn m19_a_hold_that_is_there_already_and_one_that_fails() {
     let mut world = World::new();
     let (client, _) = world.log_in("alice");
     world.invite(client, "call-1", "9196");
-    let refused = world.ask(client, "telnyx_rtc.modify", json!({"action": "hold", "dialogParams": {"callID": "call-1"}}));
-    assert_eq!(refused["error"]["code"], -32002, "a call that is not up cannot be held");
+    let refused = world.ask(
+        client,
+        "telnyx_rtc.modify",
+        json!({"action": "hold", "dialogParams": {"callID": "call-1"}}),
+    );
+    assert_eq!(
+        refused["error"]["code"], -32002,
+        "a call that is not up cannot be held"
+    );
     let (_, incoming, _) = world.far_invite();
     world.far_respond(incoming, 200, Some(CARRIER_ANSWER));
     world.expect(client, "answer");
 
-    let unhold = world.ask(client, "telnyx_rtc.modify", json!({"action": "unhold", "dialogParams": {"callID": "call-1"}}));
+    let unhold = world.ask(
+        client,
+        "telnyx_rtc.modify",
+        json!({"action": "unhold", "dialogParams": {"callID": "call-1"}}),
+    );
     assert_eq!(unhold["result"]["holdState"], "active");
 
     modify(&mut world, client, "hold");
-    let second = world.ask(client, "telnyx_rtc.modify", json!({"action": "hold", "dialogParams": {"callID": "call-1"}}));
+    let second = world.ask(
+        client,
+        "telnyx_rtc.modify",
+        json!({"action": "hold", "dialogParams": {"callID": "call-1"}}),
+    );
     assert_eq!(second["error"]["code"], -32002, "one change at a time");
     far_reinvite(&mut world, 488);
     let failed = world.frame(client);
-    assert!(failed["error"]["message"].as_str().unwrap().contains("488"), "{failed}");
+    assert!(
+        failed["error"]["message"].as_str().unwrap().contains("488"),
+        "{failed}"
+    );
 }
 
 #[test]
@@ -97,10 +124,27 @@ fn m20_digits_go_to_the_gateway_or_by_info_but_never_twice() {
     assert_eq!(result["result"]["message"], "SENT");
     let mut signals = Vec::new();
     while let Some(event) = world.far_events.pop_front() {
-        let user_agent::Event::IncomingRequest { incoming, request, .. } = event else { panic!("{event:?}") };
-        assert_eq!(header(&request, "Content-Type").as_deref(), Some("application/dtmf-relay"));
-        assert!(world.far_events.is_empty(), "one at a time, so that none overtakes another");
-        signals.push(String::from_utf8_lossy(request.body()).lines().next().unwrap().to_owned());
+        let user_agent::Event::IncomingRequest {
+            incoming, request, ..
+        } = event
+        else {
+            panic!("{event:?}")
+        };
+        assert_eq!(
+            header(&request, "Content-Type").as_deref(),
+            Some("application/dtmf-relay")
+        );
+        assert!(
+            world.far_events.is_empty(),
+            "one at a time, so that none overtakes another"
+        );
+        signals.push(
+            String::from_utf8_lossy(request.body())
+                .lines()
+                .next()
+                .unwrap()
+                .to_owned(),
+        );
         world.far_respond(incoming, 200, None);
     }
     assert_eq!(signals, ["Signal=4", "Signal=*", "Signal=D"]);
@@ -112,8 +156,18 @@ fn digits_before_the_far_end_was_reached_and_digits_that_are_none() {
     let (client, _) = world.log_in("alice");
     world.gateway.hold_replies = true;
     world.invite(client, "call-1", "9196");
-    for (digits, code) in [("1", -32002), ("", -32602), ("1\r\n2", -32602), (&"1".repeat(65), -32602), ("x", -32602)] {
-        let answer = world.ask(client, "telnyx_rtc.info", json!({"dtmf": digits, "dialogParams": {"callID": "call-1"}}));
+    for (digits, code) in [
+        ("1", -32002),
+        ("", -32602),
+        ("1\r\n2", -32602),
+        (&"1".repeat(65), -32602),
+        ("x", -32602),
+    ] {
+        let answer = world.ask(
+            client,
+            "telnyx_rtc.info",
+            json!({"dtmf": digits, "dialogParams": {"callID": "call-1"}}),
+        );
         assert_eq!(answer["error"]["code"], code, "{digits:?}");
     }
 }
@@ -124,9 +178,21 @@ fn digits_of_the_far_end_reach_the_client() {
     let (client, _) = world.log_in("alice");
     let leg = world.call(client, "call-1", "9196");
     let session = world.media_session();
-    world.event(Event::Dtmf { session, from: LegName::Carrier, digit: '5', duration_ms: 100 });
-    assert_eq!(world.expect(client, "info"), json!({"callID": "call-1", "dtmf": "5"}));
-    world.far_request(leg, Method::Info, Some(("application/dtmf-relay", "Signal=7\r\nDuration=160\r\n")));
+    world.event(Event::Dtmf {
+        session,
+        from: LegName::Carrier,
+        digit: '5',
+        duration_ms: 100,
+    });
+    assert_eq!(
+        world.expect(client, "info"),
+        json!({"callID": "call-1", "dtmf": "5"})
+    );
+    world.far_request(
+        leg,
+        Method::Info,
+        Some(("application/dtmf-relay", "Signal=7\r\nDuration=160\r\n")),
+    );
     assert_eq!(world.expect(client, "info")["dtmf"], "7");
 }
 
@@ -135,14 +201,23 @@ fn a_text_is_sent_or_refused_with_the_reason() {
     let mut world = World::new();
     let (client, _) = world.log_in("alice");
     world.call(client, "call-1", "9196");
-    let message = json!({"msg": {"from": "alice", "to": "bob", "body": "hello"}, "dialogParams": {"callID": "call-1"}});
+    let message =
+        json!({"msg": {"from": "alice", "to": "bob", "body": "hello"}, "dialogParams": {"callID": "call-1"}});
     for (status, member) in [(200, "result"), (403, "error")] {
         let id = world.request(client, "telnyx_rtc.info", message.clone());
-        let user_agent::Event::IncomingRequest { incoming, request, .. } = world.far_event() else { panic!() };
+        let user_agent::Event::IncomingRequest {
+            incoming, request, ..
+        } = world.far_event()
+        else {
+            panic!()
+        };
         assert_eq!(request.body(), b"hello");
         world.far_respond(incoming, status, None);
         let answer = world.frame(client);
-        assert!(answer["id"] == json!(id) && answer[member].is_object(), "{answer}");
+        assert!(
+            answer["id"] == json!(id) && answer[member].is_object(),
+            "{answer}"
+        );
     }
 }
 
@@ -158,7 +233,10 @@ fn m21_update_media_carries_the_answer_in_its_result() {
         "holdState": "active", "sessid": session});
     assert_eq!(result["result"], expected);
     world.gateway.refuse.insert("reoffer", CommandErrorKind::BadSdp);
-    assert_eq!(world.ask(client, "telnyx_rtc.modify", params)["error"]["code"], -32002);
+    assert_eq!(
+        world.ask(client, "telnyx_rtc.modify", params)["error"]["code"],
+        -32002
+    );
 }
 
 #[test]
@@ -167,8 +245,16 @@ fn m23_the_client_is_never_offered_anything_while_the_far_end_changes_its_media(
     let (client, _) = world.log_in("alice");
     let leg = world.call(client, "call-1", "9196");
     for (method, body, expected) in [
-        (Method::Invite, Some(("application/sdp", "v=0 new")), Some("v=0\r\no=answer to Carrier\r\n")),
-        (Method::Update, Some(("application/sdp", "v=0 new")), Some("v=0\r\no=answer to Carrier\r\n")),
+        (
+            Method::Invite,
+            Some(("application/sdp", "v=0 new")),
+            Some("v=0\r\no=answer to Carrier\r\n"),
+        ),
+        (
+            Method::Update,
+            Some(("application/sdp", "v=0 new")),
+            Some("v=0\r\no=answer to Carrier\r\n"),
+        ),
         (Method::Update, None, None),
     ] {
         world.far_request(leg, method.clone(), body);
@@ -178,7 +264,10 @@ fn m23_the_client_is_never_offered_anything_while_the_far_end_changes_its_media(
             }
         };
         assert_eq!(response.status().unwrap().code(), 200, "{method}");
-        assert_eq!(String::from_utf8_lossy(response.body()), expected.unwrap_or_default());
+        assert_eq!(
+            String::from_utf8_lossy(response.body()),
+            expected.unwrap_or_default()
+        );
     }
     assert_eq!(world.frames_left(client), 0);
 }
@@ -188,9 +277,14 @@ fn an_offer_of_the_far_end_that_cannot_be_used_leaves_the_call_as_it_was() {
     let mut world = World::new();
     let (client, _) = world.log_in("alice");
     let leg = world.call(client, "call-1", "9196");
-    world.gateway.refuse.insert("reoffer", CommandErrorKind::NoCommonCodec);
+    world
+        .gateway
+        .refuse
+        .insert("reoffer", CommandErrorKind::NoCommonCodec);
     world.far_request(leg, Method::Invite, Some(("application/sdp", "v=0 g729")));
-    let user_agent::Event::Response { response, .. } = world.far_event() else { panic!() };
+    let user_agent::Event::Response { response, .. } = world.far_event() else {
+        panic!()
+    };
     assert_eq!(response.status().unwrap().code(), 488);
     assert_eq!((world.frames_left(client), world.server.counts().calls), (0, 1));
 }
@@ -201,8 +295,10 @@ fn candidates_wait_for_the_gateway_and_keep_their_order() {
     let (client, session) = world.log_in("alice");
     world.gateway.hold_replies = true;
     world.invite(client, "call-1", "9196");
-    let candidate = |n: usize| json!({"candidate": format!("candidate:{n}"), "sdpMid": "0", "sdpMLineIndex": 0,
-        "dialogParams": {"callID": "call-1"}});
+    let candidate = |n: usize| {
+        json!({"candidate": format!("candidate:{n}"), "sdpMid": "0", "sdpMLineIndex": 0,
+        "dialogParams": {"callID": "call-1"}})
+    };
     for n in 0..2 {
         let result = world.ask(client, "telnyx_rtc.candidate", candidate(n));
         assert_eq!(result["result"], json!({"callID": "call-1", "sessid": session}));
@@ -212,10 +308,15 @@ fn candidates_wait_for_the_gateway_and_keep_their_order() {
     assert_eq!(world.tags(), ["open"]);
     world.release_replies();
     world.ask(client, "telnyx_rtc.endOfCandidates", end);
-    let sent: Vec<_> = world.gateway.commands.iter().filter_map(|command| match command {
-        Command::Candidate { candidate, .. } => Some(candidate.as_str()),
-        _ => None,
-    }).collect();
+    let sent: Vec<_> = world
+        .gateway
+        .commands
+        .iter()
+        .filter_map(|command| match command {
+            Command::Candidate { candidate, .. } => Some(candidate.as_str()),
+            _ => None,
+        })
+        .collect();
     assert_eq!(sent, ["candidate:0", "candidate:1", "", ""]);
 }
 
@@ -226,8 +327,9 @@ fn too_many_candidates_are_refused() {
     world.gateway.hold_replies = true;
     world.invite(client, "call-1", "9196");
     let candidate = json!({"candidate": "candidate:1", "dialogParams": {"callID": "call-1"}});
-    let answers: Vec<Value> =
-        (0..65).map(|_| world.ask(client, "telnyx_rtc.candidate", candidate.clone())).collect();
+    let answers: Vec<Value> = (0..65)
+        .map(|_| world.ask(client, "telnyx_rtc.candidate", candidate.clone()))
+        .collect();
     assert!(answers[63]["result"].is_object());
     assert_eq!(answers[64]["error"]["code"], -32002);
 }
@@ -236,22 +338,52 @@ fn too_many_candidates_are_refused() {
 fn a_media_session_that_is_gone_ends_both_sides_with_its_reason() {
     for (reason, cause, status, q850) in [
         (GoneReason::IceFailed, "MEDIA_TIMEOUT", 408, "Q.850;cause=41"),
-        (GoneReason::DtlsFailed, "INCOMPATIBLE_DESTINATION", 488, "Q.850;cause=88"),
-        (GoneReason::Shutdown, "NORMAL_TEMPORARY_FAILURE", 503, "Q.850;cause=41"),
+        (
+            GoneReason::DtlsFailed,
+            "INCOMPATIBLE_DESTINATION",
+            488,
+            "Q.850;cause=88",
+        ),
+        (
+            GoneReason::Shutdown,
+            "NORMAL_TEMPORARY_FAILURE",
+            503,
+            "Q.850;cause=41",
+        ),
     ] {
         let mut world = World::new();
         let (client, _) = world.log_in("alice");
         world.call(client, "call-1", "9196");
         let session = world.media_session();
-        let summary = SessionSummary { duration_ms: 7, ..SessionSummary::default() };
-        world.event(Event::Gone { session, reason, message: "script".to_owned(), summary });
+        let summary = SessionSummary {
+            duration_ms: 7,
+            ..SessionSummary::default()
+        };
+        world.event(Event::Gone {
+            session,
+            reason,
+            message: "script".to_owned(),
+            summary,
+        });
         let bye = world.expect(client, "bye");
         assert_eq!((&bye["cause"], &bye["sipCode"]), (&json!(cause), &json!(status)));
-        let user_agent::Event::Terminated { ending: Ending::Remote(bye), .. } = world.far_event() else { panic!() };
+        let user_agent::Event::Terminated {
+            ending: Ending::Remote(bye),
+            ..
+        } = world.far_event()
+        else {
+            panic!()
+        };
         assert_eq!(header(&bye, "Reason").as_deref(), Some(q850));
-        assert!(!world.tags().contains(&"close".to_owned()), "it is closed already");
+        assert!(
+            !world.tags().contains(&"close".to_owned()),
+            "it is closed already"
+        );
         assert_eq!(world.records[0].ended_by, EndedBy::Gateway);
-        assert_eq!(world.records[0].media.as_ref().map(|media| media.duration_ms), Some(7));
+        assert_eq!(
+            world.records[0].media.as_ref().map(|media| media.duration_ms),
+            Some(7)
+        );
         assert_eq!(world.server.counts().calls, 0);
     }
 }
@@ -264,11 +396,26 @@ fn a_gateway_that_cannot_be_reached_ends_its_calls_and_leaves_the_session() {
     world.server.handle_link_down(world.now);
     world.settle();
     let bye = world.expect(client, "bye");
-    assert_eq!((&bye["cause"], &bye["causeCode"]), (&json!("NORMAL_TEMPORARY_FAILURE"), &json!(41)));
-    assert_eq!((&bye["sipCode"], &bye["sipReason"]), (&json!(503), &json!("Media gateway lost")));
-    assert!(matches!(world.far_event(), user_agent::Event::Terminated { ending: Ending::Remote(_), .. }));
+    assert_eq!(
+        (&bye["cause"], &bye["causeCode"]),
+        (&json!("NORMAL_TEMPORARY_FAILURE"), &json!(41))
+    );
+    assert_eq!(
+        (&bye["sipCode"], &bye["sipReason"]),
+        (&json!(503), &json!("Media gateway lost"))
+    );
+    assert!(matches!(
+        world.far_event(),
+        user_agent::Event::Terminated {
+            ending: Ending::Remote(_),
+            ..
+        }
+    ));
     assert!(world.closed.is_empty());
-    assert_eq!(world.ask(client, "telnyx_rtc.gatewayState", json!({}))["result"]["params"]["state"], "REGED");
+    assert_eq!(
+        world.ask(client, "telnyx_rtc.gatewayState", json!({}))["result"]["params"]["state"],
+        "REGED"
+    );
 }
 
 #[test]
@@ -279,7 +426,11 @@ fn a_far_end_that_has_forgotten_the_call_ends_it() {
     world.network_up = false;
     modify(&mut world, client, "hold");
     world.advance_alive(client, Duration::from_secs(40));
-    let bye = world.take_frames(client).into_iter().find(|frame| frame["method"] == "telnyx_rtc.bye").unwrap();
+    let bye = world
+        .take_frames(client)
+        .into_iter()
+        .find(|frame| frame["method"] == "telnyx_rtc.bye")
+        .unwrap();
     assert_eq!(bye["params"]["cause"], "RECOVERY_ON_TIMER_EXPIRE");
 }
 
@@ -289,8 +440,13 @@ fn a_re_invite_without_offer_is_answered_with_ours() {
     let (client, _) = world.log_in("alice");
     let leg = world.call(client, "call-1", "9196");
     world.far_request(leg, Method::Invite, None);
-    let user_agent::Event::Response { response, .. } = world.far_event() else { panic!() };
-    assert_eq!(String::from_utf8_lossy(response.body()), "v=0\r\no=offer SendRecv\r\n");
+    let user_agent::Event::Response { response, .. } = world.far_event() else {
+        panic!()
+    };
+    assert_eq!(
+        String::from_utf8_lossy(response.body()),
+        "v=0\r\no=offer SendRecv\r\n"
+    );
     assert_ne!(response.body(), CARRIER_OFFER.as_bytes());
     assert_eq!(world.frames_left(client), 0);
 }
@@ -300,7 +456,10 @@ fn calls_for_clients_are_unavailable_for_now() {
     let mut world = World::new();
     world.log_in("bob");
     let uri = |text: &str| offhook_sip_message::UriBuf::new(text.to_owned()).unwrap();
-    let name = |text: &str| user_agent::NameAddr { display_name: String::new(), uri: uri(text) };
+    let name = |text: &str| user_agent::NameAddr {
+        display_name: String::new(),
+        uri: uri(text),
+    };
     let invite = user_agent::OutgoingInvite {
         request_uri: uri("sip:bob@127.0.0.1:5070"),
         destination: offhook_sip::Flow::udp(world::vsp_address()),
@@ -314,7 +473,11 @@ fn calls_for_clients_are_unavailable_for_now() {
     };
     world.far_end.invite(world.now, invite).unwrap();
     world.settle();
-    let user_agent::Event::Failed { failure: user_agent::Failure::Response(response), .. } = world.far_event() else {
+    let user_agent::Event::Failed {
+        failure: user_agent::Failure::Response(response),
+        ..
+    } = world.far_event()
+    else {
         panic!()
     };
     assert_eq!(response.status().unwrap().code(), 480);

@@ -34,7 +34,11 @@ fn m27_a_lost_socket_keeps_its_call_and_gets_it_back() {
     assert_eq!(sessid(&answer), session);
     assert_eq!(answer["voice_sdk_id"], sticky);
     assert_eq!(ready, json!({"reattached_sessions": ["call-1"]}));
-    assert_eq!(world.frames_left(client), 0, "all was acknowledged on the old socket");
+    assert_eq!(
+        world.frames_left(client),
+        0,
+        "all was acknowledged on the old socket"
+    );
     world.advance_alive(client, Duration::from_secs(60));
     world.take_frames(client);
     assert!(world.far_events.is_empty(), "the call goes on");
@@ -56,7 +60,10 @@ fn what_happened_meanwhile_is_told() {
     assert_eq!(ready, json!({"reattached_sessions": ["answered"]}));
     assert_eq!(world.expect(client, "bye")["callID"], "over");
     let media = world.expect(client, "media");
-    assert_eq!((&media["callID"], &media["sdp"]), (&json!("answered"), &json!(CLIENT_ANSWER)));
+    assert_eq!(
+        (&media["callID"], &media["sdp"]),
+        (&json!("answered"), &json!(CLIENT_ANSWER))
+    );
     assert_eq!(world.expect(client, "answer")["callID"], "answered");
 }
 
@@ -69,7 +76,13 @@ fn m28_without_return_the_far_end_is_released_after_the_grace() {
     world.advance(Duration::from_secs(59));
     assert!(world.far_events.is_empty());
     world.advance(Duration::from_secs(1));
-    let Event::Terminated { ending: Ending::Remote(bye), .. } = world.far_event() else { panic!() };
+    let Event::Terminated {
+        ending: Ending::Remote(bye),
+        ..
+    } = world.far_event()
+    else {
+        panic!()
+    };
     assert_eq!(header(&bye, "Reason").as_deref(), Some("Q.850;cause=102"));
     assert_eq!(world.records[0].cause.name, "RECOVERY_ON_TIMER_EXPIRE");
     world.advance(Duration::from_secs(40));
@@ -103,7 +116,10 @@ fn the_session_of_somebody_else_is_not_to_be_had() {
 fn two_clients_of_one_page_do_not_take_each_others_session() {
     let mut world = World::new();
     let (alice, session) = world.log_in("alice");
-    let sticky = world.ask(alice, "telnyx_rtc.ping", json!({}))["voice_sdk_id"].as_str().unwrap().to_owned();
+    let sticky = world.ask(alice, "telnyx_rtc.ping", json!({}))["voice_sdk_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     world.call(alice, "call-1", "9196");
 
     let bob = world.open_with(Some(&sticky));
@@ -114,14 +130,23 @@ fn two_clients_of_one_page_do_not_take_each_others_session() {
     let tab = world.open_with(Some(&sticky));
     let id = world.request(tab, "login", back("alice", Some(&session)));
     let ping = world.frame(alice);
-    assert_eq!(ping["method"], "telnyx_rtc.ping", "the one that has the session is asked whether it lives");
+    assert_eq!(
+        ping["method"], "telnyx_rtc.ping",
+        "the one that has the session is asked whether it lives"
+    );
     world.ask(alice, "telnyx_rtc.ping", json!({}));
     let answer = world.frame(tab);
     assert_eq!(answer["id"], json!(id));
     assert_ne!(sessid(&answer), session);
-    assert_eq!(world.expect(tab, "clientReady"), json!({"reattached_sessions": []}));
+    assert_eq!(
+        world.expect(tab, "clientReady"),
+        json!({"reattached_sessions": []})
+    );
     assert!(world.closed.is_empty());
-    assert_eq!(world.ask(alice, "telnyx_rtc.gatewayState", json!({}))["result"]["sessid"], json!(session));
+    assert_eq!(
+        world.ask(alice, "telnyx_rtc.gatewayState", json!({}))["result"]["sessid"],
+        json!(session)
+    );
 }
 
 #[test]
@@ -136,7 +161,10 @@ fn a_socket_left_behind_in_another_network_gives_its_session_up() {
     assert_eq!(world.closed[&old], CloseReason::Resumed);
     let answer = world.frame(client);
     assert_eq!(sessid(&answer), session);
-    assert_eq!(world.expect(client, "clientReady"), json!({"reattached_sessions": ["call-1"]}));
+    assert_eq!(
+        world.expect(client, "clientReady"),
+        json!({"reattached_sessions": ["call-1"]})
+    );
 }
 
 #[test]
@@ -156,7 +184,10 @@ fn a_socket_that_closes_while_it_is_asked_hands_its_session_over() {
 fn the_sticky_id_alone_finds_a_session_that_waits() {
     let mut world = World::new();
     let (old, session) = world.log_in("alice");
-    let sticky = world.ask(old, "telnyx_rtc.ping", json!({}))["voice_sdk_id"].as_str().unwrap().to_owned();
+    let sticky = world.ask(old, "telnyx_rtc.ping", json!({}))["voice_sdk_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     world.call(old, "call-1", "9196");
 
     let tab = world.open_with(Some(&sticky));
@@ -168,7 +199,10 @@ fn the_sticky_id_alone_finds_a_session_that_waits() {
     let client = world.open_with(Some(&sticky));
     let answer = world.ask(client, "login", back("alice", None));
     assert_eq!(sessid(&answer), session);
-    assert_eq!(world.expect(client, "clientReady"), json!({"reattached_sessions": ["call-1"]}));
+    assert_eq!(
+        world.expect(client, "clientReady"),
+        json!({"reattached_sessions": ["call-1"]})
+    );
 }
 
 #[test]
@@ -177,7 +211,11 @@ fn answers_to_requests_of_a_lost_socket_go_nowhere() {
     let (old, session) = world.log_in("alice");
     world.call(old, "call-1", "9196");
     world.gateway.hold_replies = true;
-    world.request(old, "telnyx_rtc.info", json!({"dtmf": "1", "dialogParams": {"callID": "call-1"}}));
+    world.request(
+        old,
+        "telnyx_rtc.info",
+        json!({"dtmf": "1", "dialogParams": {"callID": "call-1"}}),
+    );
     world.cut(old);
     let (client, _, _) = come_back(&mut world, "alice", &session);
     world.release_replies();

@@ -16,7 +16,10 @@ fn m02_text_that_is_no_json_and_speed_tests_are_survived() {
     assert_eq!(world.frames_left(client), 0);
     world.text(client, "hello");
     assert_eq!(world.frame(client)["error"]["code"], -32700);
-    assert_eq!(world.ask(client, "telnyx_rtc.ping", json!({}))["result"]["message"], "PONG");
+    assert_eq!(
+        world.ask(client, "telnyx_rtc.ping", json!({}))["result"]["message"],
+        "PONG"
+    );
 }
 
 #[test]
@@ -31,7 +34,10 @@ fn m03_voice_sdk_id_is_stable_and_unguessable() {
             assert_eq!(frame["voice_sdk_id"], first);
         }
         let id = first.as_str().unwrap().to_owned();
-        assert!(id.len() >= 32 && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'), "{id}");
+        assert!(
+            id.len() >= 32 && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'),
+            "{id}"
+        );
         assert!(ids.insert(id));
     }
 }
@@ -47,7 +53,11 @@ fn m04_pings_go_out_every_15_seconds_and_are_answered() {
         assert!(ping["id"].is_u64() && ping["params"]["serno"].is_u64());
         let answer = world.ask(client, "telnyx_rtc.ping", json!({}));
         assert_eq!(answer["result"], json!({"message": "PONG", "sessid": session}));
-        assert_eq!(world.frames_left(client), 0, "a ping is never answered with a ping");
+        assert_eq!(
+            world.frames_left(client),
+            0,
+            "a ping is never answered with a ping"
+        );
     }
     assert!(world.closed.is_empty());
 }
@@ -60,7 +70,10 @@ fn m04_a_ping_sent_back_as_it_came_is_answered() {
     let ping = world.frame(client);
     world.text(client, &ping.to_string());
     let answer = world.frame(client);
-    assert_eq!((&answer["id"], &answer["result"]["message"]), (&ping["id"], &json!("PONG")));
+    assert_eq!(
+        (&answer["id"], &answer["result"]["message"]),
+        (&ping["id"], &json!("PONG"))
+    );
 }
 
 #[test]
@@ -95,7 +108,10 @@ fn requests_above_the_rate_are_refused_and_then_the_socket_closed() {
     for _ in 0..10 {
         assert!(world.ask(client, "telnyx_rtc.gatewayState", json!({}))["result"].is_object());
     }
-    assert_eq!(world.ask(client, "telnyx_rtc.gatewayState", json!({}))["error"]["code"], -32600);
+    assert_eq!(
+        world.ask(client, "telnyx_rtc.gatewayState", json!({}))["error"]["code"],
+        -32600
+    );
     world.advance(Duration::from_secs(1));
     assert!(world.ask(client, "telnyx_rtc.gatewayState", json!({}))["result"].is_object());
     for _ in 0..100 {
@@ -124,7 +140,10 @@ fn draining_lets_calls_end_and_then_ends_them() {
 
     world.advance(Duration::from_secs(20));
     let frames = world.take_frames(busy);
-    let bye = frames.iter().find(|frame| frame["method"] == "telnyx_rtc.bye").unwrap();
+    let bye = frames
+        .iter()
+        .find(|frame| frame["method"] == "telnyx_rtc.bye")
+        .unwrap();
     assert_eq!(bye["params"]["sipReason"], "Service is shutting down");
     assert_eq!(world.closed[&busy], CloseReason::Restart);
     assert!(world.server.is_empty(), "{:?}", world.server.counts());

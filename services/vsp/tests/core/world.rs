@@ -8,7 +8,8 @@ use offhook_sip::{Flow, Header, Timing};
 use offhook_sip_message::{HeaderName, HeaderValue, Message, Method, StatusCode, UriBuf};
 use offhook_vsp::auth::{Question, Refusal, Verdict};
 use offhook_vsp::{
-    CallRecord, CloseReason, ConnectionId, MediaToken, Note, Output, Peer, Rejection, Server, Settings, SipSettings, User,
+    CallRecord, CloseReason, ConnectionId, MediaToken, Note, Output, Peer, Rejection, Server, Settings,
+    SipSettings, User,
 };
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -73,9 +74,16 @@ pub(crate) fn settings() -> Settings {
     Settings {
         site: "NJ1".to_owned(),
         region: "north-america".to_owned(),
-        sip: SipSettings { contact: vsp_address(), proxy: proxy_address(), domain: "voice.example.com".to_owned() },
+        sip: SipSettings {
+            contact: vsp_address(),
+            proxy: proxy_address(),
+            domain: "voice.example.com".to_owned(),
+        },
         users: HashMap::from([
-            ("alice".to_owned(), user(&["+15550100", "+15550101"], Some("+15550101"))),
+            (
+                "alice".to_owned(),
+                user(&["+15550100", "+15550101"], Some("+15550101")),
+            ),
             ("bob".to_owned(), user(&[], None)),
         ]),
         tokens: Default::default(),
@@ -99,7 +107,9 @@ impl World {
             contact: UriBuf::new("sip:far@127.0.0.1:5060".to_owned()).unwrap(),
             product: String::new(),
             allow: vec![Method::Info, Method::Update, Method::Message],
-            accept: ["application/sdp", "application/dtmf-relay", "text/plain"].map(str::to_owned).to_vec(),
+            accept: ["application/sdp", "application/dtmf-relay", "text/plain"]
+                .map(str::to_owned)
+                .to_vec(),
             legs_max: 1000,
         };
         Self {
@@ -107,7 +117,10 @@ impl World {
             server: Server::new(settings, StdRng::seed_from_u64(7)),
             far_end: UserAgent::new(far_end, StdRng::seed_from_u64(8)).unwrap(),
             far_events: VecDeque::new(),
-            gateway: Gateway { telephone_event: true, ..Gateway::default() },
+            gateway: Gateway {
+                telephone_event: true,
+                ..Gateway::default()
+            },
             closed: HashMap::new(),
             traces: Vec::new(),
             records: Vec::new(),
@@ -130,8 +143,10 @@ impl World {
     pub(crate) fn open_with(&mut self, voice_sdk_id: Option<&str>) -> ConnectionId {
         self.last_connection += 1;
         let id = ConnectionId(self.last_connection);
-        let peer =
-            Peer { address: "192.0.2.1".parse().unwrap(), voice_sdk_id: voice_sdk_id.map(str::to_owned) };
+        let peer = Peer {
+            address: "192.0.2.1".parse().unwrap(),
+            voice_sdk_id: voice_sdk_id.map(str::to_owned),
+        };
         self.server.handle_opened(self.now, id, peer);
         self.settle();
         id
@@ -162,7 +177,10 @@ impl World {
 
     /// The next frame to a client.
     pub(crate) fn frame(&mut self, to: ConnectionId) -> Value {
-        self.frames.get_mut(&to).and_then(VecDeque::pop_front).expect("a frame for the client")
+        self.frames
+            .get_mut(&to)
+            .and_then(VecDeque::pop_front)
+            .expect("a frame for the client")
     }
 
     /// The next frame to a client, which has to be this method; acknowledged as the SDK does.
@@ -202,7 +220,10 @@ impl World {
         assert_eq!(result["result"]["message"], "logged in", "{result}");
         let ready = self.expect(connection, "clientReady");
         assert_eq!(ready, json!({"reattached_sessions": []}));
-        (connection, result["result"]["sessid"].as_str().unwrap().to_owned())
+        (
+            connection,
+            result["result"]["sessid"].as_str().unwrap().to_owned(),
+        )
     }
 
     /// Sends an invite; the result has to be first.
@@ -215,7 +236,12 @@ impl World {
     /// The far end's next INVITE.
     pub(crate) fn far_invite(&mut self) -> (LegId, IncomingId, Message) {
         match self.far_events.pop_front() {
-            Some(user_agent::Event::IncomingInvite { leg, incoming, request, .. }) => (leg, incoming, request),
+            Some(user_agent::Event::IncomingInvite {
+                leg,
+                incoming,
+                request,
+                ..
+            }) => (leg, incoming, request),
             other => panic!("an INVITE at the far end, not {other:?}"),
         }
     }
@@ -225,28 +251,49 @@ impl World {
         self.far_respond_with(incoming, status, sdp, &[]);
     }
 
-    pub(crate) fn far_respond_with(&mut self, incoming: IncomingId, status: u16, sdp: Option<&str>, headers: &[(&str, &str)]) {
+    pub(crate) fn far_respond_with(
+        &mut self,
+        incoming: IncomingId,
+        status: u16,
+        sdp: Option<&str>,
+        headers: &[(&str, &str)],
+    ) {
         let mut reply = user_agent::Reply::new(StatusCode::new(status).unwrap());
         reply.body = sdp.map(|sdp| Body::sdp(sdp.to_owned()));
-        reply.headers = headers.iter().map(|(name, value)| Header::new(name, value).unwrap()).collect();
+        reply.headers = headers
+            .iter()
+            .map(|(name, value)| Header::new(name, value).unwrap())
+            .collect();
         self.far_end.respond(self.now, incoming, reply).unwrap();
         self.settle();
     }
 
     /// The far end hangs up.
     pub(crate) fn far_bye(&mut self, leg: LegId, reason: Option<&str>) {
-        let headers = reason.map(|reason| Header::new("Reason", reason).unwrap()).into_iter().collect();
+        let headers = reason
+            .map(|reason| Header::new("Reason", reason).unwrap())
+            .into_iter()
+            .collect();
         self.far_end.bye(self.now, leg, headers).unwrap();
         self.settle();
     }
 
     /// The far end sends a request in the dialog.
-    pub(crate) fn far_request(&mut self, leg: LegId, method: Method, body: Option<(&str, &str)>) -> user_agent::RequestId {
+    pub(crate) fn far_request(
+        &mut self,
+        leg: LegId,
+        method: Method,
+        body: Option<(&str, &str)>,
+    ) -> user_agent::RequestId {
         let body = body.map(|(kind, text)| Body {
             content_type: HeaderValue::new(kind.to_owned()).unwrap(),
             bytes: Bytes::copy_from_slice(text.as_bytes()),
         });
-        let request = user_agent::OutgoingRequest { method, headers: Vec::new(), body };
+        let request = user_agent::OutgoingRequest {
+            method,
+            headers: Vec::new(),
+            body,
+        };
         let id = self.far_end.request(self.now, leg, request).unwrap();
         self.settle();
         id
@@ -274,7 +321,10 @@ impl World {
     pub(crate) fn advance(&mut self, duration: Duration) {
         let end = self.now + duration;
         loop {
-            let next = [self.server.poll_timeout(), self.far_end.poll_timeout()].into_iter().flatten().min();
+            let next = [self.server.poll_timeout(), self.far_end.poll_timeout()]
+                .into_iter()
+                .flatten()
+                .min();
             match next.filter(|next| *next <= end) {
                 Some(next) => self.now = self.now.max(next),
                 None => break,
@@ -290,7 +340,10 @@ impl World {
     pub(crate) fn advance_alive(&mut self, client: ConnectionId, duration: Duration) {
         for _ in 0..duration.as_secs() / 5 {
             self.advance(Duration::from_secs(5));
-            self.text(client, r#"{"jsonrpc":"2.0","method":"ai_conversation","params":{}}"#);
+            self.text(
+                client,
+                r#"{"jsonrpc":"2.0","method":"ai_conversation","params":{}}"#,
+            );
         }
     }
 
@@ -315,7 +368,12 @@ impl World {
             Command::Open { session, .. } => Some(session.clone()),
             _ => None,
         };
-        self.gateway.commands.iter().rev().find_map(open).expect("an open session")
+        self.gateway
+            .commands
+            .iter()
+            .rev()
+            .find_map(open)
+            .expect("an open session")
     }
 
     /// Tags of the commands so far.
@@ -335,7 +393,8 @@ impl World {
                 moved = true;
                 match output {
                     user_agent::Output::Transmit(transmit) => {
-                        self.server.handle_datagram(self.now, proxy_address(), transmit.bytes);
+                        self.server
+                            .handle_datagram(self.now, proxy_address(), transmit.bytes);
                     }
                     user_agent::Output::Event(event) => self.far_events.push_back(event),
                     user_agent::Output::Observed(_) => {}
@@ -359,7 +418,8 @@ impl World {
                 self.closed.insert(to, reason);
             }
             Output::Datagram { bytes, .. } if self.network_up => {
-                self.far_end.handle_datagram(self.now, Flow::udp(vsp_address()), bytes);
+                self.far_end
+                    .handle_datagram(self.now, Flow::udp(vsp_address()), bytes);
             }
             Output::Datagram { .. } => {}
             Output::Media { token, command } => {
@@ -387,38 +447,66 @@ impl World {
 impl Gateway {
     pub(crate) fn reply(&mut self, command: &Command) -> Result<Reply, CommandError> {
         if let Some(kind) = self.refuse.get(tag(command).as_str()) {
-            return Err(CommandError { kind: *kind, message: "refused by the script".to_owned() });
+            return Err(CommandError {
+                kind: *kind,
+                message: "refused by the script".to_owned(),
+            });
         }
         Ok(match command {
-            Command::Open { session, early_answer, .. } => {
+            Command::Open {
+                session,
+                early_answer,
+                ..
+            } => {
                 self.answered.insert(session.clone(), *early_answer);
                 let answer = early_answer.then(|| CLIENT_ANSWER.to_owned());
-                Reply::Opened { offer: CARRIER_OFFER.to_owned(), answer }
+                Reply::Opened {
+                    offer: CARRIER_OFFER.to_owned(),
+                    answer,
+                }
             }
             Command::Answer { session, .. } => {
                 let first = self.answered.insert(session.clone(), true) == Some(false);
-                Reply::Answered { answer: first.then(|| CLIENT_ANSWER.to_owned()) }
+                Reply::Answered {
+                    answer: first.then(|| CLIENT_ANSWER.to_owned()),
+                }
             }
             Command::Reoffer { from, .. } => Reply::Reoffered {
                 answer: format!("v=0\r\no=answer to {from:?}\r\n"),
                 direction: offhook_media_control::Direction::SendRecv,
             },
-            Command::MakeOffer { direction, .. } => Reply::Offered { offer: format!("v=0\r\no=offer {direction:?}\r\n") },
-            Command::Dtmf { .. } => Reply::DtmfTaken { as_telephone_event: self.telephone_event },
-            Command::Close { .. } => Reply::Closed { summary: SessionSummary { duration_ms: 1, ..Default::default() } },
-            Command::Candidate { .. } | Command::Ringing { .. } | Command::Hold { .. } | Command::Ping {} => Reply::Done {},
+            Command::MakeOffer { direction, .. } => Reply::Offered {
+                offer: format!("v=0\r\no=offer {direction:?}\r\n"),
+            },
+            Command::Dtmf { .. } => Reply::DtmfTaken {
+                as_telephone_event: self.telephone_event,
+            },
+            Command::Close { .. } => Reply::Closed {
+                summary: SessionSummary {
+                    duration_ms: 1,
+                    ..Default::default()
+                },
+            },
+            Command::Candidate { .. } | Command::Ringing { .. } | Command::Hold { .. } | Command::Ping {} => {
+                Reply::Done {}
+            }
         })
     }
 }
 
 pub(crate) fn tag(command: &Command) -> String {
-    serde_json::to_value(command).unwrap()["method"].as_str().unwrap().to_owned()
+    serde_json::to_value(command).unwrap()["method"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }
 
 /// Passwords are the user's name and `-pw`.
 pub(crate) fn verdict(question: Question) -> Verdict {
     match question {
-        Question::Password { user, password } if password.expose() == format!("{user}-pw") => Verdict::Password { user },
+        Question::Password { user, password } if password.expose() == format!("{user}-pw") => {
+            Verdict::Password { user }
+        }
         Question::Password { .. } => Verdict::Refused(Refusal::WrongPassword),
         Question::Token { .. } => Verdict::Refused(Refusal::TokenSignature),
     }
@@ -436,5 +524,7 @@ pub(crate) fn invite_params(call: &str, number: &str) -> Value {
 
 pub(crate) fn header(message: &Message, name: &str) -> Option<String> {
     let name = HeaderName::new(name.as_bytes()).unwrap();
-    message.first(name).map(|value| String::from_utf8_lossy(value).into_owned())
+    message
+        .first(name)
+        .map(|value| String::from_utf8_lossy(value).into_owned())
 }

@@ -17,15 +17,27 @@ async fn a_call_from_login_to_hang_up() {
     let vsp = vsp::start().await;
     let mut client = Client::logged_in(&vsp).await;
     client.call("call-1").await;
-    let bye = client.ask("telnyx_rtc.bye", json!({"causeCode": 16, "dialogParams": {"callID": "call-1"}})).await;
+    let bye = client
+        .ask(
+            "telnyx_rtc.bye",
+            json!({"causeCode": 16, "dialogParams": {"callID": "call-1"}}),
+        )
+        .await;
     assert_eq!(bye["result"]["message"], "CALL ENDED");
     eventually("the call is over", || metric(&vsp, "offhook_vsp_calls") == 0.0).await;
     assert_eq!(metric(&vsp, "offhook_vsp_calls_started_total"), 1.0);
     assert_eq!(metric(&vsp, "offhook_vsp_call_setup_seconds_count"), 1.0);
     let trace = vsp.context.traces.find("call-1").unwrap();
     assert!(trace.ended.is_some());
-    assert_eq!((trace.from.as_deref(), trace.to.as_deref()), (Some("+15550100"), Some("9196")));
-    assert!(trace.aliases.len() >= 2, "the client's id and the SIP Call-ID: {:?}", trace.aliases);
+    assert_eq!(
+        (trace.from.as_deref(), trace.to.as_deref()),
+        (Some("+15550100"), Some("9196"))
+    );
+    assert!(
+        trace.aliases.len() >= 2,
+        "the client's id and the SIP Call-ID: {:?}",
+        trace.aliases
+    );
 }
 
 #[tokio::test]
@@ -37,7 +49,9 @@ async fn many_clients_call_at_once() {
         tasks.push(tokio::spawn(async move {
             let call = format!("call-{n}");
             client.call(&call).await;
-            client.ask("telnyx_rtc.bye", json!({"dialogParams": {"callID": call}})).await
+            client
+                .ask("telnyx_rtc.bye", json!({"dialogParams": {"callID": call}}))
+                .await
         }));
     }
     for task in tasks {
@@ -55,7 +69,11 @@ async fn an_event_of_the_gateway_ends_its_call() {
     let mut client = Client::logged_in(&vsp).await;
     client.call("call-1").await;
     let trace = vsp.context.traces.find("call-1").unwrap();
-    let open = trace.events.iter().find(|event| event.event.name == "open").unwrap();
+    let open = trace
+        .events
+        .iter()
+        .find(|event| event.event.name == "open")
+        .unwrap();
     let open: serde_json::Value = serde_json::from_str(&open.event.detail).unwrap();
     let session = MediaSessionId(open["params"]["session"].as_str().unwrap().to_owned());
     let gone = Event::Gone {
@@ -79,7 +97,11 @@ async fn leaving_says_goodbye_to_calls_and_clients() {
         Some(Message::Close(Some(close))) => assert_eq!(u16::from(close.code), 1012),
         other => panic!("{other:?}"),
     }
-    timeout(SOON, vsp.task).await.expect("it leaves").unwrap().unwrap();
+    timeout(SOON, vsp.task)
+        .await
+        .expect("it leaves")
+        .unwrap()
+        .unwrap();
     assert!(tokio::net::TcpStream::connect(vsp.http).await.is_err());
 }
 
@@ -88,7 +110,11 @@ async fn leaving_without_calls_is_quick_and_stopping_quicker() {
     let vsp = vsp::start().await;
     let _client = Client::logged_in(&vsp).await;
     vsp.trigger.drain(Instant::now() + Duration::from_secs(3600));
-    timeout(SOON, vsp.task).await.expect("nobody has to be waited for").unwrap().unwrap();
+    timeout(SOON, vsp.task)
+        .await
+        .expect("nobody has to be waited for")
+        .unwrap()
+        .unwrap();
 
     let vsp = vsp::start().await;
     let mut client = Client::logged_in(&vsp).await;
@@ -125,7 +151,9 @@ async fn a_gateway_in_another_process_may_be_lost_and_found_again() {
     let vsp = vsp::start_parts(config, AuthConfig::default(), None, events).await;
     let not_ready = || {
         let roles = vsp.context.readiness.roles();
-        roles.iter().any(|role| matches!(role.state, RoleState::NotReady(_)))
+        roles
+            .iter()
+            .any(|role| matches!(role.state, RoleState::NotReady(_)))
     };
     assert!(not_ready());
     let mut client = Client::logged_in(&vsp).await;
@@ -144,13 +172,22 @@ async fn a_gateway_in_another_process_may_be_lost_and_found_again() {
             () = talk => {}
         }
         let bye = client.expect("bye").await;
-        assert_eq!((&bye["callID"], &bye["sipReason"]), (&json!(round), &json!("Media gateway lost")));
+        assert_eq!(
+            (&bye["callID"], &bye["sipReason"]),
+            (&json!(round), &json!("Media gateway lost"))
+        );
         eventually("the loss shows", not_ready).await;
     }
     let dialog = json!({"callID": "none", "destination_number": "9196"});
-    let created = client.ask("telnyx_rtc.invite", json!({"sdp": "v=0", "dialogParams": dialog})).await;
+    let created = client
+        .ask("telnyx_rtc.invite", json!({"sdp": "v=0", "dialogParams": dialog}))
+        .await;
     assert_eq!(created["result"]["message"], "CALL CREATED");
-    assert_eq!(client.expect("bye").await["sipCode"], 503, "and the session lives on");
+    assert_eq!(
+        client.expect("bye").await["sipCode"],
+        503,
+        "and the session lives on"
+    );
 }
 
 #[tokio::test]

@@ -8,7 +8,10 @@ use tokio::time::timeout;
 
 async fn http(vsp: &vsp::Vsp, head: &str, body: &[u8]) -> String {
     let mut stream = TcpStream::connect(vsp.http).await.unwrap();
-    let head = format!("{head}\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
+    let head = format!(
+        "{head}\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
     stream.write_all(head.as_bytes()).await.unwrap();
     // It may hang up before it has read all.
     let _ = stream.write_all(body).await;
@@ -19,7 +22,10 @@ async fn http(vsp: &vsp::Vsp, head: &str, body: &[u8]) -> String {
 
 async fn report_id(client: &mut Client) -> String {
     let state = client.ask("telnyx_rtc.gatewayState", json!({})).await;
-    state["result"]["params"]["call_report_id"].as_str().unwrap().to_owned()
+    state["result"]["params"]["call_report_id"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }
 
 #[tokio::test]
@@ -35,9 +41,16 @@ async fn a_report_stands_in_the_trace_of_its_call() {
     assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
     assert!(answer.contains("access-control-allow-origin: *"));
     let trace = vsp.context.traces.find("browser-call-1").unwrap();
-    let report = trace.events.iter().find(|event| event.event.name == "call-report").unwrap();
+    let report = trace
+        .events
+        .iter()
+        .find(|event| event.event.name == "call-report")
+        .unwrap();
     let detail: Value = serde_json::from_str(&report.event.detail).unwrap();
-    assert_eq!(detail, json!({"summary": {"callId": "browser-call-1", "durationSeconds": 61.4}, "last_interval": {"n": 2}}));
+    assert_eq!(
+        detail,
+        json!({"summary": {"callId": "browser-call-1", "durationSeconds": 61.4}, "last_interval": {"n": 2}})
+    );
 }
 
 #[tokio::test]
@@ -49,14 +62,22 @@ async fn reports_that_nobody_was_asked_for_and_too_long_ones_are_refused() {
     let long = [b"{\"x\":\"".as_slice(), &vec![b'x'; 2_000_000], b"\"}"].concat();
     for (head, body, status) in [
         ("POST /call_report HTTP/1.1", &b"{}"[..], 403),
-        ("POST /call_report HTTP/1.1\r\nx-call-id: c\r\nx-call-report-id: cr-guess", b"{}", 403),
+        (
+            "POST /call_report HTTP/1.1\r\nx-call-id: c\r\nx-call-report-id: cr-guess",
+            b"{}",
+            403,
+        ),
         (&good, b"not json", 400),
         (&good, &long, 204),
         (&good, &vec![b'x'; 3_000_000], 413),
         ("GET /call_report HTTP/1.1", b"", 405),
     ] {
         let answer = http(&vsp, head, body).await;
-        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{status}: {}", &answer[..answer.len().min(40)]);
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")),
+            "{status}: {}",
+            &answer[..answer.len().min(40)]
+        );
     }
 }
 
@@ -67,18 +88,29 @@ async fn browsers_may_ask_first() {
         Access-Control-Request-Headers: content-type,x-call-id,x-call-report-id,x-voice-sdk-id";
     let answer = http(&vsp, head, b"").await;
     assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
-    assert!(answer.contains("access-control-allow-headers: content-type,x-call-id,x-call-report-id,x-voice-sdk-id"));
+    assert!(
+        answer
+            .contains("access-control-allow-headers: content-type,x-call-id,x-call-report-id,x-voice-sdk-id")
+    );
     assert!(answer.contains("access-control-allow-methods: POST"));
 }
 
 #[tokio::test]
 async fn what_is_no_websocket_is_a_page_or_an_error() {
     let vsp = vsp::start().await;
-    assert!(http(&vsp, "GET /index.html HTTP/1.1", b"").await.ends_with("the page"));
+    assert!(
+        http(&vsp, "GET /index.html HTTP/1.1", b"")
+            .await
+            .ends_with("the page")
+    );
     let upgrade = "GET / HTTP/1.1\r\nUpgrade: websocket";
     let half = http(&vsp, upgrade, b"").await;
     assert!(half.starts_with("HTTP/1.1 4"), "{half}");
     let old = "GET / HTTP/1.1\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 8\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==";
     assert!(http(&vsp, old, b"").await.starts_with("HTTP/1.1 4"));
-    assert!(http(&vsp, "\0\0 / HTTP/1.1", b"").await.starts_with("HTTP/1.1 400"));
+    assert!(
+        http(&vsp, "\0\0 / HTTP/1.1", b"")
+            .await
+            .starts_with("HTTP/1.1 400")
+    );
 }

@@ -35,11 +35,16 @@ pub(crate) struct Vsp {
 
 pub(crate) fn config() -> Config {
     let any = "127.0.0.1:0".parse().unwrap();
-    Config { listen: any, sip: any, ..Config::default() }
+    Config {
+        listen: any,
+        sip: any,
+        ..Config::default()
+    }
 }
 
 pub(crate) fn users() -> Vec<UserConfig> {
-    serde_json::from_value(json!([{"name": "alice", "password": "alice-demo", "numbers": ["+15550100"]}])).unwrap()
+    serde_json::from_value(json!([{"name": "alice", "password": "alice-demo", "numbers": ["+15550100"]}]))
+        .unwrap()
 }
 
 pub(crate) async fn start() -> Vsp {
@@ -51,7 +56,10 @@ pub(crate) async fn start_with(mut config: Config, auth: AuthConfig) -> Vsp {
     let (commands, command_receiver) = mpsc::channel(run::COMMANDS_MAX);
     let (events, event_receiver) = mpsc::channel(run::EVENTS_MAX);
     tokio::spawn(gateway(command_receiver));
-    let link = GatewayLink { commands, events: event_receiver };
+    let link = GatewayLink {
+        commands,
+        events: event_receiver,
+    };
     start_parts(config, auth, Some(link), events).await
 }
 
@@ -64,7 +72,13 @@ pub(crate) async fn start_parts(
     let context = Context::new(NodeName::default(), TraceLimits::default());
     let (trigger, shutdown) = Shutdown::new();
     let pages = axum::Router::new().fallback(|| async { "the page" });
-    let parts = Parts { config, auth, users: users(), gateway, pages };
+    let parts = Parts {
+        config,
+        auth,
+        users: users(),
+        gateway,
+        pages,
+    };
     let task = tokio::spawn(run::run(parts, context.clone(), shutdown));
     let http = timeout(SOON, async {
         loop {
@@ -75,7 +89,13 @@ pub(crate) async fn start_parts(
             }
         }
     });
-    Vsp { http: http.await.expect("the VSP binds"), context, trigger, task, events }
+    Vsp {
+        http: http.await.expect("the VSP binds"),
+        context,
+        trigger,
+        task,
+        events,
+    }
 }
 
 /// Replies to commands as a gateway would.
@@ -87,18 +107,32 @@ async fn gateway(mut commands: mpsc::Receiver<CommandRequest>) {
 
 pub(crate) fn reply_to(command: &Command) -> Result<Reply, CommandError> {
     Ok(match command {
-        Command::Open { early_answer, .. } => {
-            Reply::Opened { offer: "v=0 offer".to_owned(), answer: early_answer.then(|| "v=0 answer".to_owned()) }
-        }
-        Command::Answer { .. } => Reply::Answered { answer: Some("v=0 answer".to_owned()) },
+        Command::Open { early_answer, .. } => Reply::Opened {
+            offer: "v=0 offer".to_owned(),
+            answer: early_answer.then(|| "v=0 answer".to_owned()),
+        },
+        Command::Answer { .. } => Reply::Answered {
+            answer: Some("v=0 answer".to_owned()),
+        },
         Command::Reoffer { .. } => {
             let direction = offhook_media_control::Direction::SendRecv;
-            Reply::Reoffered { answer: "v=0 answer".to_owned(), direction }
+            Reply::Reoffered {
+                answer: "v=0 answer".to_owned(),
+                direction,
+            }
         }
-        Command::MakeOffer { .. } => Reply::Offered { offer: "v=0 offer".to_owned() },
-        Command::Dtmf { .. } => Reply::DtmfTaken { as_telephone_event: true },
-        Command::Close { .. } => Reply::Closed { summary: SessionSummary::default() },
-        Command::Candidate { .. } | Command::Ringing { .. } | Command::Hold { .. } | Command::Ping {} => Reply::Done {},
+        Command::MakeOffer { .. } => Reply::Offered {
+            offer: "v=0 offer".to_owned(),
+        },
+        Command::Dtmf { .. } => Reply::DtmfTaken {
+            as_telephone_event: true,
+        },
+        Command::Close { .. } => Reply::Closed {
+            summary: SessionSummary::default(),
+        },
+        Command::Candidate { .. } | Command::Ringing { .. } | Command::Hold { .. } | Command::Ping {} => {
+            Reply::Done {}
+        }
     })
 }
 
@@ -119,20 +153,36 @@ pub(crate) async fn far_end() -> SocketAddr {
     tokio::spawn(async move {
         let mut buffer = vec![0; 65_536];
         loop {
-            let wait = agent.poll_timeout().map_or(SOON, |at| at.saturating_duration_since(Instant::now()));
+            let wait = agent
+                .poll_timeout()
+                .map_or(SOON, |at| at.saturating_duration_since(Instant::now()));
             if let Ok(received) = timeout(wait, socket.recv_from(&mut buffer)).await {
                 let (len, from) = received.unwrap();
-                agent.handle_datagram(Instant::now(), Flow::udp(from), Bytes::copy_from_slice(&buffer[..len]));
+                agent.handle_datagram(
+                    Instant::now(),
+                    Flow::udp(from),
+                    Bytes::copy_from_slice(&buffer[..len]),
+                );
             }
             agent.handle_timeout(Instant::now());
             while let Some(output) = agent.poll_output() {
                 match output {
-                    user_agent::Output::Transmit(out) => drop(socket.send_to(&out.bytes, out.flow.remote).await),
+                    user_agent::Output::Transmit(out) => {
+                        drop(socket.send_to(&out.bytes, out.flow.remote).await)
+                    }
                     user_agent::Output::Event(user_agent::Event::IncomingInvite { incoming, .. }) => {
                         let now = Instant::now();
-                        agent.respond(now, incoming, user_agent::Reply::new(StatusCode::RINGING)).unwrap();
+                        agent
+                            .respond(now, incoming, user_agent::Reply::new(StatusCode::RINGING))
+                            .unwrap();
                         let body = Body::sdp("v=0 far answer".to_owned());
-                        agent.respond(now, incoming, user_agent::Reply::new(StatusCode::OK).with_body(body)).unwrap();
+                        agent
+                            .respond(
+                                now,
+                                incoming,
+                                user_agent::Reply::new(StatusCode::OK).with_body(body),
+                            )
+                            .unwrap();
                     }
                     _ => {}
                 }
@@ -172,7 +222,8 @@ impl Client {
     }
 
     pub(crate) async fn log_in(&mut self, user: &str, password: &str) -> Value {
-        self.ask("login", json!({"login": user, "passwd": password})).await
+        self.ask("login", json!({"login": user, "passwd": password}))
+            .await
     }
 
     /// Sends a request and gives the next frame.
@@ -193,7 +244,9 @@ impl Client {
 
     /// The next frame; `None` when the socket is gone.
     pub(crate) async fn next_message(&mut self) -> Option<Message> {
-        let next = timeout(SOON, self.socket.next()).await.expect("something from the VSP");
+        let next = timeout(SOON, self.socket.next())
+            .await
+            .expect("something from the VSP");
         next.and_then(Result::ok)
     }
 
@@ -207,7 +260,9 @@ impl Client {
     /// A call that the far end has answered.
     pub(crate) async fn call(&mut self, call: &str) {
         let dialog = json!({"callID": call, "destination_number": "9196"});
-        let created = self.ask("telnyx_rtc.invite", json!({"sdp": "v=0", "dialogParams": dialog})).await;
+        let created = self
+            .ask("telnyx_rtc.invite", json!({"sdp": "v=0", "dialogParams": dialog}))
+            .await;
         assert_eq!(created["result"]["message"], "CALL CREATED", "{created}");
         self.expect("ringing").await;
         assert_eq!(self.expect("answer").await["sdp"], "v=0 answer");
@@ -217,7 +272,9 @@ impl Client {
 /// The value of a metric in the text that Prometheus reads; 0 if it is not there yet.
 pub(crate) fn metric(vsp: &Vsp, name: &str) -> f64 {
     let text = vsp.context.metrics.encode();
-    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.map_or(0.0, |value| value.parse().unwrap())
 }
 
