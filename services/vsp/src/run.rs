@@ -39,9 +39,9 @@ pub const ROLE: &str = "vsp";
 const INBOX_LEN: usize = 1024;
 /// Inputs taken before outputs are sent and timers looked at.
 const INBOX_BATCH_MAX: usize = 64;
-/// How long the VSP waits for other ends to acknowledge its goodbyes once no call is left.
+/// How long the VSP waits for far ends to acknowledge its BYEs once no call is left.
 const LEAVE_WAIT: Duration = Duration::from_secs(2);
-/// How long far ends may take to acknowledge a last BYE.
+/// How often it looks meanwhile, and how long it leaves sockets to send their close frames.
 const POLL_EMPTY: Duration = Duration::from_millis(20);
 
 /// What the VSP is made of.
@@ -201,7 +201,8 @@ impl Shell {
                 () = stopped.stopped() => return Ok(()),
             }
             self.send_outputs();
-            if drain_until.is_some() && self.server.is_empty() {
+            let counts = self.server.counts();
+            if drain_until.is_some() && counts.connections + counts.sessions + counts.calls == 0 {
                 self.say_goodbye(shutdown).await;
                 return Ok(());
             }
@@ -314,11 +315,11 @@ impl Shell {
         self.server.handle_closed(now, id);
     }
 
-    /// Waits a moment until far ends have acknowledged the last messages, and sockets have sent their close frames.
+    /// Waits a moment until far ends have acknowledged the last BYEs, and sockets have sent their close frames.
     async fn say_goodbye(&mut self, shutdown: &mut Shutdown) {
         let end = tokio::time::Instant::now() + LEAVE_WAIT;
         let mut buffer = ReceiveBuffer::default();
-        while self.server.counts().sip.requests > 0 && tokio::time::Instant::now() < end {
+        while !self.server.is_empty() && tokio::time::Instant::now() < end {
             if shutdown.phase() == Phase::Stopped {
                 return;
             }

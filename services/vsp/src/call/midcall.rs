@@ -75,15 +75,27 @@ impl Call {
             HoldState::Held => Direction::SendOnly,
             HoldState::Active => Direction::SendRecv,
         };
-        let session = self.media.clone();
-        let command = Command::MakeOffer {
-            session,
+        out.push(Action::Media(self.make_offer(direction), Purpose::HoldOffer));
+        out.push(Action::Deadline(CallTimer::Hold, Some(now + HOLD_WAIT_MAX)));
+    }
+
+    fn make_offer(&self, direction: Direction) -> Command {
+        Command::MakeOffer {
+            session: self.media.clone(),
             to: LegName::Carrier,
             direction,
             renew: false,
-        };
-        out.push(Action::Media(command, Purpose::HoldOffer));
-        out.push(Action::Deadline(CallTimer::Hold, Some(now + HOLD_WAIT_MAX)));
+        }
+    }
+
+    /// The far end's answer, for the gateway.
+    pub(super) fn carrier_answer(&self, sdp: String, is_final: bool) -> Command {
+        Command::Answer {
+            session: self.media.clone(),
+            from: LegName::Carrier,
+            sdp,
+            is_final,
+        }
     }
 
     /// The client is told; should the far end agree later, the state follows it all the same.
@@ -192,14 +204,7 @@ impl Call {
                 out.push(Action::Reply(asked, failed(&why)));
             }
             (SipPurpose::Hold, Ok(Some(sdp))) => {
-                let session = self.media.clone();
-                let command = Command::Answer {
-                    session,
-                    from: LegName::Carrier,
-                    sdp,
-                    is_final: true,
-                };
-                out.push(Action::Media(command, Purpose::HoldAnswer));
+                out.push(Action::Media(self.carrier_answer(sdp, true), Purpose::HoldAnswer));
             }
             (SipPurpose::Hold, Ok(None)) => self.hold_failed("the far end answered without SDP", out),
             (SipPurpose::Hold, Err((status, reason))) => {
@@ -228,13 +233,8 @@ impl Call {
                 } else {
                     Direction::SendRecv
                 };
-                let command = Command::MakeOffer {
-                    session,
-                    to: LegName::Carrier,
-                    direction,
-                    renew: false,
-                };
-                out.push(Action::Media(command, Purpose::OfferForCarrier(incoming)));
+                let offer = self.make_offer(direction);
+                out.push(Action::Media(offer, Purpose::OfferForCarrier(incoming)));
             }
         }
     }
@@ -242,14 +242,7 @@ impl Call {
     /// The answer to the offer that the SIP side asked for, in its ACK.
     pub(crate) fn carrier_ack(&mut self, sdp: Option<String>, out: &mut Vec<Action>) {
         if let (State::Active(_), Some(sdp)) = (&self.state, sdp) {
-            let session = self.media.clone();
-            let command = Command::Answer {
-                session,
-                from: LegName::Carrier,
-                sdp,
-                is_final: true,
-            };
-            out.push(Action::Media(command, Purpose::Nothing));
+            out.push(Action::Media(self.carrier_answer(sdp, true), Purpose::Nothing));
         }
     }
 

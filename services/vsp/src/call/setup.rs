@@ -112,16 +112,13 @@ impl Call {
         if rings {
             out.push(Action::Client(self.ringing(headers.clone())));
         }
-        let session = self.media.clone();
         if let Some(sdp) = sdp {
-            let command = Command::Answer {
-                session,
-                from: LegName::Carrier,
-                sdp,
-                is_final: false,
-            };
-            out.push(Action::Media(command, Purpose::EarlyAnswer(headers)));
+            out.push(Action::Media(
+                self.carrier_answer(sdp, false),
+                Purpose::EarlyAnswer(headers),
+            ));
         } else if ringback {
+            let session = self.media.clone();
             out.push(Action::Media(Command::Ringing { session }, Purpose::Nothing));
         }
     }
@@ -155,14 +152,10 @@ impl Call {
         out.push(Action::Deadline(CallTimer::State, Some(now + CLOSE_WAIT_MAX)));
         match sdp {
             Some(sdp) => {
-                let session = self.media.clone();
-                let command = Command::Answer {
-                    session,
-                    from: LegName::Carrier,
-                    sdp,
-                    is_final: true,
-                };
-                out.push(Action::Media(command, Purpose::FinalAnswer(headers)));
+                out.push(Action::Media(
+                    self.carrier_answer(sdp, true),
+                    Purpose::FinalAnswer(headers),
+                ));
             }
             None if carrier_sdp => self.become_active(now, None, headers, out),
             None => self.end(now, EndedBy::Vsp, End::UNUSABLE_ANSWER, out),

@@ -4,7 +4,7 @@ use super::{Server, TimerKey};
 use crate::call::Asked;
 use crate::limits::{PING_INTERVAL, QUEUED_WHILE_LOGIN_MAX, SILENCE_MAX};
 use crate::output::{CloseReason, ConnectionId, EndedBy, Note, Output, Peer, Rejection};
-use crate::session::{Connection, Stage};
+use crate::session::{Connection, Session, Stage};
 use crate::translate::End;
 use offhook_call_trace::{Hop, Protocol};
 use offhook_rpc_message::{
@@ -271,17 +271,15 @@ impl Server {
         self.sessions.remove(id);
     }
 
-    /// While draining: closes the sockets that no call needs.
+    /// While draining: closes the sockets, and ends the sessions without socket, that no call needs.
     pub(super) fn close_idle_sockets(&mut self, now: Instant) {
         if !self.draining {
             return;
         }
         let sessions = &self.sessions;
         let busy = |connection: &Connection| {
-            connection
-                .session()
-                .and_then(|id| sessions.get(id))
-                .is_some_and(|session| !session.calls.is_empty())
+            let session = connection.session().and_then(|id| sessions.get(id));
+            session.is_some_and(|session| !session.calls.is_empty())
         };
         let idle: Vec<_> = self
             .connections
@@ -291,6 +289,16 @@ impl Server {
             .collect();
         for id in idle {
             self.close_socket(now, id, CloseReason::Restart);
+        }
+        let left = |session: &Session| session.connection.is_none() && session.calls.is_empty();
+        let ended: Vec<_> = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| left(session))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in ended {
+            self.end_session(now, &id, End::DRAINING);
         }
     }
 

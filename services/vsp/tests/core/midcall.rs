@@ -426,12 +426,8 @@ fn a_far_end_that_has_forgotten_the_call_ends_it() {
     world.network_up = false;
     modify(&mut world, client, "hold");
     world.advance_alive(client, Duration::from_secs(40));
-    let bye = world
-        .take_frames(client)
-        .into_iter()
-        .find(|frame| frame["method"] == "telnyx_rtc.bye")
-        .unwrap();
-    assert_eq!(bye["params"]["cause"], "RECOVERY_ON_TIMER_EXPIRE");
+    let bye = world.find_bye(client);
+    assert_eq!(bye["cause"], "RECOVERY_ON_TIMER_EXPIRE");
 }
 
 #[test]

@@ -194,16 +194,9 @@ fn m13_nobody_answers() {
     world.far_respond(incoming, 180, None);
     world.expect(client, "ringing");
     world.advance_alive(client, Duration::from_secs(60));
-    let bye = world
-        .take_frames(client)
-        .into_iter()
-        .find(|frame| frame["method"] == "telnyx_rtc.bye")
-        .unwrap();
-    assert_eq!(bye["params"]["cause"], "NO_ANSWER");
-    assert_eq!(
-        (&bye["params"]["causeCode"], &bye["params"]["sipCode"]),
-        (&json!(19), &json!(408))
-    );
+    let bye = world.find_bye(client);
+    assert_eq!(bye["cause"], "NO_ANSWER");
+    assert_eq!((&bye["causeCode"], &bye["sipCode"]), (&json!(19), &json!(408)));
     assert!(matches!(world.far_event(), Event::Cancelled { leg: cancelled, .. } if cancelled == leg));
     assert_eq!(world.records[0].ended_by, EndedBy::Vsp);
 }
@@ -215,13 +208,9 @@ fn m13_an_unreachable_far_end_is_no_answer() {
     let (client, _) = world.log_in("alice");
     world.invite(client, "call-1", "9103");
     world.advance_alive(client, Duration::from_secs(40));
-    let bye = world
-        .take_frames(client)
-        .into_iter()
-        .find(|frame| frame["method"] == "telnyx_rtc.bye")
-        .unwrap();
+    let bye = world.find_bye(client);
     assert_eq!(
-        (&bye["params"]["cause"], &bye["params"]["sipCode"]),
+        (&bye["cause"], &bye["sipCode"]),
         (&json!("NO_ANSWER"), &json!(408))
     );
 }
@@ -392,12 +381,8 @@ fn a_call_is_as_long_as_calls_may_be() {
     let (client, _) = world.log_in("alice");
     world.call(client, "call-1", "9196");
     world.advance_alive(client, Duration::from_secs(30));
-    let bye = world
-        .take_frames(client)
-        .into_iter()
-        .find(|frame| frame["method"] == "telnyx_rtc.bye")
-        .unwrap();
-    assert_eq!(bye["params"]["cause"], "ALLOTTED_TIMEOUT");
+    let bye = world.find_bye(client);
+    assert_eq!(bye["cause"], "ALLOTTED_TIMEOUT");
 }
 
 #[test]

@@ -201,6 +201,15 @@ impl World {
         self.frames.remove(&of).unwrap_or_default().into()
     }
 
+    /// The `bye` among the frames to a client, pings and all.
+    pub(crate) fn find_bye(&mut self, client: ConnectionId) -> Value {
+        let bye = |frame: Value| (frame["method"] == "telnyx_rtc.bye").then(|| frame["params"].clone());
+        self.take_frames(client)
+            .into_iter()
+            .find_map(bye)
+            .expect("a bye for the client")
+    }
+
     /// The socket breaks.
     pub(crate) fn cut(&mut self, connection: ConnectionId) {
         self.server.handle_closed(self.now, connection);
