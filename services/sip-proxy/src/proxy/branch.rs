@@ -210,16 +210,15 @@ impl Proxy {
             Some(StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED)
         );
         let status = response.status().unwrap_or(StatusCode::SERVER_INTERNAL_ERROR);
-        if !challenged || context.state != State::Proceeding {
-            return self.judge(
-                now,
-                id,
-                client,
-                Outcome::Response(response),
-                CarrierFailure::Status(status),
-            );
+        if !challenged {
+            let failure = CarrierFailure::Status(status);
+            return self.judge(now, id, client, Outcome::Response(response), failure);
         }
-        if let Err(failure) = self.answer_challenge(now, id, client, &response) {
+        let answered = match context.state {
+            State::Proceeding => self.answer_challenge(now, id, client, &response),
+            _ => Err(CarrierFailure::NoCredentials),
+        };
+        if let Err(failure) = answered {
             self.judge(now, id, client, failure.outcome(), failure);
         }
     }
