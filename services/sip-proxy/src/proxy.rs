@@ -406,27 +406,29 @@ impl Proxy {
     ) {
         if fresh
             && self.settings.trace
-            && let Some(id) = transaction
+            && let Some((call, to)) = transaction.and_then(|id| self.traced_as(id))
         {
-            let context = match id {
-                TransactionId::Client(client) => {
-                    self.branches.get(&client).and_then(|id| self.contexts.get(id))
-                }
-                TransactionId::Server(server) => self.contexts.get(&server),
-            };
-            if let Some((context, call)) = context.and_then(|context| Some((context, context.call.clone()?)))
-            {
-                let to = match id {
-                    TransactionId::Client(_) => context.downstream,
-                    TransactionId::Server(_) => context.upstream,
-                };
-                self.trace(&call, Hop::SipProxy, to, &bytes);
-            }
+            self.trace(&call, Hop::SipProxy, to, &bytes);
         }
         self.outputs.push_back(Output::Transmit {
             to: flow.remote,
             bytes,
         });
+    }
+
+    /// Under which call, and towards whom, a message that goes out stands in the trace; `None`: not at all.
+    fn traced_as(&mut self, transaction: TransactionId) -> Option<(CallId, Hop)> {
+        match transaction {
+            TransactionId::Client(client) => {
+                let context = self.contexts.get(self.branches.get(&client)?)?;
+                Some((context.call.clone()?, context.downstream))
+            }
+            TransactionId::Server(server) => {
+                let context = self.contexts.get_mut(&server)?;
+                let repeats = std::mem::take(&mut context.repeats);
+                Some((context.call.clone()?, context.upstream)).filter(|_| !repeats)
+            }
+        }
     }
 
     /// Records a message that belongs to a request under way.

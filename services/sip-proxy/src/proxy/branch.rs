@@ -114,8 +114,14 @@ impl Proxy {
         let Some(id) = self.branches.get(&client).copied() else {
             return;
         };
-        self.trace_received(client.into(), response.bytes());
-        let Some(status) = response.status() else { return };
+        let Some(status) = response.status() else {
+            return;
+        };
+        if status.is_success() && self.is_repeated(id, client) {
+            tracing::trace!(?response, "a 2xx came again");
+        } else {
+            self.trace_received(client.into(), response.bytes());
+        }
         if status.is_provisional() {
             self.handle_provisional(now, id, status, &response);
         } else if status.is_success() {
@@ -123,6 +129,19 @@ impl Proxy {
         } else {
             self.handle_rejection(now, id, client, response);
         }
+    }
+
+    /// Whether this branch's 2xx went on before; then the trace leaves this one out, here and towards the caller.
+    fn is_repeated(&mut self, id: ServerTransactionId, client: ClientTransactionId) -> bool {
+        let Some(context) = self.contexts.get_mut(&id) else {
+            return false;
+        };
+        let answered = context.state == State::Answered;
+        let over = context
+            .branch(client)
+            .is_some_and(|branch| branch.progress == Progress::Over);
+        context.repeats = answered && over;
+        context.repeats
     }
 
     /// 100 is for us alone; others go on at once and wind timer C up again (§16.7 step 2, step 4).

@@ -41,6 +41,8 @@ pub(super) struct ResponseContext {
     pub(super) targets: SmallVec<[Target; 2]>,
     pub(super) branches: SmallVec<[Branch; 2]>,
     pub(super) best: Option<Outcome>,
+    /// The next response to the caller repeats one that is in the trace already.
+    pub(super) repeats: bool,
     /// Timer C.
     pub(super) ring_deadline: Option<Instant>,
     /// Client transactions that still exist.
@@ -153,6 +155,7 @@ impl ResponseContext {
             targets: SmallVec::new(),
             branches: SmallVec::new(),
             best: None,
+            repeats: false,
             ring_deadline: None,
             live_branches: 0,
             has_server: true,

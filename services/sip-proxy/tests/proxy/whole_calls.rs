@@ -10,7 +10,7 @@ use std::time::Duration;
 fn the_trace_of_a_call_shows_each_message_once_per_direction() {
     let mut world = World::new();
     let (_, at_carrier) = world.call("123", carrier_a());
-    for status in [100, 180, 200] {
+    for status in [100, 180, 200, 200] {
         world.receive_message(carrier_a(), &answer(&at_carrier, status));
     }
     let ok = world.take_all(vsp()).pop().expect("the 200");
