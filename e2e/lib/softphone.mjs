@@ -3,7 +3,7 @@ import { mkdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { until } from "./wait.mjs";
 
-const RESULTS = fileURLToPath(new URL("../../testing/results/", import.meta.url));
+const RESULTS = fileURLToPath(new URL("../results/", import.meta.url));
 
 export class Softphone {
   page;
