@@ -62,7 +62,12 @@ pub enum Pushed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pulled<'a> {
     /// A packet.
-    Packet(&'a [u8]),
+    Packet {
+        /// Its payload.
+        payload: &'a [u8],
+        /// Length of its audio, in ticks of the RTP timestamp.
+        ticks: u32,
+    },
     /// A packet is missing.
     Missing {
         /// Length of what is missing, in ticks of the RTP timestamp.
@@ -230,8 +235,8 @@ impl JitterBuffer {
         };
         stream.empty_run = 0;
         // There are senders whose timestamps are off by a few ticks: not worth inventing audio for.
-        if gap < packet_ticks / 4 {
-            return Some(Pulled::Packet(self.take_first()));
+        if gap <= packet_ticks / 4 {
+            return Some(self.take_first());
         }
         let part = gap.min(packet_ticks);
         stream.position += part;
@@ -343,7 +348,7 @@ impl JitterBuffer {
         }
     }
 
-    fn take_first(&mut self) -> &[u8] {
+    fn take_first(&mut self) -> Pulled<'_> {
         let entry = self.queue.remove(0);
         if let Some(stream) = &mut self.stream {
             stream.position = stream.position.max(entry.timestamp + i64::from(entry.ticks));
@@ -351,7 +356,10 @@ impl JitterBuffer {
         }
         let used = std::mem::replace(&mut self.lent, entry.payload);
         self.spare.push(used);
-        &self.lent
+        Pulled::Packet {
+            payload: &self.lent,
+            ticks: entry.ticks,
+        }
     }
 
     /// Moves the hold towards what the network needs: up by at most half, down by a twentieth to a quarter of a packet's

@@ -227,17 +227,21 @@ impl Pipeline {
             concealed,
         } = &mut self.decoded;
         let room = &mut samples[*len..];
+        let grain = match self.received {
+            AudioCodec::Opus => OPUS_GRAIN_SAMPLES,
+            AudioCodec::Pcmu | AudioCodec::Pcma => 1,
+        };
         let part = |ticks: u32| {
             let wanted = (ticks / ticks_per_sample) as usize;
-            (wanted - wanted % OPUS_GRAIN_SAMPLES).clamp(OPUS_GRAIN_SAMPLES, PACKET_SAMPLES_MAX)
+            (wanted - wanted % grain).clamp(grain, PACKET_SAMPLES_MAX)
         };
         let (made, from) = match self.jitter.pull()? {
-            Pulled::Packet(payload) => match self.decoder.decode(payload, room) {
+            Pulled::Packet { payload, ticks } => match self.decoder.decode(payload, room) {
                 Ok(made) if made > 0 => (made, FrameOrigin::Decoded),
                 _ => {
                     self.stats.undecodable += 1;
                     (
-                        conceal(&mut self.decoder, &mut room[..FRAME_SAMPLES]),
+                        conceal(&mut self.decoder, &mut room[..part(ticks)]),
                         FrameOrigin::Concealed,
                     )
                 }

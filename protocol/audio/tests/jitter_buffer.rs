@@ -63,7 +63,7 @@ fn number(payload: &[u8]) -> u32 {
 
 fn pull(buffer: &mut JitterBuffer) -> Played {
     match buffer.pull().expect("a stream") {
-        Pulled::Packet(payload) => Played::Number(number(payload)),
+        Pulled::Packet { payload, .. } => Played::Number(number(payload)),
         Pulled::Missing { next, .. } => Played::Lost {
             repairable: next.is_some(),
         },

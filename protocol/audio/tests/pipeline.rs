@@ -299,6 +299,29 @@ fn rubbish_is_counted_and_bridged() {
 }
 
 #[test]
+fn packets_of_a_single_octet_do_not_stop_the_clock() {
+    let mut chain = pipeline(AudioCodec::Pcma, AudioCodec::Pcmu);
+    let now = virtual_now();
+    for n in 0..10 {
+        chain.push(
+            now,
+            &Packet {
+                sequence: n,
+                timestamp: u32::from(n),
+                ssrc: 1,
+                payload: &[0xD5],
+            },
+        );
+    }
+    let mut payload = [0; PAYLOAD_LEN_MAX];
+    let later = now + Duration::from_millis(100);
+    let frames = std::iter::from_fn(|| chain.pop(later, &mut payload))
+        .take(1_000)
+        .count();
+    assert!((3..=5).contains(&frames), "{frames} frames in 100 ms");
+}
+
+#[test]
 fn a_caller_that_was_held_up_skips_what_nobody_wants_to_hear_any_more() {
     let mut chain = pipeline(AudioCodec::Pcmu, AudioCodec::Opus);
     let now = virtual_now();

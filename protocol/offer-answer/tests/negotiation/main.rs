@@ -5,3 +5,4 @@ mod browser_offers;
 mod carriers;
 mod codec_choice;
 mod common;
+mod properties;
