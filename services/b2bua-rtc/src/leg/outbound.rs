@@ -58,8 +58,6 @@ pub(super) struct Transcoder {
     pub(super) route: Route,
     pub(super) pipeline: Pipeline,
     pub(super) idle_frames: u32,
-    /// When the source's latest packet came.
-    pub(super) last_push: Instant,
 }
 
 /// Digits of ours that wait or sound.

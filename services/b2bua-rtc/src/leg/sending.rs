@@ -94,7 +94,6 @@ impl Leg {
                         route: *route,
                         pipeline,
                         idle_frames: 0,
-                        last_push: now,
                     }));
                 }
                 Err(error) => {
@@ -105,7 +104,6 @@ impl Leg {
         }
         let fields = packet.fields();
         if let Some(transcoder) = &mut outbound.transcoder {
-            transcoder.last_push = now;
             transcoder.pipeline.push(
                 now,
                 &Packet {
@@ -196,14 +194,12 @@ impl Leg {
         let mut scratch = [0; offhook_audio::PAYLOAD_LEN_MAX];
         while let Some(frame) = transcoder.pipeline.pop(now, &mut scratch) {
             outbound.transcoded_frames += 1;
-            // Two frames without a packet: the source pauses, this is no loss to bridge.
-            let pauses = transcoder.last_push + 2 * FRAME <= now;
-            let made_up = match frame.origin {
-                FrameOrigin::ComfortNoise => true,
-                FrameOrigin::Concealed => pauses,
-                FrameOrigin::Decoded | FrameOrigin::Recovered => false,
+            transcoder.idle_frames = match frame.origin {
+                FrameOrigin::ComfortNoise => transcoder.idle_frames + 1,
+                _ => 0,
             };
-            transcoder.idle_frames = if made_up { transcoder.idle_frames + 1 } else { 0 };
+            // Without comfort the gateway adds nothing of its own: what is missing stays missing for the receiver too.
+            let made_up = matches!(frame.origin, FrameOrigin::ComfortNoise | FrameOrigin::Concealed);
             if !takes_media || sounding || (made_up && !outbound.comfort) {
                 outbound.stream.skip(ticks);
                 continue;
