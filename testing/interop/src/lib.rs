@@ -1,1 +1,0 @@
-//! Real peers: SIPp, baresip, Chromium; harness that starts and ends them.
