@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod digest_vectors;
 #[cfg(test)]
+mod hostile_messages;
+#[cfg(test)]
 mod lossy_network;
 #[cfg(test)]
 mod rfc3261_12_dialog;

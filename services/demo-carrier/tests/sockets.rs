@@ -82,6 +82,11 @@ async fn a_call_over_loopback_is_heard_and_shutdown_ends_it() {
         .await
         .expect("the role leaves");
     result.unwrap().unwrap();
+    expect_traced(&context);
+}
+
+/// The call stands in the trace store and in the metrics.
+fn expect_traced(context: &Context) {
     let trace = context.traces.find("call-7").expect("the call was traced");
     assert!(
         trace
