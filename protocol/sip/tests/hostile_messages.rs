@@ -22,9 +22,16 @@ fn messages_of_a_call() -> Vec<Vec<u8>> {
     world.run(10);
     world.agents[ALICE].ua.bye(world.now(), leg, Vec::new()).unwrap();
     let second = world.call();
-    world.agents[ALICE].ua.cancel(world.now(), second, Vec::new()).unwrap();
+    world.agents[ALICE]
+        .ua
+        .cancel(world.now(), second, Vec::new())
+        .unwrap();
     world.run(10);
-    world.wire.iter().map(|(.., message)| message.bytes().to_vec()).collect()
+    world
+        .wire
+        .iter()
+        .map(|(.., message)| message.bytes().to_vec())
+        .collect()
 }
 
 fn apply(mut bytes: Vec<u8>, changes: &[Change]) -> Vec<u8> {
@@ -39,7 +46,10 @@ fn apply(mut bytes: Vec<u8>, changes: &[Change]) -> Vec<u8> {
             3 => bytes.truncate(at.max(1)),
             // A header line twice, or one less.
             4 | 5 => {
-                let mut lines: Vec<Vec<u8>> = bytes.split_inclusive(|b| *b == b'\n').map(<[u8]>::to_vec).collect();
+                let mut lines: Vec<Vec<u8>> = bytes
+                    .split_inclusive(|b| *b == b'\n')
+                    .map(<[u8]>::to_vec)
+                    .collect();
                 let line = place * lines.len() / 1000;
                 if line < lines.len() && kind % 6 == 4 {
                     lines.insert(line, lines[line].clone());
