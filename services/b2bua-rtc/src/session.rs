@@ -87,7 +87,15 @@ impl Drops {
     }
 
     fn count(&mut self, reason: Discard) {
-        *match reason {
+        *self.counter(reason) += 1;
+    }
+
+    fn count_of(&mut self, reason: Discard) -> u64 {
+        *self.counter(reason)
+    }
+
+    fn counter(&mut self, reason: Discard) -> &mut u64 {
+        match reason {
             Discard::Stranger => &mut self.stranger,
             Discard::Malformed => &mut self.malformed,
             Discard::BadStun => &mut self.bad_stun,
@@ -96,7 +104,7 @@ impl Drops {
             Discard::NotReady => &mut self.not_ready,
             Discard::UnknownPayload => &mut self.unknown_payload,
             Discard::NoReceiver => &mut self.no_receiver,
-        } += 1;
+        }
     }
 }
 

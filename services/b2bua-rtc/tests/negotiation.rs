@@ -272,7 +272,7 @@ fn a_renewed_client_leg_connects_anew_and_the_stream_goes_on() {
 fn garbage_on_every_port_is_dropped_and_counted() {
     let mut world = World::connected("0", "0");
     let mut rng = StdRng::seed_from_u64(99);
-    let before = world.session.drops().clone();
+    let before = *world.session.drops();
     for n in 0..5_000u32 {
         let len = rand::RngExt::random_range(&mut rng, 0..200);
         let mut bytes: Vec<u8> = (0..len).map(|_| rand::RngExt::random(&mut rng)).collect();
@@ -291,7 +291,7 @@ fn garbage_on_every_port_is_dropped_and_counted() {
             1 => (LegName::Carrier, Lane::Rtp, carrier_address()),
             _ => (LegName::Carrier, Lane::Rtcp, carrier_address()),
         };
-        world.to_session(leg, lane, source, &mut bytes);
+        world.feed(leg, lane, source, &mut bytes);
     }
     let drops = world.session.drops();
     assert!(
@@ -305,4 +305,51 @@ fn garbage_on_every_port_is_dropped_and_counted() {
     let packet = client.packet(&[0x33; 160], 160);
     world.client_sends(&packet);
     assert_eq!(world.carrier_heard.len(), 1, "the call goes on");
+}
+
+#[test]
+fn a_call_from_the_carrier_is_offered_to_the_browser() {
+    let mut rng = StdRng::seed_from_u64(5);
+    let offer = sdp::carrier(carrier_address(), "8 101");
+    let (mut world, _, _) = World::offer_from_client("0", true);
+    let open = request(LegName::Carrier, &offer);
+    let ports = [None, Some(CARRIER_PORT)];
+    let (session, reply) = MediaSession::open(origin(), Arc::new(params()), open, ports, &mut rng).unwrap();
+    let Reply::Opened { offer, answer: None } = reply else {
+        panic!("{reply:?}")
+    };
+    assert!(
+        sdp::value(&offer, "m=audio ").contains("SAVPF 8 111 0"),
+        "the carrier's codec first: {offer}"
+    );
+    assert_eq!(sdp::value(&offer, "a=setup:"), "actpass");
+    world.session = session;
+    world.events.clear();
+    // It rings for a minute before the client answers.
+    world.client = Client::new(world.now, Version::Dtls12, true, client_address());
+    world.run_for(Duration::from_secs(60));
+    let answer = sdp::browser(&world.client, "8 126").replace("actpass", "active");
+    let command = Command::Answer {
+        session: session_id(),
+        from: LegName::Client,
+        sdp: answer,
+        is_final: true,
+    };
+    let Ok(Reply::Answered { answer: Some(answer) }) = world.command(&command) else {
+        panic!("no answer")
+    };
+    assert!(
+        sdp::value(&answer, "m=audio ").starts_with("20002 RTP/AVP 8"),
+        "{answer}"
+    );
+    world.tell_client(&offer);
+    world.connect();
+    world.client_heard.clear();
+    let mut carrier = Voice::new(8, 22);
+    let packet = carrier.packet(&[0x44; 160], 160);
+    world.carrier_sends(&packet);
+    assert_eq!(
+        world.client_heard.last().map(|packet| packet.payload.clone()),
+        Some(vec![0x44; 160])
+    );
 }

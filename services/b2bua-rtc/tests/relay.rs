@@ -97,9 +97,9 @@ fn strangers_are_dropped_and_counted() {
     let lane = Lane::WebRtc {
         local: support::gateway(),
     };
-    world.to_session(LegName::Client, lane, carrier_address(), &mut packet.clone());
+    world.feed(LegName::Client, lane, carrier_address(), &mut packet.clone());
     assert_eq!(world.session.drops().stranger, 2);
-    world.to_session(
+    world.feed(
         LegName::Client,
         lane,
         support::client_address(),

@@ -8,7 +8,7 @@
 //! A lost link's sessions stay for the grace time; a link that returns under its name finds them, and gets the events
 //! that it missed.
 
-use super::trace::{command_event, command_name, notification_event, reply_event};
+use super::trace::{command_event, command_name, log_event, log_summary, notification_event, reply_event};
 use crate::media::{ToWorker, WorkerEvent, WorkerHandle, refuse, session_of};
 use crate::params::{LegKind, OpenRequest};
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -409,6 +409,9 @@ impl Router {
         if let Some(call_id) = &answered.call_id {
             let event = reply_event(answered.name, &answered.result);
             self.config.context.traces.record(call_id, event);
+            if let Ok(Reply::Closed { summary }) = &answered.result {
+                log_summary(call_id, summary);
+            }
         }
         // The asker may have gone meanwhile.
         let _ = answered.reply.send(answered.result);
@@ -547,16 +550,6 @@ impl Link {
                 return;
             }
         }
-    }
-}
-
-fn log_event(call_id: &CallId, event: &Event) {
-    match event {
-        Event::Connected { .. } => tracing::info!(%call_id, "client connected"),
-        Event::MediaStarted { from, codec, .. } => tracing::info!(%call_id, ?from, ?codec, "media started"),
-        Event::MediaStopped { from, .. } => tracing::info!(%call_id, ?from, "media stopped"),
-        Event::Gone { reason, message, .. } => tracing::warn!(%call_id, ?reason, message, "session gone"),
-        Event::Dtmf { .. } | Event::Quality { .. } | Event::Trace { .. } => {}
     }
 }
 

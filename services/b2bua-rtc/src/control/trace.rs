@@ -1,7 +1,7 @@
-//! Control messages as events of a call's trace.
+//! Control messages as events of a call's trace and as log lines.
 
-use offhook_call_trace::{Hop, Protocol, TraceEvent, redact_sip};
-use offhook_media_control::{Command, CommandError, Event, Reply};
+use offhook_call_trace::{CallId, Hop, Protocol, TraceEvent, redact_sip};
+use offhook_media_control::{Command, CommandError, Event, Reply, SessionSummary};
 
 /// Name of a command: its tag on the link.
 pub(super) fn command_name(command: &Command) -> &'static str {
@@ -78,4 +78,49 @@ pub(super) fn notification_event(event: &Event) -> Option<TraceEvent> {
     };
     let event = TraceEvent::message(Hop::B2buaRtc, Hop::B2buaRtc, Hop::Vsp, Protocol::Control, name);
     Some(event.with_detail(detail))
+}
+
+/// A line for what changes in a session's life.
+pub(super) fn log_event(call_id: &CallId, event: &Event) {
+    match event {
+        Event::Connected { .. } => tracing::info!(%call_id, "client connected"),
+        Event::MediaStarted { from, codec, .. } => tracing::info!(%call_id, ?from, ?codec, "media started"),
+        Event::MediaStopped { from, .. } => tracing::info!(%call_id, ?from, "media stopped"),
+        Event::Gone {
+            reason,
+            message,
+            summary,
+            ..
+        } => {
+            tracing::warn!(%call_id, ?reason, message, "session gone");
+            log_summary(call_id, summary);
+        }
+        Event::Dtmf { .. } | Event::Quality { .. } | Event::Trace { .. } => {}
+    }
+}
+
+/// The line at the end of a session: how it went.
+pub(super) fn log_summary(call_id: &CallId, summary: &SessionSummary) {
+    let SessionSummary {
+        duration_ms,
+        transcoded,
+        legs,
+    } = summary;
+    let legs: Vec<String> = legs
+        .iter()
+        .map(|leg| {
+            format!(
+                "{:?}: received {} as {:?}, lost {}, discarded {}, jitter {:.1} ms; sent {} as {:?}",
+                leg.leg,
+                leg.packets_received,
+                leg.codec_received,
+                leg.packets_lost,
+                leg.packets_discarded,
+                leg.jitter_ms,
+                leg.packets_sent,
+                leg.codec_sent
+            )
+        })
+        .collect();
+    tracing::info!(%call_id, duration_ms, transcoded, legs = legs.join("; "), "media session ended");
 }

@@ -13,6 +13,7 @@ use crate::session::{Drops, MediaSession};
 use offhook_media_control::{
     Command, CommandError, CommandErrorKind, GoneReason, LegName, MediaSessionId, Reply,
 };
+use offhook_process::LogLimiter;
 use offhook_rtp::PacketClass;
 use rand::rngs::StdRng;
 use routes::{gone_text, refused};
@@ -118,6 +119,7 @@ pub(super) struct Host {
     pub(super) notices: Vec<RouteNotice>,
     /// Sessions that have ended and are to be swept.
     ended: Vec<usize>,
+    strangers_log: LogLimiter,
     pub(super) figures: Figures,
 }
 
@@ -140,6 +142,7 @@ impl Host {
             events: VecDeque::new(),
             notices: Vec::new(),
             ended: Vec::new(),
+            strangers_log: LogLimiter::default(),
             figures: Figures::default(),
             params,
         };
@@ -197,7 +200,7 @@ impl Host {
         if let Some(&worker) = self.foreign_addresses.get(&(local, source)) {
             return Handled::GiveTo(worker);
         }
-        self.stranger(local, source, data);
+        self.stranger(now, local, source, data);
         Handled::Here
     }
 

@@ -39,7 +39,7 @@ impl MediaSession {
                 self.reschedule();
             }
             Taken::Dropped(reason) => {
-                self.drop_datagram(leg, reason);
+                self.drop_from(leg, reason, source);
                 // A check with wrong integrity was answered.
                 if reason == Discard::BadStun {
                     self.drain_transport(now, leg, out);
@@ -160,6 +160,21 @@ impl MediaSession {
                     leg.inbound.round_trip = Some(time);
                 }
             }
+        }
+    }
+
+    /// Counts a datagram that should not have come; the first of each kind is told.
+    fn drop_from(&mut self, leg: LegName, reason: Discard, source: SocketAddr) {
+        let first = self.drops.count_of(reason) == 0;
+        self.drop_datagram(leg, reason);
+        // Media before the handshake is done is nothing strange.
+        if first && reason != Discard::NotReady {
+            let call_id = &self.call_id;
+            tracing::warn!(%call_id, leg = leg_text(leg), ?reason, %source, "datagrams dropped");
+            self.trace(
+                format!("dropped {}", leg_text(leg)),
+                format!("{reason:?} from {source}"),
+            );
         }
     }
 

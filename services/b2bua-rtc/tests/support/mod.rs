@@ -1,6 +1,6 @@
 //! A session on a virtual clock between a browser-like client and a carrier with plain RTP.
 #![expect(dead_code, reason = "each test file uses its part")]
-#![allow(clippy::unwrap_used, reason = "a failure here fails the test that uses it")]
+#![expect(clippy::unwrap_used, reason = "a failure here fails the test that uses it")]
 
 #[path = "../../../../protocol/webrtc/tests/support/client.rs"]
 pub(crate) mod client;
@@ -286,7 +286,7 @@ impl World {
 
     pub(crate) fn client_sends(&mut self, packet: &[u8]) {
         let (path, mut bytes) = self.client.send_rtp(packet).expect("connected");
-        self.to_session(
+        self.feed(
             LegName::Client,
             Lane::WebRtc { local: gateway() },
             path.local,
@@ -299,10 +299,10 @@ impl World {
     }
 
     pub(crate) fn carrier_sends_from(&mut self, source: SocketAddr, packet: &[u8]) {
-        self.to_session(LegName::Carrier, Lane::Rtp, source, &mut packet.to_vec());
+        self.feed(LegName::Carrier, Lane::Rtp, source, &mut packet.to_vec());
     }
 
-    pub(crate) fn to_session(&mut self, leg: LegName, lane: Lane, source: SocketAddr, bytes: &mut [u8]) {
+    pub(crate) fn feed(&mut self, leg: LegName, lane: Lane, source: SocketAddr, bytes: &mut [u8]) {
         self.session
             .handle_datagram(self.now, leg, lane, source, bytes, &mut self.out);
         self.drain();

@@ -36,7 +36,7 @@ impl Host {
     }
 
     /// A datagram to the WebRTC port from nobody we know: a plain STUN request is answered, all else is dropped.
-    pub(super) fn stranger(&mut self, local: SocketAddr, source: SocketAddr, data: &[u8]) {
+    pub(super) fn stranger(&mut self, now: Instant, local: SocketAddr, source: SocketAddr, data: &[u8]) {
         self.figures.unknown += 1;
         let socket = self
             .params
@@ -49,6 +49,8 @@ impl Host {
             && let Some(len) = offhook_webrtc::stun::answer_plain_request(data, source, &mut response)
         {
             self.outbox.push(socket, source, &response[..len]);
+        } else if let Some(suppressed) = self.strangers_log.allow(now) {
+            tracing::warn!(%source, suppressed, "datagram to the WebRTC port that belongs to no call");
         }
     }
 
