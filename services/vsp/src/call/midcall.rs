@@ -263,75 +263,72 @@ impl Call {
         reply: Result<Reply, CommandError>,
         out: &mut Vec<Action>,
     ) {
-        match (purpose, reply) {
-            (
-                Purpose::Dtmf(asked, _),
+        match purpose {
+            Purpose::Dtmf(asked, digits) => match reply {
                 Ok(Reply::DtmfTaken {
                     as_telephone_event: true,
-                }),
-            ) => {
-                out.push(Action::Reply(asked, Ok(ResultBody::Sent)));
-            }
-            (Purpose::Dtmf(asked, digits), Ok(_)) => self.dtmf_by_info(asked, &digits, out),
-            (Purpose::UpdateMedia(asked), Ok(Reply::Reoffered { answer, .. })) => {
-                let state = match &self.state {
-                    State::Active(active) => active.hold,
-                    _ => HoldState::Active,
+                }) => {
+                    out.push(Action::Reply(asked, Ok(ResultBody::Sent)));
+                }
+                Ok(_) => self.dtmf_by_info(asked, &digits, out),
+                Err(error) => out.push(Action::Reply(asked, failed(&error.message))),
+            },
+            Purpose::UpdateMedia(asked) => {
+                let result = match reply {
+                    Ok(Reply::Reoffered { answer, .. }) => Ok(self.updated_media(answer)),
+                    Ok(_) => failed("no answer was made"),
+                    Err(error) => failed(&error.message),
                 };
-                let call = self.client_id.clone();
-                out.push(Action::Reply(
-                    asked,
-                    Ok(ResultBody::UpdatedMedia {
-                        call,
-                        sdp: answer,
-                        state,
-                    }),
-                ));
+                out.push(Action::Reply(asked, result));
             }
-            (Purpose::Dtmf(asked, _) | Purpose::UpdateMedia(asked), Err(error)) => {
-                out.push(Action::Reply(asked, failed(&error.message)));
+            Purpose::CarrierOffer(incoming) | Purpose::OfferForCarrier(incoming) => {
+                out.push(match reply {
+                    Ok(Reply::Reoffered { answer: sdp, .. } | Reply::Offered { offer: sdp }) => {
+                        Action::Respond(incoming, 200, Some(sdp))
+                    }
+                    Ok(_) => Action::Respond(incoming, 500, None),
+                    Err(error) => Action::Respond(incoming, status_of(error.kind), None),
+                });
             }
-            (Purpose::UpdateMedia(asked), Ok(_)) => {
-                out.push(Action::Reply(asked, failed("no answer was made")))
+            Purpose::HoldOffer | Purpose::HoldAnswer | Purpose::Hold => {
+                self.on_hold_reply(&purpose, reply, out)
             }
-            (Purpose::CarrierOffer(incoming), Ok(Reply::Reoffered { answer, .. })) => {
-                out.push(Action::Respond(incoming, 200, Some(answer)));
-            }
-            (Purpose::OfferForCarrier(incoming), Ok(Reply::Offered { offer })) => {
-                out.push(Action::Respond(incoming, 200, Some(offer)));
-            }
-            (Purpose::CarrierOffer(incoming) | Purpose::OfferForCarrier(incoming), Ok(_)) => {
-                out.push(Action::Respond(incoming, 500, None));
-            }
-            (Purpose::CarrierOffer(incoming) | Purpose::OfferForCarrier(incoming), Err(error)) => {
-                out.push(Action::Respond(incoming, status_of(error.kind), None));
-            }
+            // Those of the set-up and the end are dispatched before.
+            Purpose::Open
+            | Purpose::EarlyAnswer(_)
+            | Purpose::FinalAnswer(_)
+            | Purpose::Close
+            | Purpose::Nothing => {}
+        }
+    }
+
+    /// The steps of a change of hold, one after the other.
+    fn on_hold_reply(&mut self, step: &Purpose, reply: Result<Reply, CommandError>, out: &mut Vec<Action>) {
+        match (step, reply) {
+            (_, Err(error)) => self.hold_failed(&error.message, out),
             (Purpose::HoldOffer, Ok(Reply::Offered { offer })) => {
                 out.push(Action::Request(SipRequest::Reinvite(offer), SipPurpose::Hold));
             }
+            (Purpose::HoldOffer, Ok(_)) => self.hold_failed("no offer was made", out),
             (Purpose::HoldAnswer, Ok(_)) => {
                 let held = matches!(&self.state, State::Active(active)
                     if active.hold_change.as_ref().is_some_and(|change| change.target == HoldState::Held));
-                let command = Command::Hold {
-                    session: self.media.clone(),
-                    held,
-                };
-                out.push(Action::Media(command, Purpose::Hold));
+                let session = self.media.clone();
+                out.push(Action::Media(Command::Hold { session, held }, Purpose::Hold));
             }
-            (Purpose::Hold, Ok(_)) => self.hold_done(out),
-            (Purpose::HoldOffer, Ok(_)) => self.hold_failed("no offer was made", out),
-            (Purpose::HoldOffer | Purpose::HoldAnswer | Purpose::Hold, Err(error)) => {
-                self.hold_failed(&error.message, out);
-            }
-            // Those of the set-up and the end are dispatched before.
-            (
-                Purpose::Open
-                | Purpose::EarlyAnswer(_)
-                | Purpose::FinalAnswer(..)
-                | Purpose::Close
-                | Purpose::Nothing,
-                _,
-            ) => {}
+            (_, Ok(_)) => self.hold_done(out),
+        }
+    }
+
+    fn updated_media(&self, sdp: String) -> ResultBody {
+        let state = match &self.state {
+            State::Active(active) => active.hold,
+            _ => HoldState::Active,
+        };
+        ResultBody::UpdatedMedia {
+            call: self.client_id.clone(),
+            sdp,
+            state,
         }
     }
 }

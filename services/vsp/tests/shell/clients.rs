@@ -173,8 +173,9 @@ async fn connections_of_one_address_are_limited() {
     assert!(tokio_tungstenite::connect_async(&url).await.is_err());
     clients.pop();
     let back = async {
+        let mut looks = tokio::time::interval(vsp::LOOK_INTERVAL);
         while tokio_tungstenite::connect_async(&url).await.is_err() {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            looks.tick().await;
         }
     };
     timeout(SOON, back).await.expect("a place is free again");

@@ -1,6 +1,6 @@
 //! Passwords and tokens: R15.
 
-use crate::vsp::{self, Client, metric};
+use crate::vsp::{self, Client, Vsp, metric};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use offhook_vsp::config::AuthConfig;
 use serde_json::{Value, json};
@@ -48,81 +48,114 @@ fn token(algorithm: Algorithm, key: &EncodingKey, claims: &Value) -> String {
     jsonwebtoken::encode(&Header::new(algorithm), claims, key).unwrap()
 }
 
-#[tokio::test]
-async fn m07_tokens_of_each_algorithm_log_in_and_others_do_not() {
-    let keys = keys();
-    let hs256 = EncodingKey::from_secret(SECRET.as_bytes());
+fn good() -> Value {
+    json!({"sub": "alice", "exp": now() + 60, "aud": "voice"})
+}
+
+fn good_but(key: &str, value: Value) -> Value {
+    let mut claims = good();
+    claims[key] = value;
+    claims
+}
+
+async fn start(keys: &Keys) -> Vsp {
     let mut config = vsp::config();
     config.limits.login_failures_max = 100;
-    let vsp = vsp::start_with(config, keys.auth.clone()).await;
-    let good = json!({"sub": "alice", "exp": now() + 60, "aud": "voice"});
-    let with = |key: &str, value: Value| {
-        let mut claims = good.clone();
-        claims[key] = value;
-        claims
-    };
-    let ed = |claims: &Value| token(Algorithm::EdDSA, &keys.ed25519, claims);
-    let strange = EncodingKey::from_secret(b"another secret of sufficient length, as it seems");
-    let mut forged = ed(&good);
-    forged.truncate(forged.len() - 8);
-    forged.push_str("AAAAAAAA");
-    // The public key as an HMAC secret: believed where the token chooses its algorithm.
-    let confused = EncodingKey::from_secret(keys.p256_public_pem.as_bytes());
-    for (name, token, taken) in [
-        ("EdDSA", ed(&good), true),
-        ("ES256", token(Algorithm::ES256, &keys.p256, &good), true),
-        ("HS256", token(Algorithm::HS256, &hs256, &good), true),
+    vsp::start_with(config, keys.auth.clone()).await
+}
+
+async fn present(vsp: &Vsp, token: &str) -> Value {
+    let mut client = Client::connect(vsp).await;
+    client.ask("login", json!({"login_token": token})).await
+}
+
+#[tokio::test]
+async fn m07_tokens_of_each_algorithm_log_in() {
+    let keys = keys();
+    let vsp = start(&keys).await;
+    let hs256 = EncodingKey::from_secret(SECRET.as_bytes());
+    let several = good_but("aud", json!(["other", "voice"]));
+    for (name, token) in [
+        ("EdDSA", token(Algorithm::EdDSA, &keys.ed25519, &good())),
+        ("ES256", token(Algorithm::ES256, &keys.p256, &good())),
+        ("HS256", token(Algorithm::HS256, &hs256, &good())),
         (
             "several audiences",
-            ed(&with("aud", json!(["other", "voice"]))),
-            true,
+            token(Algorithm::EdDSA, &keys.ed25519, &several),
         ),
         (
-            "expired within the leeway",
-            ed(&with("exp", json!(now() - 2))),
-            true,
+            "within the leeway",
+            token(
+                Algorithm::EdDSA,
+                &keys.ed25519,
+                &good_but("exp", json!(now() - 2)),
+            ),
         ),
-        ("expired", ed(&with("exp", json!(now() - 60))), false),
-        ("not yet valid", ed(&with("nbf", json!(now() + 60))), false),
-        ("for somebody else", ed(&with("aud", json!("other"))), false),
-        ("for nobody", ed(&with("aud", Value::Null)), false),
-        ("without end", ed(&with("exp", Value::Null)), false),
-        ("of an unknown user", ed(&with("sub", json!("mallory"))), false),
-        (
-            "signed by somebody else",
-            token(Algorithm::HS256, &strange, &good),
-            false,
-        ),
-        (
-            "of another algorithm",
-            token(Algorithm::HS512, &hs256, &good),
-            false,
-        ),
-        ("confused", token(Algorithm::HS256, &confused, &good), false),
-        ("forged", forged, false),
-        (
-            "alg none",
-            "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSJ9.".to_owned(),
-            false,
-        ),
-        ("garbage", "not a token".to_owned(), false),
     ] {
-        let mut client = Client::connect(&vsp).await;
-        let answer = client.ask("login", json!({"login_token": token})).await;
-        if taken {
-            assert_eq!(answer["result"]["message"], "logged in", "{name}: {answer}");
-        } else {
-            assert_eq!(
-                answer["error"],
-                json!({"code": -32001, "message": "Authentication failure"}),
-                "{name}"
-            );
-        }
+        let answer = present(&vsp, &token).await;
+        assert_eq!(answer["result"]["message"], "logged in", "{name}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn m07_claims_that_do_not_hold_are_refused() {
+    let keys = keys();
+    let vsp = start(&keys).await;
+    for (outcome, claims) in [
+        ("token-expired", good_but("exp", json!(now() - 60))),
+        ("token-not-yet-valid", good_but("nbf", json!(now() + 60))),
+        ("token-audience", good_but("aud", json!("other"))),
+        ("token-incomplete", good_but("exp", Value::Null)),
+        ("unknown-user", good_but("sub", json!("mallory"))),
+    ] {
+        let answer = present(&vsp, &token(Algorithm::EdDSA, &keys.ed25519, &claims)).await;
+        assert_eq!(
+            answer["error"],
+            json!({"code": -32001, "message": "Authentication failure"}),
+            "{outcome}"
+        );
+        let counted = format!("offhook_vsp_logins_total{{outcome=\"{outcome}\"}}");
+        assert_eq!(metric(&vsp, &counted), 1.0, "{outcome}");
     }
     assert_eq!(
-        metric(&vsp, "offhook_vsp_logins_total{outcome=\"token-expired\"}"),
-        1.0
+        present(
+            &vsp,
+            &token(Algorithm::EdDSA, &keys.ed25519, &good_but("aud", Value::Null))
+        )
+        .await["error"]["code"],
+        -32001
     );
+}
+
+#[tokio::test]
+async fn m07_signatures_that_are_not_ours_are_refused() {
+    let keys = keys();
+    let vsp = start(&keys).await;
+    let strange = EncodingKey::from_secret(b"another secret of sufficient length, as it seems");
+    let hs256 = EncodingKey::from_secret(SECRET.as_bytes());
+    // The public key as an HMAC secret: believed where the token chooses its algorithm.
+    let confused = EncodingKey::from_secret(keys.p256_public_pem.as_bytes());
+    let mut forged = token(Algorithm::EdDSA, &keys.ed25519, &good());
+    forged.truncate(forged.len() - 8);
+    forged.push_str("AAAAAAAA");
+    for (name, token) in [
+        (
+            "signed by somebody else",
+            token(Algorithm::HS256, &strange, &good()),
+        ),
+        ("of another algorithm", token(Algorithm::HS512, &hs256, &good())),
+        ("confused", token(Algorithm::HS256, &confused, &good())),
+        ("forged", forged),
+        ("unsigned", "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSJ9.".to_owned()),
+        ("garbage", "not a token".to_owned()),
+    ] {
+        let answer = present(&vsp, &token).await;
+        assert_eq!(
+            answer["error"],
+            json!({"code": -32001, "message": "Authentication failure"}),
+            "{name}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 
 mod calls;
 mod clients;
+mod config;
 mod http;
 mod logins;
 mod vsp;

@@ -23,6 +23,8 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 /// Longer than anything takes, shorter than a person waits.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
+/// How often it is looked whether what was expected has come.
+pub(crate) const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
 pub(crate) struct Vsp {
     pub(crate) context: Context,
@@ -281,8 +283,9 @@ pub(crate) fn metric(vsp: &Vsp, name: &str) -> f64 {
 /// Waits until `holds`.
 pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let wait = async {
+        let mut looks = tokio::time::interval(LOOK_INTERVAL);
         while !holds() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            looks.tick().await;
         }
     };
     assert!(timeout(SOON, wait).await.is_ok(), "{what}");
