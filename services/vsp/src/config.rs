@@ -212,6 +212,10 @@ impl Config {
             let what = format!("{:?} is no host name", self.domain);
             problems.push(Problem::error("domain", what, "Write it like voice.example.com"));
         }
+        if self.sip.is_ipv4() != self.sip_proxy.is_ipv4() {
+            let what = format!("{} cannot send to {}", self.sip, self.sip_proxy);
+            problems.push(Problem::error("sip", what, "Let both be IPv4, or both IPv6"));
+        }
         if self.ring_timeout_s == 0 {
             problems.push(Problem::error(
                 "ring_timeout_s",

@@ -282,12 +282,7 @@ impl Shell {
                         writer.close(reason);
                     }
                 }
-                Output::Datagram { to, bytes } => {
-                    if let Err(error) = self.sip.try_send(&bytes, to) {
-                        // Like any datagram that is lost on the way: SIP sends it again, or gives up in time.
-                        tracing::warn!(%to, %error, "SIP datagram not sent");
-                    }
-                }
+                Output::Datagram { to, bytes } => self.send_datagram(to, &bytes),
                 Output::Media { token, command } => {
                     let reply = self.gateway.command(command);
                     self.replies.push(Box::pin(async move { (token, reply.await) }));
@@ -305,6 +300,20 @@ impl Shell {
             }
         }
         self.notes.set_counts(&self.server.counts());
+    }
+
+    fn send_datagram(&mut self, to: SocketAddr, bytes: &[u8]) {
+        match self.sip.try_send(bytes, to) {
+            Ok(()) => {}
+            // Like any datagram that is lost on the way: SIP sends it again, or gives up in time.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                tracing::warn!(%to, "SIP datagram lost: the socket's buffer is full");
+            }
+            Err(error) => {
+                tracing::warn!(%to, %error, "SIP datagram not sent");
+                self.server.handle_unsent(Instant::now(), to);
+            }
+        }
     }
 
     /// A client that does not read what it is sent.

@@ -5,6 +5,7 @@ use futures_util::{SinkExt, StreamExt};
 use offhook_media_control::{Event, Frame, GoneReason, MediaSessionId, SessionSummary};
 use offhook_process::RoleState;
 use offhook_vsp::config::AuthConfig;
+use offhook_vsp::run::{self, CommandRequest, GatewayLink};
 use serde_json::json;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
@@ -123,6 +124,31 @@ async fn leaving_without_calls_is_quick_and_stopping_quicker() {
     timeout(SOON, vsp.task).await.expect("it stops").unwrap().unwrap();
 }
 
+#[tokio::test]
+async fn a_sip_proxy_that_nothing_can_be_sent_to_fails_calls_at_once() {
+    let (commands, mut requests) = mpsc::channel::<CommandRequest>(run::COMMANDS_MAX);
+    tokio::spawn(async move {
+        while let Some((command, reply)) = requests.recv().await {
+            let _ = reply.send(vsp::reply_to(&command));
+        }
+    });
+    let (events, event_receiver) = mpsc::channel(run::EVENTS_MAX);
+    let mut config = vsp::config();
+    config.sip_proxy = "[::1]:5060".parse().unwrap();
+    let link = GatewayLink {
+        commands,
+        events: event_receiver,
+    };
+    let vsp = vsp::start_parts(config, AuthConfig::default(), Some(link), events).await;
+    let mut client = Client::logged_in(&vsp).await;
+    let dialog = json!({"callID": "call-1", "destination_number": "9196"});
+    let created = client
+        .ask("telnyx_rtc.invite", json!({"sdp": "v=0", "dialogParams": dialog}))
+        .await;
+    assert_eq!(created["result"]["message"], "CALL CREATED");
+    assert_eq!(client.expect("bye").await["sipCode"], 503);
+}
+
 /// A gateway behind a WebSocket; ends when told to.
 async fn remote_gateway(listener: &TcpListener, mut end: mpsc::Receiver<()>) {
     let (stream, _) = listener.accept().await.unwrap();
@@ -192,8 +218,8 @@ async fn a_gateway_in_another_process_may_be_lost_and_found_again() {
 
 #[tokio::test]
 async fn a_vsp_that_could_not_work_does_not_start() {
-    let run = |config| {
-        let parts = offhook_vsp::run::Parts {
+    let start = |config| {
+        let parts = run::Parts {
             config,
             auth: AuthConfig::default(),
             users: vsp::users(),
@@ -203,14 +229,14 @@ async fn a_vsp_that_could_not_work_does_not_start() {
         let context = offhook_process::Context::new(Default::default(), Default::default());
         let (trigger, shutdown) = offhook_process::Shutdown::new();
         async move {
-            let result = offhook_vsp::run::run(parts, context, shutdown).await;
+            let result = run::run(parts, context, shutdown).await;
             drop(trigger);
             result.unwrap_err().to_string()
         }
     };
-    assert!(run(vsp::config()).await.contains("no media gateway"));
+    assert!(start(vsp::config()).await.contains("no media gateway"));
     let mut open = vsp::config();
     open.listen = "0.0.0.0:0".parse().unwrap();
     open.control = Some("ws://127.0.0.1:1/control".to_owned());
-    assert!(run(open).await.contains("without TLS"));
+    assert!(start(open).await.contains("without TLS"));
 }

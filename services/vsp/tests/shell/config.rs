@@ -45,6 +45,7 @@ fn each_mistake_is_found_where_it_is() {
             vec![],
         ),
         (json!({"domain": "not a host"}), vec!["domain"], vec![]),
+        (json!({"sip_proxy": "[::1]:5060"}), vec!["sip"], vec![]),
         (json!({"ring_timeout_s": 0}), vec!["ring_timeout_s"], vec![]),
         (
             json!({"control": "http://127.0.0.1:8090"}),
