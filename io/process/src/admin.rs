@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 
 use listener::BoundedListener;
 pub use listener::CONNECTIONS_MAX;
+use offhook_transport::BindError;
 
 /// Most calls in one answer of `/calls`; what is asked beyond is cut.
 pub const CALLS_LISTED_MAX: usize = 1_000;
@@ -50,13 +51,8 @@ pub enum AdminError {
     #[error("admin.listen is {0}, which is not loopback: set admin.token, or listen on 127.0.0.1")]
     OpenToAll(SocketAddr),
     /// The address cannot be bound.
-    #[error("admin.listen: cannot listen on {address}: {source}")]
-    Bind {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        source: std::io::Error,
-    },
+    #[error("admin.listen: {0}")]
+    Bind(#[from] BindError),
 }
 
 /// The open port.
@@ -74,9 +70,8 @@ impl Admin {
         if !address.ip().is_loopback() && config.token.is_none() {
             return Err(AdminError::OpenToAll(address));
         }
-        let bind = |source| AdminError::Bind { address, source };
-        let listener = TcpListener::bind(address).await.map_err(bind)?;
-        let local_address = listener.local_addr().map_err(bind)?;
+        let listener = offhook_transport::listen_tcp(address).await?;
+        let local_address = listener.local_addr().unwrap_or(address);
         Ok(Self {
             listener,
             local_address,

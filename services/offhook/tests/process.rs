@@ -124,6 +124,24 @@ fn a_taken_port_is_named_with_the_remedy() {
 }
 
 #[test]
+fn a_taken_admin_port_is_named_with_the_remedy() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let folder = tempdir().unwrap();
+    let config = ALL_ROLES.replace(
+        "[admin]\nlisten = '127.0.0.1:0'",
+        &format!("[admin]\nlisten = '{address}'"),
+    );
+    fs::write(folder.path().join("a.toml"), config).unwrap();
+    let text = stderr(&run(folder.path(), &["up", "--config", "a.toml"]));
+    assert!(
+        text.contains(&format!("admin.listen: cannot listen on tcp {address}")),
+        "{text}"
+    );
+    assert!(text.contains("another process has port"), "{text}");
+}
+
+#[test]
 fn a_configuration_with_errors_does_not_start() {
     let folder = tempdir().unwrap();
     fs::write(folder.path().join("a.toml"), "[b2bua_rtc]\nng = '0.0.0.0:2223'\n").unwrap();

@@ -128,7 +128,8 @@ pub(super) fn imports(file: &SourceFile) -> Vec<Finding> {
 
 /// True for the files that may open sockets and read clocks.
 pub(super) fn is_shell(path: &str) -> bool {
-    if SHELLS.iter().any(|shell| path.starts_with(shell)) {
+    // Examples are programs.
+    if path.contains("/examples/") || SHELLS.iter().any(|shell| path.starts_with(shell)) {
         return true;
     }
     let below_src = path.split_once("/src/").map_or("", |(_, rest)| rest);
