@@ -32,10 +32,12 @@ pub(crate) const SUITES: &[Suite] = &[
         })]
     }),
     suite("format", false, |root| {
-        vec![step(
-            command(root, &cargo(), &["fmt", "--all", "--check"]),
-            |_| false,
-        )]
+        let prettier = |folder| command(&root.join(folder), "npm", &["run", "format:check"]);
+        vec![
+            step(command(root, &cargo(), &["fmt", "--all", "--check"]), |_| false),
+            step(prettier("clients"), |_| false),
+            step(prettier("e2e"), |_| false),
+        ]
     }),
     suite("clients", false, |root| {
         let clients = root.join("clients");
@@ -43,7 +45,6 @@ pub(crate) const SUITES: &[Suite] = &[
         vec![
             npm("build", |_| false),
             npm("typecheck", |_| false),
-            npm("format:check", |_| false),
             npm("test", is_node_summary),
         ]
     }),

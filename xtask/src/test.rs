@@ -30,7 +30,7 @@ pub(crate) fn run(root: &Path, filters: &[String], quick: bool) -> std::result::
     let chosen = choose(filters, quick)?;
     let logs = target_folder(root).join("test-logs");
     fs::create_dir_all(&logs)?;
-    prepare(root, chosen.iter().any(|suite| suite.slow))?;
+    prepare(root)?;
     let results = chosen
         .into_iter()
         .map(|suite| run_suite(root, suite, &logs))
@@ -73,17 +73,14 @@ fn choose(filters: &[String], quick: bool) -> std::result::Result<Vec<&'static S
     Ok(chosen)
 }
 
-fn prepare(root: &Path, with_slow: bool) -> std::result::Result<(), Failure> {
+fn prepare(root: &Path) -> std::result::Result<(), Failure> {
     say("▸ tools");
     install::ensure(install::TO_BUILD)?;
     install::ensure(install::TO_TEST)?;
     install::ensure_node()?;
-    say("▸ packages of the clients");
+    say("▸ packages of the clients and of the end-to-end tests");
     install_packages(&root.join("clients"))?;
-    if with_slow {
-        install_packages(&root.join("e2e"))?;
-    }
-    Ok(())
+    install_packages(&root.join("e2e"))
 }
 
 fn run_suite(root: &Path, suite: &'static Suite, logs: &Path) -> std::result::Result<Result, Failure> {
