@@ -26,16 +26,20 @@ export class Offhook {
 
   /**
    * Starts one process: `command` is `up` or a role, `admin` the admin port that its configuration names, `files` lie
-   * beside the configuration, whose `@/` stands for that folder.
+   * beside the configuration, whose `@/` stands for that folder. Without `config` it is the demo.
    */
   static async start({ config, admin, command = "up", files = {} }) {
     const offhook = new Offhook();
     offhook.#admin = admin;
     offhook.#folder = mkdtempSync(join(tmpdir(), "offhook-e2e-"));
-    const file = join(offhook.#folder, "offhook.toml");
-    writeFileSync(file, config.replaceAll("@/", `${offhook.#folder}/`));
     for (const [name, content] of Object.entries(files)) writeFileSync(join(offhook.#folder, name), content);
-    offhook.#spawn([command, "--config", file]);
+    const args = [command];
+    if (config) {
+      const file = join(offhook.#folder, "offhook.toml");
+      writeFileSync(file, config.replaceAll("@/", `${offhook.#folder}/`));
+      args.push("--config", file);
+    }
+    offhook.#spawn(args);
     try {
       await until("offhook is ready", () => offhook.#ready(), 20_000);
     } catch (error) {

@@ -13,6 +13,7 @@ export class Softphone {
     const softphone = new Softphone();
     const context = await browser.newContext({ viewport: { width: 1180, height: 900 }, ...contextOptions });
     softphone.page = await context.newPage();
+    softphone.page.setDefaultTimeout(10_000);
     softphone.page.on("pageerror", (error) => softphone.problems.push(String(error)));
     softphone.page.on("console", (message) => {
       // The page asks every server whether it is the demo; that others say no is no problem.
@@ -24,9 +25,13 @@ export class Softphone {
   }
 
   async signIn(user, password) {
-    await this.page.getByLabel("User").fill(user);
+    await this.user().fill(user);
     await this.page.getByLabel("Password").fill(password);
     await this.page.getByRole("button", { name: "Sign in" }).click();
+  }
+
+  user() {
+    return this.page.getByRole("textbox", { name: "User" });
   }
 
   async dial(number) {
