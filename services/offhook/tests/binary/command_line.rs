@@ -1,10 +1,7 @@
 //! The commands that do one thing and end.
-#![cfg(test)]
 
-mod support;
-
+use crate::support::{run, run_with_input, stderr, stdout};
 use std::fs;
-use support::{run, run_with_input, stderr, stdout};
 use tempfile::tempdir;
 
 #[test]

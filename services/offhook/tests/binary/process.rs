@@ -1,15 +1,12 @@
 //! Processes that serve until they are told to leave.
-#![cfg(test)]
 
-mod support;
-
+use crate::support::{offhook, run, stderr};
 use std::{
     fs,
     io::{BufRead, BufReader},
     net::UdpSocket,
     process::{Child, Command, Stdio},
 };
-use support::{offhook, run, stderr};
 use tempfile::{TempDir, tempdir};
 
 const ALL_ROLES: &str = "[admin]\nlisten = '127.0.0.1:0'\n\

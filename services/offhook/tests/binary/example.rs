@@ -1,17 +1,14 @@
 //! `offhook.example.toml` is right and complete.
-#![cfg(test)]
 
-mod support;
-
+use crate::support::{offhook, stdout};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::Path,
 };
-use support::{offhook, stdout};
 use tempfile::{TempDir, tempdir};
 
-const EXAMPLE: &str = include_str!("../../../offhook.example.toml");
+const EXAMPLE: &str = include_str!("../../../../offhook.example.toml");
 
 /// A folder with the files that the example names.
 fn folder() -> TempDir {
