@@ -143,11 +143,14 @@ impl fmt::Display for PortRange {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IoChoice {
-    /// The best that the kernel allows.
+    /// What has measured best: `epoll`. (With a port per leg and one wake-up a millisecond, `io_uring` took 3 to 15 %
+    /// more processor time at 200 calls.)
     #[default]
     Auto,
     /// `epoll` with batched receiving and sending.
     Epoll,
+    /// `io_uring`, or `epoll` with a warning where the kernel forbids it.
+    IoUring,
 }
 
 /// Which codec the client is told first when it can do several.

@@ -5,6 +5,7 @@ mod epoll;
 mod host;
 mod interfaces;
 mod io;
+mod io_uring;
 mod ports;
 mod sockaddr;
 mod timers;

@@ -197,8 +197,17 @@ impl Browser {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_on_two_workers_carry_audio_both_ways_and_leave_nothing() {
+    carry_calls("41000-41049", "epoll").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_with_io_uring_where_the_kernel_allows_it() {
+    carry_calls("41050-41099", "io_uring").await;
+}
+
+async fn carry_calls(rtp_ports: &str, io: &str) {
     const CALLS: usize = 6;
-    let mut gateway = Gateway::start("41000-41099", serde_json::json!({})).await;
+    let mut gateway = Gateway::start(rtp_ports, serde_json::json!({"io": io})).await;
     let webrtc = gateway.address("webrtc");
     let mut calls = Vec::new();
     for n in 0..CALLS {

@@ -1,6 +1,7 @@
 //! The datagram side of a worker: sockets in, batches out, behind one interface with two implementations.
 
 use super::epoll::Epoll;
+use super::io_uring::Uring;
 use crate::config::IoChoice;
 use crate::outbox::{Outbox, SocketToken};
 use std::fs::File;
@@ -57,6 +58,7 @@ impl Waker {
 /// The implementation that was chosen at start.
 enum Backend {
     Epoll(Epoll),
+    IoUring(Box<Uring>),
 }
 
 /// Sockets and batches of one worker.
@@ -66,11 +68,19 @@ pub(super) struct Io {
 }
 
 impl Io {
-    /// Opens what `choice` names, or with `Auto` the best that this machine allows.
+    /// Opens what `choice` names, or `epoll` where the kernel forbids it.
     pub(super) fn new(choice: IoChoice) -> io::Result<Self> {
         let waker = Waker::new()?;
+        let fd = waker.0.as_raw_fd();
         let backend = match choice {
-            IoChoice::Auto | IoChoice::Epoll => Backend::Epoll(Epoll::new(waker.0.as_raw_fd())?),
+            IoChoice::Auto | IoChoice::Epoll => Backend::Epoll(Epoll::new(fd)?),
+            IoChoice::IoUring => match Uring::new(fd) {
+                Ok(uring) => Backend::IoUring(Box::new(uring)),
+                Err(error) => {
+                    tracing::warn!(%error, "io_uring is not to be had here; using epoll");
+                    Backend::Epoll(Epoll::new(fd)?)
+                }
+            },
         };
         Ok(Self { backend, waker })
     }
@@ -79,6 +89,7 @@ impl Io {
     pub(super) fn name(&self) -> &'static str {
         match &self.backend {
             Backend::Epoll(_) => "epoll",
+            Backend::IoUring(_) => "io_uring",
         }
     }
 
@@ -91,6 +102,7 @@ impl Io {
     pub(super) fn add_shared(&mut self, socket: UdpSocket) -> io::Result<SocketToken> {
         match &mut self.backend {
             Backend::Epoll(epoll) => epoll.add(socket, true),
+            Backend::IoUring(uring) => uring.add(socket),
         }
     }
 
@@ -98,6 +110,7 @@ impl Io {
     pub(super) fn add(&mut self, socket: UdpSocket) -> io::Result<SocketToken> {
         match &mut self.backend {
             Backend::Epoll(epoll) => epoll.add(socket, false),
+            Backend::IoUring(uring) => uring.add(socket),
         }
     }
 
@@ -105,6 +118,7 @@ impl Io {
     pub(super) fn remove(&mut self, token: SocketToken) -> Option<UdpSocket> {
         match &mut self.backend {
             Backend::Epoll(epoll) => epoll.remove(token),
+            Backend::IoUring(uring) => uring.remove(token),
         }
     }
 
@@ -134,6 +148,7 @@ impl Io {
     pub(super) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
         match &mut self.backend {
             Backend::Epoll(epoll) => epoll.wait(timeout),
+            Backend::IoUring(uring) => uring.wait(timeout),
         }
     }
 
@@ -141,6 +156,7 @@ impl Io {
     pub(super) fn receive(&mut self, mut handle: impl FnMut(Arrival<'_>)) {
         match &mut self.backend {
             Backend::Epoll(epoll) => epoll.receive(&mut handle),
+            Backend::IoUring(uring) => uring.receive(&mut handle),
         }
     }
 
@@ -151,6 +167,7 @@ impl Io {
         }
         let figures = match &mut self.backend {
             Backend::Epoll(epoll) => epoll.send(outbox),
+            Backend::IoUring(uring) => uring.send(outbox),
         };
         outbox.clear();
         figures

@@ -28,6 +28,20 @@ impl RawAddress {
         }
     }
 
+    /// An address as the kernel wrote it among other bytes; `None` if it is too long.
+    #[expect(unsafe_code, reason = "the bytes of an address are copied as they are")]
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut address = Self::empty();
+        if bytes.len() > size_of::<Self>() {
+            return None;
+        }
+        // SAFETY: the length was checked, and every bit pattern is valid for the union's integer fields.
+        unsafe {
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), (&raw mut address).cast::<u8>(), bytes.len());
+        }
+        Some(address)
+    }
+
     /// `address` as the kernel wants it, and its length.
     pub(super) fn new(address: &SocketAddr) -> (Self, libc::socklen_t) {
         match address {
@@ -102,5 +116,6 @@ mod tests {
             assert_eq!(RawAddress::new(&address).0.read(), Some(address));
         }
         assert_eq!(RawAddress::empty().read(), None);
+        assert!(RawAddress::from_bytes(&[0; 64]).is_none());
     }
 }

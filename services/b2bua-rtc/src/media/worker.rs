@@ -230,18 +230,11 @@ impl Worker {
     fn run(&mut self) {
         let mut woken = Instant::now();
         while !self.stop {
-            let now = Instant::now();
-            self.take_messages(now);
-            self.host.handle_timeouts(now, &mut self.io);
-            self.flush();
-            self.publish(now);
-            if self.stop {
-                // Nobody would wake us any more.
-                break;
-            }
             self.io.nap(self.wake_interval.saturating_sub(woken.elapsed()));
             let ready = self.io.wait(self.patience());
             woken = Instant::now();
+            // First, so that new routes are known to the datagrams that follow them.
+            self.take_messages(woken);
             match ready {
                 Ok(true) => self.receive(woken),
                 Ok(false) => {}
@@ -250,6 +243,9 @@ impl Worker {
                     std::thread::sleep(Duration::from_millis(10));
                 }
             }
+            self.host.handle_timeouts(woken, &mut self.io);
+            self.flush();
+            self.publish(woken);
         }
         let now = Instant::now();
         self.host.abandon_all(now, GoneReason::Shutdown, &mut self.io);
