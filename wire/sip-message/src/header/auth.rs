@@ -254,6 +254,29 @@ macro_rules! challenges {
     )*};
 }
 
+/// What a server says after it accepted credentials (RFC 7616 §3.5).
+#[derive(Clone, Copy, Debug)]
+pub struct AuthenticationInfo<'a>(pub AuthParams<'a>);
+
+impl<'a> AuthenticationInfo<'a> {
+    /// `nextnonce`: what to answer with from now on.
+    pub fn next_nonce(&self) -> Option<Cow<'a, [u8]>> {
+        self.0.get("nextnonce")
+    }
+}
+
+impl<'a> Header<'a> for AuthenticationInfo<'a> {
+    const NAME: HeaderName<'static> = HeaderName::AuthenticationInfo;
+
+    fn parse(value: &'a [u8]) -> Result<Self, HeaderError> {
+        Ok(Self(AuthParams(value)))
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.0.0);
+    }
+}
+
 challenges! {
     WwwAuthenticate "A server's challenge in a 401 (§20.44). There may be several lines, one per algorithm.";
     ProxyAuthenticate "A proxy's challenge in a 407 (§20.27). There may be several lines, one per algorithm.";

@@ -21,7 +21,7 @@ use std::borrow::Cow;
 
 pub use address::{From, NameAddr, PAssertedIdentity, RecordRoute, ReferTo, ReferredBy, Route, To};
 pub use auth::{
-    Algorithm, AuthParams, Authorization, Challenge, Credentials, ProxyAuthenticate, ProxyAuthorization,
+    Algorithm, AuthParams, AuthenticationInfo, Authorization, Challenge, Credentials, ProxyAuthenticate, ProxyAuthorization,
     WwwAuthenticate,
 };
 pub use call_id::CallId;
