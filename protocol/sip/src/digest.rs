@@ -129,6 +129,21 @@ impl Authenticator {
         }
     }
 
+    /// The same, and the nonce that the response names for what follows (`nextnonce`, RFC 7616 §3.5), where only one
+    /// realm is there that it can belong to.
+    pub fn handle_accepted_response(&mut self, response: &Message) {
+        self.handle_accepted();
+        let Some(Ok(info)) = response.get::<header::AuthenticationInfo<'_>>() else {
+            return;
+        };
+        if let (Some(nonce), [challenge]) = (info.next_nonce(), self.challenges.as_mut_slice())
+            && !challenge.proxy
+        {
+            challenge.nonce = nonce.into_owned();
+            challenge.count = 0;
+        }
+    }
+
     /// Credentials for a request: one header line per realm that asked. Each use counts the nonce up.
     pub fn headers(&mut self, method: &Method, uri: &[u8]) -> Vec<(HeaderName<'static>, HeaderValue)> {
         let credentials = &self.credentials;

@@ -299,9 +299,9 @@ impl TransactionLayer {
         Ok(())
     }
 
-    /// Repeats a 2xx to INVITE, which is the user agent's task while no ACK came (RFC 3261 §13.3.1.4): like
-    /// [`Self::respond`], but not `fresh`.
-    pub(crate) fn repeat_2xx(&mut self, transaction: ServerTransactionId, response: &Message) {
+    /// Repeats a 2xx or a reliable provisional response to INVITE, which is the user agent's task while no ACK or PRACK
+    /// came (RFC 3261 §13.3.1.4, RFC 3262 §3): like [`Self::respond`], but not `fresh`.
+    pub(crate) fn repeat_response(&mut self, transaction: ServerTransactionId, response: &Message) {
         if let Some(entry) = self.servers.get(&transaction) {
             let flow = entry.flow;
             self.transmit(flow, response.bytes().clone(), Some(transaction.into()), false);

@@ -69,6 +69,25 @@ pub struct NameAddr {
     pub uri: UriBuf,
 }
 
+impl NameAddr {
+    /// `"name" <uri>`, the name quoted and escaped.
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        if !self.display_name.is_empty() {
+            text.push('"');
+            for character in self.display_name.chars() {
+                if matches!(character, '"' | '\\') {
+                    text.push('\\');
+                }
+                text.push(character);
+            }
+            text.push_str("\" ");
+        }
+        text.push_str(&format!("<{}>", self.uri));
+        text
+    }
+}
+
 /// A call to place.
 #[derive(Debug, Clone)]
 pub struct OutgoingInvite {

@@ -1,6 +1,8 @@
 //! How the user agent writes its messages.
 
 use super::api::{ActionError, Body, Config, InvalidConfig, NameAddr, Reply};
+use super::extensions::Extensions;
+use super::session_timer::OwnLines;
 use crate::extra_header::Header;
 use crate::flow::Transport;
 use offhook_sip_message::header::{self, Contact};
@@ -25,6 +27,9 @@ pub(super) struct Identity {
     allow: HeaderValue,
     accept: HeaderValue,
     product: Option<HeaderValue>,
+    /// Value of Supported, if there is any extension.
+    supported: Option<HeaderValue>,
+    tags: Vec<&'static str>,
     allowed: Vec<Method>,
     accepted: Vec<String>,
 }
@@ -32,24 +37,23 @@ pub(super) struct Identity {
 /// What comes after the fixed headers of a request.
 #[derive(Debug, Default)]
 pub(super) struct Rest<'a> {
-    pub(super) auth: Vec<(HeaderName<'static>, HeaderValue)>,
+    /// Credentials and what extensions add.
+    pub(super) own: OwnLines,
     pub(super) sticky: &'a [Header],
     pub(super) headers: &'a [Header],
     pub(super) body: Option<&'a Body>,
 }
 
 impl Identity {
-    pub(super) fn new(config: &Config) -> Result<Self, InvalidConfig> {
+    pub(super) fn new(config: &Config, extensions: &Extensions) -> Result<Self, InvalidConfig> {
         Host::with_port(config.sent_by.as_bytes()).ok_or(InvalidConfig::SentBy)?;
         let text = |text: String| HeaderValue::new(text).map_err(|_| InvalidConfig::LineBreak);
         let mut allowed = OWN_METHODS.to_vec();
-        allowed.extend(
-            config
-                .allow
-                .iter()
-                .filter(|method| !OWN_METHODS.contains(method))
-                .cloned(),
-        );
+        for method in config.allow.iter().cloned().chain(extensions.methods()) {
+            if !allowed.contains(&method) {
+                allowed.push(method);
+            }
+        }
         let allow = allowed
             .iter()
             .map(Method::to_string)
@@ -65,6 +69,11 @@ impl Identity {
             } else {
                 Some(text(config.product.clone())?)
             },
+            supported: match extensions.tags().join(", ") {
+                none if none.is_empty() => None,
+                tags => Some(text(tags)?),
+            },
+            tags: extensions.tags(),
             allowed,
             accepted: config.accept.clone(),
         })
@@ -108,6 +117,16 @@ impl Identity {
                     .any(|(kind, subtype)| media.is(kind, subtype)))
     }
 
+    /// The extensions that a request requires and we don't have, as they stand (§8.2.2.3).
+    pub(super) fn unsupported<'m>(&self, request: &'m Message) -> impl Iterator<Item = &'m [u8]> {
+        let known = |tag: &[u8]| {
+            self.tags
+                .iter()
+                .any(|own| tag.eq_ignore_ascii_case(own.as_bytes()))
+        };
+        request.values(HeaderName::Require).filter(move |tag| !known(tag))
+    }
+
     /// Ends a request. Contact and Allow go where they have a meaning (RFC 3261 table 2, RFC 3311).
     pub(super) fn finish(
         &self,
@@ -116,14 +135,29 @@ impl Identity {
         rest: Rest<'_>,
     ) -> Result<Message, ActionError> {
         if refreshes_target(method)
-            || matches!(method, Method::Register | Method::Subscribe | Method::Options)
+            || matches!(
+                method,
+                Method::Register | Method::Subscribe | Method::Options | Method::Refer | Method::Notify
+            )
         {
             builder = builder.header(HeaderName::Contact, &self.contact);
         }
         if *method == Method::Invite {
             builder = builder.header(HeaderName::Allow, &self.allow);
         }
-        for (name, value) in &rest.auth {
+        if let Some(supported) = self.supported.as_ref().filter(|_| tells_extensions(method)) {
+            builder = builder.header(HeaderName::Supported, supported);
+        }
+        self.finish_plain(builder, rest)
+    }
+
+    /// Ends a request whose Contact, if any, stands already.
+    pub(super) fn finish_plain(
+        &self,
+        mut builder: MessageBuilder,
+        rest: Rest<'_>,
+    ) -> Result<Message, ActionError> {
+        for (name, value) in &rest.own {
             builder = builder.header(*name, value);
         }
         if let Some(product) = &self.product {
@@ -145,6 +179,7 @@ impl Identity {
         reply: &Reply,
         tag: &str,
         sticky: &[Header],
+        own: &OwnLines,
     ) -> Result<Message, ActionError> {
         let method = request.method().ok_or(ActionError::Gone)?;
         let status = reply.status;
@@ -163,17 +198,26 @@ impl Identity {
         if status == StatusCode::METHOD_NOT_ALLOWED || (tells_abilities && status.is_success()) {
             builder = builder.header(HeaderName::Allow, &self.allow);
         }
+        if let Some(supported) = self.supported.as_ref()
+            && status.is_success()
+            && tells_extensions(method)
+        {
+            builder = builder.header(HeaderName::Supported, supported);
+        }
         let tells_media = *method == Method::Options && status.is_success();
         if status == StatusCode::UNSUPPORTED_MEDIA_TYPE || tells_media {
             builder = builder.header(HeaderName::Accept, &self.accept);
         }
         if status == StatusCode::BAD_EXTENSION {
-            for tag in request.values(HeaderName::Require) {
+            for tag in self.unsupported(request) {
                 builder = builder.text(HeaderName::Unsupported, tag);
             }
         }
         if let Some(product) = &self.product {
             builder = builder.header(HeaderName::Server, product);
+        }
+        for (name, value) in own {
+            builder = builder.header(*name, value);
         }
         builder = Header::add_all(sticky, builder);
         builder = Header::add_all(&reply.headers, builder);
@@ -187,6 +231,11 @@ impl Identity {
 /// Target refresh requests (§12.2.1.1, RFC 3311).
 pub(super) fn refreshes_target(method: &Method) -> bool {
     matches!(method, Method::Invite | Method::Update)
+}
+
+/// Where Supported stands: in what starts or refreshes a session, and where abilities are asked for.
+fn tells_extensions(method: &Method) -> bool {
+    matches!(method, Method::Invite | Method::Update | Method::Options)
 }
 
 /// Like [`respond`] with a phrase of the owner's.
@@ -211,18 +260,7 @@ fn with_reason(request: &Message, status: StatusCode, reason: &HeaderValue, tag:
 
 /// A value for From or To.
 pub(super) fn name_addr(address: &NameAddr, tag: Option<&str>) -> Result<HeaderValue, ActionError> {
-    let mut text = String::new();
-    if !address.display_name.is_empty() {
-        text.push('"');
-        for character in address.display_name.chars() {
-            if matches!(character, '"' | '\\') {
-                text.push('\\');
-            }
-            text.push(character);
-        }
-        text.push_str("\" ");
-    }
-    text.push_str(&format!("<{}>", address.uri));
+    let mut text = address.text();
     if let Some(tag) = tag {
         text.push_str(";tag=");
         text.push_str(tag);

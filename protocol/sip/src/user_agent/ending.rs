@@ -1,7 +1,7 @@
 //! The end of a call (RFC 3261 §15), and the calls' own timers.
 
 use super::api::{ActionError, Ending, Event, IncomingId, LegId, OutgoingRequest, Reply};
-use super::leg::{Closing, ClosingPhase, Leg, ReinvitePhase, State};
+use super::leg::{Closing, ClosingPhase, Leg, State};
 use super::uac::accepts_challenge;
 use super::{ClientUse, UserAgent};
 use crate::extra_header::Header;
@@ -56,7 +56,7 @@ impl UserAgent {
     pub(super) fn close(&mut self, now: Instant, leg_id: LegId, headers: Vec<Header>) {
         self.send_due_ack(leg_id, None);
         self.refuse_pending(now, leg_id);
-        self.cancel_reinvite(now, leg_id);
+        self.drop_own_offer(now, leg_id);
         let Some(leg) = self.legs.get_mut(&leg_id) else {
             return;
         };
@@ -78,24 +78,6 @@ impl UserAgent {
         self.retime(leg_id);
     }
 
-    /// A re-INVITE that waits while its call ends: cancelled, so that it ends for certain, whatever the other side does.
-    pub(super) fn cancel_reinvite(&mut self, now: Instant, leg_id: LegId) {
-        let Some(leg) = self.legs.get_mut(&leg_id) else {
-            return;
-        };
-        let State::Confirmed(confirmed) = &mut leg.state else {
-            return;
-        };
-        let Some(reinvite) = confirmed.reinvite.take() else {
-            return;
-        };
-        if let ReinvitePhase::Sent(transaction) = reinvite.phase
-            && let Err(error) = self.layer.cancel(now, transaction, &leg.sticky)
-        {
-            tracing::debug!(%error, "the re-INVITE of a call that ends was answered just now");
-        }
-    }
-
     /// Sends the BYE of a closing call, the first time or again with credentials.
     pub(super) fn send_bye(&mut self, now: Instant, leg_id: LegId) {
         let Some(Leg {
@@ -110,14 +92,17 @@ impl UserAgent {
             headers: closing.headers.clone(),
             body: None,
         };
-        let sent = self.send_in_dialog(now, leg_id, &bye).or_else(|_| {
-            // Headers of the owner that do not fit must not keep the call alive.
-            let plain = OutgoingRequest {
-                headers: Vec::new(),
-                ..bye
-            };
-            self.send_in_dialog(now, leg_id, &plain)
-        });
+        let dialog = closing.dialog.id.clone();
+        let sent = self
+            .send_in_dialog(now, leg_id, &dialog, None, &bye)
+            .or_else(|_| {
+                // Headers of the owner that do not fit must not keep the call alive.
+                let plain = OutgoingRequest {
+                    headers: Vec::new(),
+                    ..bye
+                };
+                self.send_in_dialog(now, leg_id, &dialog, None, &plain)
+            });
         let Ok((transaction, ..)) = sent else {
             return self.remove_leg(now, leg_id);
         };
@@ -166,8 +151,12 @@ impl UserAgent {
                     ending: Ending::Unanswered,
                 });
             }
-            State::Calling(_) | State::Ringing { .. } | State::Confirmed(_) | State::Closing(_) => {}
+            State::Ringing { .. } => self.handle_provisional_timeout(now, leg_id),
+            State::Calling(_) | State::Confirmed(_) | State::Closing(_) => {}
         }
+        let Some(leg) = self.legs.get_mut(&leg_id) else {
+            return;
+        };
         if let Some(unacked) = leg.unacked() {
             if unacked.give_up_at <= now {
                 self.give_up_on_ack(now, leg_id);
@@ -175,13 +164,15 @@ impl UserAgent {
                 unacked.interval = (unacked.interval * 2).min(t2);
                 unacked.repeat_at = now + unacked.interval;
                 let (transaction, response) = (unacked.transaction, unacked.response.clone());
-                self.layer.repeat_2xx(transaction, &response);
+                self.layer.repeat_response(transaction, &response);
             }
         }
         let waited = self.legs.get(&leg_id).is_some_and(|leg| leg.glare_over(now));
         if waited {
-            self.retry_reinvite(now, leg_id);
+            self.retry_offer(now, leg_id);
         }
+        self.handle_transfer_timeout(now, leg_id);
+        self.handle_session_timeout(now, leg_id);
     }
 
     /// §13.3.1.4: the dialog stands, so the session is ended with BYE.

@@ -1,12 +1,15 @@
 //! The state of one call.
 
-use super::api::{Body, OutgoingRequest, RequestId};
+use super::api::{Body, LegId, OutgoingRequest, RequestId};
+use super::refer::Transfers;
+use super::reliable::{EarlyDialog, PrackDue, Provisionals};
+use super::session_timer::Session;
 use crate::dialog::{Dialog, DialogId};
 use crate::digest::Authenticator;
 use crate::extra_header::Header;
 use crate::flow::Flow;
 use crate::transaction::{ClientTransactionId, ServerTransactionId};
-use offhook_sip_message::{HeaderValue, Message, UriBuf};
+use offhook_sip_message::{HeaderName, HeaderValue, Message, Method, UriBuf};
 use std::time::{Duration, Instant};
 
 /// Early dialogs of one INVITE that are kept: as many phones as a fork may ring. Provisional responses of further forks
@@ -34,6 +37,35 @@ pub(super) struct Leg {
     pub(super) auth: Option<Authenticator>,
     /// Their requests that wait for the owner; at most [`PENDING_MAX`].
     pub(super) pending: Vec<ServerTransactionId>,
+    /// A re-INVITE of ours, or an UPDATE with an offer.
+    pub(super) own_offer: Option<OwnOffer>,
+    /// Their re-INVITE or UPDATE with an offer that the owner has not answered.
+    pub(super) offer: Option<ServerTransactionId>,
+    /// Our side of the session as it was agreed on last, to be sent again when the session is refreshed.
+    pub(super) local_sdp: Option<Body>,
+    pub(super) peer: Abilities,
+    pub(super) session: Session,
+    /// Our reliable provisional responses to their INVITE.
+    pub(super) provisionals: Option<Box<Provisionals>>,
+    pub(super) transfers: Transfers,
+    /// The call that this one takes the place of (RFC 3891).
+    pub(super) replaces: Option<LegId>,
+}
+
+/// What the other side said that it can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Abilities {
+    /// Allow names UPDATE.
+    pub(super) update: bool,
+}
+
+impl Abilities {
+    /// Takes note of Allow, where a message has it.
+    pub(super) fn learn(&mut self, message: &Message) {
+        if message.has(HeaderName::Allow) {
+            self.update = message.lists(HeaderName::Allow, "UPDATE");
+        }
+    }
 }
 
 /// ```text
@@ -50,6 +82,8 @@ pub(super) enum State {
     Ringing {
         invite: ServerTransactionId,
         dialog: Box<Dialog>,
+        /// The caller knows our tag: requests can go to it.
+        tagged: bool,
         /// See [`RING_MAX`].
         until: Instant,
     },
@@ -64,8 +98,10 @@ pub(super) enum State {
 pub(super) struct Calling {
     pub(super) transaction: ClientTransactionId,
     pub(super) plan: InvitePlan,
-    pub(super) early: Vec<Dialog>,
+    pub(super) early: Vec<EarlyDialog>,
     pub(super) cancelled: bool,
+    /// A reliable provisional response with an offer that the owner has to answer in the PRACK.
+    pub(super) prack_due: Option<PrackDue>,
     /// See [`RING_MAX`].
     pub(super) until: Instant,
 }
@@ -92,9 +128,6 @@ pub(super) struct Confirmed {
     pub(super) ack_due: Option<AckDue>,
     /// A 2xx of ours that is repeated until its ACK comes.
     pub(super) unacked: Option<Unacked>,
-    pub(super) reinvite: Option<Reinvite>,
-    /// Their re-INVITE or UPDATE with an offer that the owner has not answered.
-    pub(super) offer: Option<ServerTransactionId>,
 }
 
 impl Confirmed {
@@ -104,16 +137,7 @@ impl Confirmed {
             is_caller,
             ack_due: None,
             unacked: None,
-            reinvite: None,
-            offer: None,
         }
-    }
-
-    /// Whether a re-INVITE of ours waits for its final answer.
-    pub(super) fn has_reinvite_out(&self) -> bool {
-        self.reinvite
-            .as_ref()
-            .is_some_and(|reinvite| matches!(reinvite.phase, ReinvitePhase::Sent(_)))
     }
 }
 
@@ -134,17 +158,18 @@ pub(super) struct Unacked {
     pub(super) give_up_at: Instant,
 }
 
-/// A re-INVITE of ours.
+/// A re-INVITE of ours, or an UPDATE with an offer.
 #[derive(Debug)]
-pub(super) struct Reinvite {
-    pub(super) request: RequestId,
+pub(super) struct OwnOffer {
+    /// `None`: the user agent's own refresh of the session.
+    pub(super) request: Option<RequestId>,
     pub(super) outgoing: OutgoingRequest,
     pub(super) retries: u32,
-    pub(super) phase: ReinvitePhase,
+    pub(super) phase: OfferPhase,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ReinvitePhase {
+pub(super) enum OfferPhase {
     Sent(ClientTransactionId),
     /// After 491.
     Waiting {
@@ -173,10 +198,33 @@ impl From<Option<Unacked>> for ClosingPhase {
 }
 
 impl Leg {
+    /// A call in `state` that nothing else is known of.
+    pub(super) fn new(state: State, flow: Flow, sticky: Vec<Header>) -> Self {
+        Self {
+            state,
+            sticky,
+            flow,
+            auth: None,
+            pending: Vec::new(),
+            own_offer: None,
+            offer: None,
+            local_sdp: None,
+            peer: Abilities::default(),
+            session: Session::default(),
+            provisionals: None,
+            transfers: Transfers::default(),
+            replaces: None,
+        }
+    }
+
     /// The dialogs under which requests for this call arrive.
     pub(super) fn dialog_ids(&self) -> Vec<DialogId> {
         match &self.state {
-            State::Calling(calling) => calling.early.iter().map(|dialog| dialog.id.clone()).collect(),
+            State::Calling(calling) => calling
+                .early
+                .iter()
+                .map(|early| early.dialog.id.clone())
+                .collect(),
             State::Ringing { dialog, .. } => vec![dialog.id.clone()],
             State::Confirmed(confirmed) => vec![confirmed.dialog.id.clone()],
             State::Closing(closing) => vec![closing.dialog.id.clone()],
@@ -187,13 +235,56 @@ impl Leg {
     pub(super) fn dialog(&self) -> Option<&Dialog> {
         match &self.state {
             State::Calling(calling) => match calling.early.as_slice() {
-                [only] => Some(only),
+                [only] => Some(&only.dialog),
                 _ => None,
             },
             State::Ringing { dialog, .. } => Some(dialog),
             State::Confirmed(confirmed) => Some(&confirmed.dialog),
             State::Closing(closing) => Some(&closing.dialog),
         }
+    }
+
+    /// The dialog `id` of the call, early or not.
+    pub(super) fn dialog_mut(&mut self, id: &DialogId) -> Option<&mut Dialog> {
+        let dialog = match &mut self.state {
+            State::Calling(calling) => calling
+                .early
+                .iter_mut()
+                .map(|early| &mut early.dialog)
+                .find(|dialog| dialog.id == *id)?,
+            State::Ringing { dialog, .. } => dialog,
+            State::Confirmed(confirmed) => &mut confirmed.dialog,
+            State::Closing(closing) => &mut closing.dialog,
+        };
+        (dialog.id == *id).then_some(dialog)
+    }
+
+    /// Whether the owner may still send and hear of requests within the call.
+    pub(super) fn is_live(&self) -> bool {
+        !matches!(self.state, State::Closing(_))
+    }
+
+    /// Whether the offer of the INVITE is answered for good, so that another may follow (RFC 3311 §5.1).
+    pub(super) fn is_agreed(&self) -> bool {
+        match &self.state {
+            State::Calling(calling) => matches!(calling.early.as_slice(), [only] if only.agreed),
+            State::Ringing { .. } => self.provisionals.as_ref().is_some_and(|sent| sent.agreed),
+            State::Confirmed(confirmed) => confirmed.ack_due.is_none() && confirmed.unacked.is_none(),
+            State::Closing(_) => false,
+        }
+    }
+
+    /// Whether no offer is open in either direction (§14.1, RFC 3311 §5.1).
+    pub(super) fn may_offer(&self) -> bool {
+        self.is_agreed() && self.own_offer.is_none() && self.offer.is_none()
+    }
+
+    /// Whether an offer of ours waits for its answer. One that waits after a 491 is no obstacle: the waits differ so
+    /// that the other side's can come first.
+    pub(super) fn has_offer_out(&self) -> bool {
+        self.own_offer
+            .as_ref()
+            .is_some_and(|offer| matches!(offer.phase, OfferPhase::Sent(_)))
     }
 
     /// The 2xx that waits for its ACK, in whatever state the call is.
@@ -210,30 +301,59 @@ impl Leg {
 
     /// Whether the wait after a 491 is over.
     pub(super) fn glare_over(&self, now: Instant) -> bool {
-        let State::Confirmed(confirmed) = &self.state else {
-            return false;
-        };
-        confirmed.reinvite.as_ref().is_some_and(
-            |reinvite| matches!(reinvite.phase, ReinvitePhase::Waiting { until } if until <= now),
-        )
+        self.own_offer
+            .as_ref()
+            .is_some_and(|offer| matches!(offer.phase, OfferPhase::Waiting { until } if until <= now))
     }
 
     /// When the call needs the clock next.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        let (unacked, reinvite) = match &self.state {
-            State::Confirmed(confirmed) => (confirmed.unacked.as_ref(), confirmed.reinvite.as_ref()),
-            State::Closing(closing) => match &closing.phase {
-                ClosingPhase::AwaitingAck(unacked) => (Some(unacked), None),
-                ClosingPhase::ByeSent => (None, None),
-            },
-            State::Calling(calling) => return (!calling.cancelled).then_some(calling.until),
-            State::Ringing { until, .. } => return Some(*until),
+        let repeat = |unacked: &Unacked| unacked.repeat_at.min(unacked.give_up_at);
+        let of_state = match &self.state {
+            State::Calling(calling) => (!calling.cancelled).then_some(calling.until),
+            State::Ringing { until, .. } => Some(*until),
+            State::Confirmed(confirmed) => confirmed.unacked.as_ref().map(repeat),
+            State::Closing(closing) => {
+                return match &closing.phase {
+                    ClosingPhase::AwaitingAck(unacked) => Some(repeat(unacked)),
+                    ClosingPhase::ByeSent => None,
+                };
+            }
         };
-        let repeat = unacked.map(|unacked| unacked.repeat_at.min(unacked.give_up_at));
-        let glare = reinvite.and_then(|reinvite| match reinvite.phase {
-            ReinvitePhase::Waiting { until } => Some(until),
-            ReinvitePhase::Sent(_) => None,
+        let glare = self.own_offer.as_ref().and_then(|offer| match offer.phase {
+            OfferPhase::Waiting { until } => Some(until),
+            OfferPhase::Sent(_) => None,
         });
-        repeat.into_iter().chain(glare).min()
+        let of_provisionals = self
+            .provisionals
+            .as_ref()
+            .filter(|_| matches!(self.state, State::Ringing { .. }))
+            .and_then(|sent| sent.poll_timeout());
+        let of_session = matches!(self.state, State::Confirmed(_))
+            .then(|| self.session.poll_timeout())
+            .flatten();
+        [
+            of_state,
+            glare,
+            of_provisionals,
+            of_session,
+            self.transfers.poll_timeout(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Whether `method` may be sent in the state of the call; the text says why not.
+    pub(super) fn admits(&self, method: &Method) -> Result<(), &'static str> {
+        let early = matches!(method, Method::Update | Method::Info | Method::Prack);
+        match &self.state {
+            State::Confirmed(_) => Ok(()),
+            State::Calling(calling) if early && calling.early.len() == 1 && !calling.cancelled => Ok(()),
+            State::Ringing { tagged: true, .. } if early => Ok(()),
+            State::Calling(_) | State::Ringing { .. } | State::Closing(_) => {
+                Err("the call is not answered, or over")
+            }
+        }
     }
 }

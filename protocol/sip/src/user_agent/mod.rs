@@ -1,13 +1,27 @@
 //! A SIP user agent: places and takes calls, keeps their dialogs, answers what must be answered.
 //!
-//! `leg.rs` is the state of a call, `uac.rs` our INVITE, `uas.rs` what others ask, `mid_call.rs` our requests within a
-//! call, `ending.rs` BYE and what is left to do after it, `compose.rs` how messages are written.
+//! `leg.rs` is the state of a call, `uac.rs` our INVITE, `uas.rs` what others ask, `answering.rs` what we answer, `mid_call.rs` our requests within a
+//! call, `offer.rs` those that bear an offer, `ending.rs` BYE and what is left to do after it, `compose.rs` how messages
+//! are written. Extensions have files of their own: `session_timer.rs`, `reliable.rs`, `refer.rs`, `replaces.rs`,
+//! `register.rs`.
 
+mod answering;
 mod api;
 mod compose;
 mod ending;
+mod extensions;
 mod leg;
+mod leg_state;
 mod mid_call;
+mod offer;
+mod redirect;
+mod refer;
+mod referral;
+mod register;
+mod registration;
+mod reliable;
+mod replaces;
+mod session_timer;
 mod uac;
 mod uas;
 
@@ -15,6 +29,15 @@ pub use api::{
     ActionError, Body, Config, Counts, Direction, Ending, Event, Failure, IncomingId, InvalidConfig, LegId,
     NameAddr, Observation, OutgoingInvite, OutgoingRequest, Output, Reply, RequestId, Target,
 };
+
+pub use extensions::{Extensions, Notice, ReliableProvisionals, SessionTimer, SessionTimerMode};
+pub use leg_state::{LegState, SessionState};
+pub use redirect::RedirectTarget;
+pub use refer::{OutgoingRefer, ReferralId};
+pub use referral::Referral;
+pub use register::REGISTRATIONS_MAX;
+pub use registration::{OutgoingRegistration, RegistrationId, RegistrationState, RetryReason};
+pub use replaces::ReplacedDialog;
 
 use crate::deadline::Deadlines;
 use crate::dialog::{Dialog, DialogId};
@@ -29,6 +52,7 @@ use leg::Leg;
 use mid_call::RequestUse;
 use offhook_sip_message::{Message, StartLine, header};
 use rand::rngs::StdRng;
+use registration::Registration;
 use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 use uac::InviteUse;
@@ -38,6 +62,7 @@ use uas::ServerUse;
 #[derive(Debug)]
 pub struct UserAgent {
     config: Config,
+    extensions: Extensions,
     identity: Identity,
     layer: TransactionLayer,
     legs: HashMap<LegId, Leg>,
@@ -47,7 +72,10 @@ pub struct UserAgent {
     /// Requests outside of dialogs that are being handled, to find merged ones (§8.2.2.2).
     merges: HashMap<uas::MergeKey, ServerTransactionId>,
     timers: Deadlines<LegId>,
+    registrations: HashMap<RegistrationId, Registration>,
+    registration_timers: Deadlines<RegistrationId>,
     outputs: VecDeque<Output>,
+    notices: VecDeque<Notice>,
     last_id: u64,
 }
 
@@ -57,6 +85,7 @@ enum ClientUse {
     Invite(Box<InviteUse>),
     Request(Box<RequestUse>),
     Bye(LegId),
+    Register(RegistrationId),
 }
 
 impl ClientUse {
@@ -65,6 +94,7 @@ impl ClientUse {
             Self::Invite(invite) => Some(invite.leg),
             Self::Request(request) => request.leg,
             Self::Bye(leg) => Some(*leg),
+            Self::Register(_) => None,
         }
     }
 }
@@ -72,21 +102,34 @@ impl ClientUse {
 impl UserAgent {
     /// A user agent without calls. `rng` is for tags, branches, Call-IDs and cnonces.
     pub fn new(config: Config, rng: StdRng) -> Result<Self, InvalidConfig> {
+        Self::with_extensions(config, Extensions::default(), rng)
+    }
+
+    /// The same with extensions switched on; [`Self::poll_notice`] is then to be drained too.
+    pub fn with_extensions(
+        config: Config,
+        extensions: Extensions,
+        rng: StdRng,
+    ) -> Result<Self, InvalidConfig> {
         let layer_config = transaction::Config {
             timing: config.timing,
             ..transaction::Config::default()
         };
         Ok(Self {
-            identity: Identity::new(&config)?,
+            identity: Identity::new(&config, &extensions)?,
             layer: TransactionLayer::new(layer_config, rng),
             config,
+            extensions,
             legs: HashMap::new(),
             dialogs: HashMap::new(),
             clients: HashMap::new(),
             servers: HashMap::new(),
             merges: HashMap::new(),
             timers: Deadlines::new(),
+            registrations: HashMap::new(),
+            registration_timers: Deadlines::new(),
             outputs: VecDeque::new(),
+            notices: VecDeque::new(),
             last_id: 0,
         })
     }
@@ -118,6 +161,10 @@ impl UserAgent {
             self.retime(leg);
             self.pump(now);
         }
+        while let Some(registration) = self.registration_timers.pop_due(now) {
+            self.handle_registration_timeout(now, registration);
+            self.pump(now);
+        }
     }
 
     /// When [`Self::handle_timeout`] has to be called next.
@@ -126,12 +173,18 @@ impl UserAgent {
             .poll_timeout()
             .into_iter()
             .chain(self.timers.next())
+            .chain(self.registration_timers.next())
             .min()
     }
 
     /// The next output; drain until `None` after each input.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
+    }
+
+    /// The next notice, of extensions and registrations; drain until `None` after the outputs.
+    pub fn poll_notice(&mut self) -> Option<Notice> {
+        self.notices.pop_front()
     }
 
     /// Header lines for every further request and response of this call (see [`OutgoingInvite::sticky_headers`]).
@@ -151,7 +204,7 @@ impl UserAgent {
             legs: self.legs.len(),
             dialogs: self.dialogs.len(),
             requests: self.clients.len() + self.servers.len(),
-            timers: self.timers.len(),
+            timers: self.timers.len() + self.registration_timers.len(),
             transactions: self.layer.counts(),
         }
     }
@@ -234,6 +287,10 @@ impl UserAgent {
                 let leg = *leg;
                 self.handle_bye_response(now, leg, &response);
             }
+            Some(ClientUse::Register(registration)) => {
+                let registration = *registration;
+                self.handle_register_response(now, registration, &response);
+            }
             None => {}
         }
     }
@@ -246,6 +303,10 @@ impl UserAgent {
             Some(ClientUse::Bye(leg)) => {
                 let leg = *leg;
                 self.remove_leg(now, leg);
+            }
+            Some(ClientUse::Register(registration)) => {
+                let registration = *registration;
+                self.handle_register_failure(now, registration, &failure);
             }
             None => {}
         }
@@ -260,6 +321,10 @@ impl UserAgent {
 
     fn push_event(&mut self, event: Event) {
         self.outputs.push_back(Output::Event(event));
+    }
+
+    fn push_notice(&mut self, notice: Notice) {
+        self.notices.push_back(notice);
     }
 
     fn observe(&mut self, leg: LegId, direction: Direction, flow: Flow, message: &Message) {
@@ -304,7 +369,11 @@ impl UserAgent {
     }
 
     fn remove_leg(&mut self, now: Instant, id: LegId) {
-        self.cancel_reinvite(now, id);
+        self.drop_own_offer(now, id);
+        self.forget_leg(id);
+    }
+
+    fn forget_leg(&mut self, id: LegId) {
         if let Some(leg) = self.legs.remove(&id) {
             for dialog in leg.dialog_ids() {
                 self.dialogs.remove(&dialog);

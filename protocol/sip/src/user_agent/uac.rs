@@ -1,8 +1,10 @@
 //! Our INVITE: from the first byte to the ACK (RFC 3261 §9.1, §13.2, §22).
 
-use super::api::{ActionError, Body, Event, Failure, LegId, OutgoingInvite, RequestId};
+use super::api::{ActionError, Body, Event, Failure, LegId, OutgoingInvite};
 use super::compose::{self, FirstRequestIds, Rest};
 use super::leg::{AckDue, Calling, Confirmed, EARLY_DIALOGS_MAX, InvitePlan, Leg, RING_MAX, State};
+use super::reliable::{EarlyDialog, Provisional};
+use super::session_timer::{OwnLines, Session};
 use super::{ClientUse, UserAgent};
 use crate::dialog::{Dialog, DialogId};
 use crate::digest::Authenticator;
@@ -23,8 +25,7 @@ pub(super) struct InviteUse {
     pub(super) leg: LegId,
     pub(super) request: Message,
     pub(super) flow: Flow,
-    /// Set for a re-INVITE.
-    pub(super) reinvite: Option<RequestId>,
+    pub(super) is_reinvite: bool,
     pub(super) sticky: Vec<Header>,
     pub(super) acks: Vec<SentAck>,
 }
@@ -56,11 +57,12 @@ impl UserAgent {
             give_up_after: invite.give_up_after,
         };
         let mut auth = invite.credentials.map(Authenticator::new);
+        let own = self.invite_lines(auth.as_mut(), &Session::default(), &plan);
         let transaction = self.send_invite(
             now,
             id,
             &mut plan,
-            auth.as_mut(),
+            own,
             &invite.sticky_headers,
             invite.destination,
         )?;
@@ -69,30 +71,40 @@ impl UserAgent {
             plan,
             early: Vec::new(),
             cancelled: false,
+            prack_due: None,
             until: now + RING_MAX,
         };
-        self.legs.insert(
-            id,
-            Leg {
-                state: State::Calling(Box::new(calling)),
-                sticky: invite.sticky_headers,
-                flow: invite.destination,
-                auth,
-                pending: Vec::new(),
-            },
-        );
+        let state = State::Calling(Box::new(calling));
+        let mut leg = Leg::new(state, invite.destination, invite.sticky_headers);
+        leg.auth = auth;
+        self.legs.insert(id, leg);
         self.retime(id);
         self.pump(now);
         Ok(id)
     }
 
-    /// Sends the INVITE of `plan`, the first time or again with credentials, with the next CSeq and a new branch.
+    /// Credentials and the session timer, for the INVITE of `plan`.
+    fn invite_lines(
+        &self,
+        auth: Option<&mut Authenticator>,
+        session: &Session,
+        plan: &InvitePlan,
+    ) -> OwnLines {
+        let uri = plan.request_uri.as_bytes();
+        let mut own = auth
+            .map(|auth| auth.headers(&Method::Invite, uri))
+            .unwrap_or_default();
+        own.extend(session.request_lines(&self.extensions.session_timer));
+        own
+    }
+
+    /// Sends the INVITE of `plan`, the first time or again with other `own` lines, with the next CSeq and a new branch.
     fn send_invite(
         &mut self,
         now: Instant,
         leg: LegId,
         plan: &mut InvitePlan,
-        auth: Option<&mut Authenticator>,
+        own: OwnLines,
         sticky: &[Header],
         flow: Flow,
     ) -> Result<ClientTransactionId, ActionError> {
@@ -108,9 +120,7 @@ impl UserAgent {
         };
         let builder = compose::first_request(&Method::Invite, &uri, &via, &ids);
         let rest = Rest {
-            auth: auth
-                .map(|auth| auth.headers(&Method::Invite, uri.as_bytes()))
-                .unwrap_or_default(),
+            own,
             sticky,
             headers: &plan.headers,
             body: plan.body.as_ref(),
@@ -127,7 +137,7 @@ impl UserAgent {
             leg,
             request,
             flow,
-            reinvite: None,
+            is_reinvite: false,
             sticky: sticky.to_vec(),
             acks: Vec::new(),
         };
@@ -168,24 +178,25 @@ impl UserAgent {
         };
         if status.is_success() {
             self.handle_2xx(now, id, response);
-        } else if invite.reinvite.is_some() {
+        } else if invite.is_reinvite {
             if status.is_final() {
                 self.handle_reinvite_rejected(now, id, response);
             }
         } else if status.is_provisional() {
-            self.handle_provisional(id, response);
+            self.handle_provisional(now, id, response);
         } else {
             self.handle_rejection(now, id, response);
         }
     }
 
-    fn handle_provisional(&mut self, id: ClientTransactionId, response: Message) {
+    fn handle_provisional(&mut self, now: Instant, id: ClientTransactionId, response: Message) {
         let Some(ClientUse::Invite(invite)) = self.clients.get(&id) else {
             return;
         };
         let leg_id = invite.leg;
         let Some(Leg {
             state: State::Calling(calling),
+            peer,
             ..
         }) = self.legs.get_mut(&leg_id)
         else {
@@ -194,23 +205,43 @@ impl UserAgent {
         if calling.transaction != id || response.status() == Some(StatusCode::TRYING) {
             return;
         }
+        peer.learn(&response);
+        let cancelled = calling.cancelled;
+        let mut reliability = Provisional::Plain;
         let dialog_id = DialogId::of_response(&response).filter(|dialog| !dialog.remote_tag.is_empty());
-        if let Some(dialog_id) = dialog_id {
+        if let Some(dialog_id) = &dialog_id {
             let has_room = calling.early.len() < EARLY_DIALOGS_MAX;
-            let known = calling.early.iter_mut().find(|dialog| dialog.id == dialog_id);
-            let outcome = match known {
-                Some(dialog) => dialog.handle_response(&response),
-                None if has_room => Dialog::of_caller(&invite.request, &response).map(|dialog| {
-                    calling.early.push(dialog);
-                    self.dialogs.insert(dialog_id, leg_id);
-                }),
-                None => Ok(()),
-            };
-            if let Err(error) = outcome {
-                tracing::debug!(?response, %error, "a provisional response makes no dialog");
+            let known = calling
+                .early
+                .iter_mut()
+                .any(|early| early.dialog.id == *dialog_id);
+            if !known && has_room {
+                match Dialog::of_caller(&invite.request, &response) {
+                    Ok(dialog) => {
+                        calling.early.push(EarlyDialog::new(dialog));
+                        self.dialogs.insert(dialog_id.clone(), leg_id);
+                    }
+                    Err(error) => {
+                        tracing::debug!(?response, %error, "a provisional response makes no dialog");
+                    }
+                }
+            }
+            let mut early = calling.early.iter_mut();
+            if let Some(early) = early.find(|early| early.dialog.id == *dialog_id) {
+                reliability = early.handle_rseq(&response);
+                if reliability != Provisional::Dropped
+                    && let Err(error) = early.dialog.handle_response(&response)
+                {
+                    tracing::debug!(?response, %error, "a provisional response changes no dialog");
+                }
             }
         }
-        if !calling.cancelled {
+        match (reliability, dialog_id) {
+            (Provisional::Dropped, _) => return,
+            (Provisional::Reliable, Some(dialog)) => self.acknowledge(now, leg_id, dialog, &response),
+            (Provisional::Reliable | Provisional::Plain, _) => {}
+        }
+        if !cancelled {
             self.push_event(Event::Provisional {
                 leg: leg_id,
                 response,
@@ -230,7 +261,7 @@ impl UserAgent {
             }) if calling.transaction == id => {}
             _ => return,
         }
-        if self.answer_challenge(now, leg_id, &response) {
+        if self.invite_again(now, leg_id, &response) {
             return;
         }
         self.remove_leg(now, leg_id);
@@ -240,8 +271,8 @@ impl UserAgent {
         });
     }
 
-    /// Sends the INVITE again with credentials; `false` if the 401 or 407 has to stand.
-    fn answer_challenge(&mut self, now: Instant, id: LegId, response: &Message) -> bool {
+    /// Sends the INVITE again with credentials, or with a longer session interval; `false` if the response has to stand.
+    fn invite_again(&mut self, now: Instant, id: LegId, response: &Message) -> bool {
         let Some(mut leg) = self.legs.remove(&id) else {
             return false;
         };
@@ -251,18 +282,16 @@ impl UserAgent {
             return false;
         };
         let mut sent = false;
-        if !calling.cancelled && accepts_challenge(leg.auth.as_mut(), response, &cnonce) {
+        let settings = &self.extensions.session_timer;
+        let worthwhile = leg.session.accepts_min_se(settings, response)
+            || accepts_challenge(leg.auth.as_mut(), response, &cnonce);
+        if !calling.cancelled && worthwhile {
+            calling.prack_due = None;
             for early in calling.early.drain(..) {
-                self.dialogs.remove(&early.id);
+                self.dialogs.remove(&early.dialog.id);
             }
-            let transaction = self.send_invite(
-                now,
-                id,
-                &mut calling.plan,
-                leg.auth.as_mut(),
-                &leg.sticky,
-                leg.flow,
-            );
+            let own = self.invite_lines(leg.auth.as_mut(), &leg.session, &calling.plan);
+            let transaction = self.send_invite(now, id, &mut calling.plan, own, &leg.sticky, leg.flow);
             if let Ok(transaction) = transaction {
                 calling.transaction = transaction;
                 sent = true;
@@ -276,13 +305,13 @@ impl UserAgent {
         let Some(ClientUse::Invite(invite)) = self.clients.get(&id) else {
             return;
         };
-        let (leg_id, reinvite) = (invite.leg, invite.reinvite);
+        let (leg_id, is_reinvite) = (invite.leg, invite.is_reinvite);
         match self.legs.get(&leg_id).map(|leg| &leg.state) {
             Some(State::Calling(calling)) if calling.transaction == id => {
                 self.remove_leg(now, leg_id);
                 self.push_event(Event::Failed { leg: leg_id, failure });
             }
-            Some(State::Confirmed(_)) if reinvite.is_some() => self.handle_reinvite_lost(now, id, failure),
+            Some(State::Confirmed(_)) if is_reinvite => self.handle_reinvite_lost(now, id, failure),
             _ => {}
         }
     }
@@ -310,15 +339,13 @@ impl UserAgent {
             Some(State::Calling(calling)) if calling.transaction == id => {
                 self.handle_answer(now, id, leg_id, response);
             }
-            Some(State::Confirmed(confirmed))
-                if invite.reinvite.is_some() && confirmed.dialog.id == dialog_id =>
-            {
-                self.handle_reinvite_accepted(id, response);
+            Some(State::Confirmed(confirmed)) if invite.is_reinvite && confirmed.dialog.id == dialog_id => {
+                self.handle_reinvite_accepted(now, id, response);
             }
             // The owner has not given its answer for the ACK yet.
             Some(State::Confirmed(confirmed))
                 if confirmed.dialog.id == dialog_id && confirmed.ack_due.is_some() => {}
-            _ if invite.reinvite.is_some() => {}
+            _ if invite.is_reinvite => {}
             _ => self.end_fork(now, id, response),
         }
     }
@@ -332,18 +359,23 @@ impl UserAgent {
         let Some(Leg {
             state: State::Calling(calling),
             auth,
+            peer,
+            session,
+            local_sdp,
             ..
         }) = self.legs.get_mut(&leg_id)
         else {
             return;
         };
-        let (cancelled, has_offer, cseq) =
-            (calling.cancelled, calling.plan.body.is_some(), calling.plan.cseq);
-        let mut remote_cseq = None;
+        let (cancelled, cseq) = (calling.cancelled, calling.plan.cseq);
+        let mut has_offer = calling.plan.body.is_some();
+        let mut cseqs = None;
         for early in calling.early.drain(..) {
-            self.dialogs.remove(&early.id);
-            if dialog.as_ref().is_ok_and(|dialog| dialog.id == early.id) {
-                remote_cseq = early.remote_cseq;
+            self.dialogs.remove(&early.dialog.id);
+            if dialog.as_ref().is_ok_and(|dialog| dialog.id == early.dialog.id) {
+                cseqs = Some((early.dialog.local_cseq, early.dialog.remote_cseq));
+                // The offer was theirs and is answered in the PRACK.
+                has_offer |= early.agreed;
             }
         }
         let Ok(mut dialog) = dialog else {
@@ -353,7 +385,16 @@ impl UserAgent {
                 failure: Failure::Response(response),
             });
         };
-        dialog.remote_cseq = remote_cseq;
+        if let Some((local, remote)) = cseqs {
+            dialog.local_cseq = local;
+            dialog.remote_cseq = remote;
+        }
+        if let Some(body) = calling.plan.body.take() {
+            // An UPDATE before the answer may have changed it.
+            local_sdp.get_or_insert(body);
+        }
+        peer.learn(&response);
+        session.handle_2xx(now, &self.extensions.session_timer, &response);
         if let Some(auth) = auth {
             auth.handle_accepted();
         }
@@ -401,27 +442,24 @@ impl UserAgent {
             transaction: id,
             cseq,
         });
-        self.legs.insert(
-            fork,
-            Leg {
-                state: State::Confirmed(Box::new(confirmed)),
-                sticky,
-                flow,
-                auth: None,
-                pending: Vec::new(),
-            },
-        );
+        let state = State::Confirmed(Box::new(confirmed));
+        self.legs.insert(fork, Leg::new(state, flow, sticky));
         self.close(now, fork, Vec::new());
     }
 
-    /// Acknowledges the 2xx to an INVITE that had no offer, with the answer.
+    /// Acknowledges the 2xx to an INVITE that had no offer, with the answer; or the reliable provisional response
+    /// (RFC 3262 §5) where that bore the offer, by PRACK.
     pub fn ack(&mut self, now: Instant, leg: LegId, body: Option<Body>) -> Result<(), ActionError> {
-        let entry = self.legs.get(&leg).ok_or(ActionError::Gone)?;
+        let entry = self.legs.get_mut(&leg).ok_or(ActionError::Gone)?;
         match &entry.state {
-            State::Confirmed(confirmed) if confirmed.ack_due.is_some() => {}
-            _ => return Err(ActionError::State("no ACK is owed")),
+            State::Confirmed(confirmed) if confirmed.ack_due.is_some() => {
+                if body.is_some() {
+                    entry.local_sdp.clone_from(&body);
+                }
+                self.send_due_ack(leg, body.as_ref());
+            }
+            _ => self.answer_in_prack(now, leg, body)?,
         }
-        self.send_due_ack(leg, body.as_ref());
         self.pump(now);
         Ok(())
     }

@@ -1,8 +1,10 @@
 //! What others ask of us (RFC 3261 §8.2, §9.2, §12.2.2, §13.3, §14.2).
 
-use super::api::{ActionError, Ending, Event, IncomingId, LegId, Reply};
+use super::api::{Ending, Event, IncomingId, LegId};
 use super::compose;
-use super::leg::{ClosingPhase, Confirmed, Leg, PENDING_MAX, RING_MAX, State, Unacked};
+use super::extensions::SessionTimerMode;
+use super::leg::{ClosingPhase, Leg, PENDING_MAX, RING_MAX, State};
+use super::session_timer;
 use super::{Direction, UserAgent};
 use crate::dialog::{Dialog, DialogId};
 use crate::flow::Flow;
@@ -10,7 +12,6 @@ use crate::transaction::ServerTransactionId;
 use bytes::Bytes;
 use offhook_sip_message::header::{CSeq, CallId, From};
 use offhook_sip_message::{HeaderName, Message, Method, StatusCode};
-use rand::RngExt;
 use std::time::Instant;
 
 /// A request that we received, as long as its transaction lives.
@@ -18,18 +19,19 @@ use std::time::Instant;
 pub(super) struct ServerUse {
     pub(super) leg: Option<LegId>,
     source: Flow,
-    tag: String,
-    kind: Kind,
-    answered: bool,
+    pub(super) tag: String,
+    pub(super) kind: Kind,
+    pub(super) answered: bool,
     merge_key: Option<MergeKey>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     /// The INVITE that starts a call.
     Invite,
     /// An INVITE within one.
     Reinvite,
+    Update,
     Other,
 }
 
@@ -73,6 +75,7 @@ impl UserAgent {
         let kind = match (&method, &dialog_id) {
             (Method::Invite, None) => Kind::Invite,
             (Method::Invite, Some(_)) => Kind::Reinvite,
+            (Method::Update, Some(_)) => Kind::Update,
             _ => Kind::Other,
         };
         let usage = ServerUse {
@@ -94,6 +97,18 @@ impl UserAgent {
             (Some(leg), Method::Bye) => self.handle_bye(now, id, leg, request),
             (_, Method::Options) if !self.config.allow.contains(&Method::Options) => {
                 self.reply(now, id, StatusCode::OK);
+            }
+            (Some(leg), Method::Prack) if !self.config.allow.contains(&Method::Prack) => {
+                self.handle_prack(now, id, leg, request);
+            }
+            (Some(leg), Method::Refer) if self.extensions.transfers => {
+                self.handle_refer(now, id, leg, request);
+            }
+            (Some(leg), Method::Notify) if self.takes_notify(leg, &request) => {
+                self.handle_notify(now, id, leg, &request);
+            }
+            (Some(leg), Method::Update) if self.is_bare_refresh(&request) => {
+                self.handle_bare_refresh(now, id, leg, &request);
             }
             (Some(leg), method) => self.handle_mid_call(now, id, leg, &method, request),
             (None, Method::Invite) => self.handle_new_call(now, id, request),
@@ -123,8 +138,13 @@ impl UserAgent {
             None if has_tag || *method == Method::Bye => return Err(StatusCode::CALL_DOES_NOT_EXIST),
             None => self.check_merged(id, request)?,
         }
-        if request.has(HeaderName::Require) {
+        if self.identity.unsupported(request).next().is_some() {
             return Err(StatusCode::BAD_EXTENSION);
+        }
+        if compose::refreshes_target(method)
+            && session_timer::is_too_brief(&self.extensions.session_timer, request)
+        {
+            return Err(StatusCode::SESSION_INTERVAL_TOO_SMALL);
         }
         if !self.identity.accepts_body(request) {
             return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE);
@@ -135,16 +155,8 @@ impl UserAgent {
     fn check_cseq(&mut self, leg: LegId, request: &Message) -> Result<(), StatusCode> {
         let dialog_id = DialogId::of_request(request);
         let cseq: CSeq = request.require().map_err(|_| StatusCode::BAD_REQUEST)?;
-        let dialog = match self.legs.get_mut(&leg).map(|leg| &mut leg.state) {
-            Some(State::Calling(calling)) => calling
-                .early
-                .iter_mut()
-                .find(|dialog| Some(&dialog.id) == dialog_id.as_ref()),
-            Some(State::Ringing { dialog, .. }) => Some(&mut **dialog),
-            Some(State::Confirmed(confirmed)) => Some(&mut confirmed.dialog),
-            Some(State::Closing(closing)) => Some(&mut closing.dialog),
-            None => None,
-        };
+        let leg = self.legs.get_mut(&leg);
+        let dialog = leg.zip(dialog_id).and_then(|(leg, id)| leg.dialog_mut(&id));
         let dialog = dialog.ok_or(StatusCode::CALL_DOES_NOT_EXIST)?;
         dialog
             .handle_cseq(cseq.number)
@@ -174,25 +186,27 @@ impl UserAgent {
         let Ok(dialog) = Dialog::of_callee(&request, &usage.tag) else {
             return self.reply(now, id, StatusCode::BAD_REQUEST);
         };
+        let replaces = match self.replaced(&request) {
+            Ok(replaces) => replaces,
+            Err(status) => return self.reply(now, id, status),
+        };
         let leg = LegId(self.new_id());
         if let Some(usage) = self.servers.get_mut(&id) {
             usage.leg = Some(leg);
         }
         self.dialogs.insert(dialog.id.clone(), leg);
-        self.legs.insert(
-            leg,
-            Leg {
-                state: State::Ringing {
-                    invite: id,
-                    dialog: Box::new(dialog),
-                    until: now + RING_MAX,
-                },
-                sticky: Vec::new(),
-                flow: source,
-                auth: None,
-                pending: vec![id],
-            },
-        );
+        let state = State::Ringing {
+            invite: id,
+            dialog: Box::new(dialog),
+            tagged: false,
+            until: now + RING_MAX,
+        };
+        let mut entry = Leg::new(state, source, Vec::new());
+        entry.pending.push(id);
+        entry.peer.learn(&request);
+        entry.provisionals = self.provisionals_for(&request);
+        entry.replaces = replaces;
+        self.legs.insert(leg, entry);
         self.retime(leg);
         self.observe(leg, Direction::Received, source, &request);
         self.push_event(Event::IncomingInvite {
@@ -250,26 +264,35 @@ impl UserAgent {
         let Some(leg) = self.legs.get_mut(&leg_id) else {
             return Err(StatusCode::CALL_DOES_NOT_EXIST);
         };
-        let confirmed = match &mut leg.state {
-            State::Confirmed(confirmed) => confirmed,
-            // Before the answer there is an offer open on principle; only an UPDATE without one can be taken.
-            _ if *method == Method::Update && request.body().is_empty() => return Ok(()),
-            _ => return Err(StatusCode::REQUEST_PENDING),
-        };
         let is_offer = *method == Method::Invite || !request.body().is_empty();
-        // One that waits after a 491 is no obstacle: the waits differ so that the other side's can come first.
-        if is_offer && (confirmed.has_reinvite_out() || confirmed.ack_due.is_some()) {
+        let confirmed = match &leg.state {
+            State::Confirmed(confirmed) => Some(confirmed),
+            State::Closing(_) => return Err(StatusCode::CALL_DOES_NOT_EXIST),
+            State::Calling(_) | State::Ringing { .. } => None,
+        };
+        if is_offer && confirmed.is_none() && !(*method == Method::Update && leg.is_agreed()) {
+            // Before the answer an offer is open on principle: ours if we call, theirs if they do (RFC 3311 §5.2).
+            return Err(match leg.state {
+                State::Ringing { .. } if *method == Method::Update => StatusCode::SERVER_INTERNAL_ERROR,
+                _ => StatusCode::REQUEST_PENDING,
+            });
+        }
+        let answer_due = confirmed.is_some_and(|confirmed| confirmed.ack_due.is_some());
+        if is_offer && (leg.has_offer_out() || answer_due) {
             return Err(StatusCode::REQUEST_PENDING);
         }
-        if is_offer && confirmed.offer.is_some() {
+        if is_offer && leg.offer.is_some() {
             return Err(StatusCode::SERVER_INTERNAL_ERROR);
         }
         if *method == Method::Invite && !compose::has_contact(request) {
             return Err(StatusCode::BAD_REQUEST);
         }
-        confirmed.dialog.refresh_target(request);
+        leg.peer.learn(request);
+        if let Some(dialog) = DialogId::of_request(request).and_then(|id| leg.dialog_mut(&id)) {
+            dialog.refresh_target(request);
+        }
         if is_offer {
-            confirmed.offer = Some(id);
+            leg.offer = Some(id);
         }
         Ok(())
     }
@@ -364,106 +387,35 @@ impl UserAgent {
         self.retime(leg_id);
     }
 
-    /// Answers an incoming request: provisionally, any number of times, then finally. A 2xx to INVITE is repeated
-    /// until its ACK comes. `Gone` if the request is over, also because it was cancelled.
-    pub fn respond(&mut self, now: Instant, incoming: IncomingId, reply: Reply) -> Result<(), ActionError> {
-        let usage = self.servers.get(&incoming.0).ok_or(ActionError::Gone)?;
-        if usage.answered {
-            return Err(ActionError::State("the request was finally answered before"));
-        }
-        self.answer(now, incoming.0, &reply)?;
-        self.pump(now);
-        Ok(())
+    /// Where a request came from.
+    pub(super) fn source_of(&self, id: ServerTransactionId) -> Option<Flow> {
+        self.servers.get(&id).map(|usage| usage.source)
     }
 
-    /// An answer that the user agent gives by itself.
-    pub(super) fn reply(&mut self, now: Instant, id: ServerTransactionId, status: StatusCode) {
-        let mut reply = Reply::new(status);
-        if matches!(
-            status,
-            StatusCode::SERVER_INTERNAL_ERROR | StatusCode::SERVICE_UNAVAILABLE
-        ) {
-            // §14.2: a random time of up to 10 s.
-            let seconds: u8 = self.layer.rng().random_range(1..=10);
-            reply.headers.extend(crate::extra_header::Header::new(
-                "Retry-After",
-                &seconds.to_string(),
-            ));
-        }
-        if let Err(error) = self.answer(now, id, &reply) {
-            tracing::debug!(%status, %error, "could not answer a request");
-        }
+    /// Whether the user agent itself handles a NOTIFY: one about a transfer; others are the owner's if it wants them.
+    fn takes_notify(&self, leg: LegId, request: &Message) -> bool {
+        let about_refer = request
+            .first(HeaderName::Event)
+            .is_some_and(|event| event.to_ascii_lowercase().starts_with(b"refer"));
+        self.extensions.transfers
+            && self.legs.contains_key(&leg)
+            && (about_refer || !self.config.allow.contains(&Method::Notify))
     }
 
-    fn answer(&mut self, now: Instant, id: ServerTransactionId, reply: &Reply) -> Result<(), ActionError> {
-        let usage = self.servers.get(&id).ok_or(ActionError::Gone)?;
-        let request = self.layer.request(id).ok_or(ActionError::Gone)?;
-        let leg = usage.leg.and_then(|leg| self.legs.get(&leg));
-        let sticky = leg.map_or(&[][..], |leg| &leg.sticky);
-        let response = self.identity.response(request, reply, &usage.tag, sticky)?;
-        let cseq = request.require::<CSeq>().map_or(0, |cseq| cseq.number);
-        self.layer
-            .respond(now, id, response.clone())
-            .map_err(|_| ActionError::State("the request cannot be answered so any more"))?;
-        if !reply.status.is_final() {
-            return Ok(());
-        }
-        let Some(usage) = self.servers.get_mut(&id) else {
-            return Ok(());
+    /// An UPDATE without an offer only refreshes: the user agent answers it where the owner does not take UPDATEs, or
+    /// where session timers are its own business.
+    fn is_bare_refresh(&self, request: &Message) -> bool {
+        request.body().is_empty()
+            && (self.extensions.session_timer.mode != SessionTimerMode::Off
+                || !self.config.allow.contains(&Method::Update))
+    }
+
+    fn handle_bare_refresh(&mut self, now: Instant, id: ServerTransactionId, leg: LegId, request: &Message) {
+        let status = match self.admit_offer(leg, id, &Method::Update, request) {
+            Ok(()) => StatusCode::OK,
+            Err(status) => status,
         };
-        usage.answered = true;
-        let (kind, Some(leg_id)) = (usage.kind, usage.leg) else {
-            return Ok(());
-        };
-        let success = reply.status.is_success();
-        self.settle_request(leg_id, id);
-        match kind {
-            Kind::Invite if success => self.confirm_incoming(leg_id),
-            Kind::Invite => self.remove_leg(now, leg_id),
-            Kind::Reinvite | Kind::Other => {}
-        }
-        if kind != Kind::Other && success {
-            self.await_ack(now, leg_id, id, cseq, response);
-        }
-        Ok(())
-    }
-
-    fn confirm_incoming(&mut self, leg_id: LegId) {
-        let Some(leg) = self.legs.get_mut(&leg_id) else {
-            return;
-        };
-        if let State::Ringing { dialog, .. } = &mut leg.state {
-            let mut dialog = (**dialog).clone();
-            dialog.state = crate::dialog::DialogState::Confirmed;
-            leg.state = State::Confirmed(Box::new(Confirmed::new(dialog, false)));
-        }
-    }
-
-    /// The 2xx is repeated until the ACK comes, whatever the transport (§13.3.1.4).
-    fn await_ack(
-        &mut self,
-        now: Instant,
-        leg_id: LegId,
-        id: ServerTransactionId,
-        cseq: u32,
-        response: Message,
-    ) {
-        let timing = self.config.timing;
-        if let Some(Leg {
-            state: State::Confirmed(confirmed),
-            ..
-        }) = self.legs.get_mut(&leg_id)
-        {
-            confirmed.unacked = Some(Unacked {
-                transaction: id,
-                cseq,
-                response,
-                interval: timing.t1,
-                repeat_at: now + timing.t1,
-                give_up_at: now + timing.give_up(),
-            });
-        }
-        self.retime(leg_id);
+        self.reply(now, id, status);
     }
 
     pub(super) fn forget_server(&mut self, id: ServerTransactionId) {
@@ -479,13 +431,12 @@ impl UserAgent {
     }
 
     /// The request is answered or over: nobody waits for the owner any more.
-    fn settle_request(&mut self, leg: LegId, id: ServerTransactionId) {
+    pub(super) fn settle_request(&mut self, leg: LegId, id: ServerTransactionId) {
         let Some(leg) = self.legs.get_mut(&leg) else {
             return;
         };
         leg.pending.retain(|pending| *pending != id);
-        if let State::Confirmed(confirmed) = &mut leg.state {
-            confirmed.offer.take_if(|offer| *offer == id);
-        }
+        leg.offer.take_if(|offer| *offer == id);
+        leg.transfers.forget(id);
     }
 }
