@@ -47,7 +47,7 @@ const SECTIONS = {
     `listen = "${HOST}:${ports.http}"`,
     `sip = "${HOST}:${ports.vspSip}"`,
     `sip_proxy = "${HOST}:${ports.proxy}"`,
-    ...(separate ? [`control = "ws://${HOST}:${ports.control}/control?link=test"`] : []),
+    ...(separate ? [`control = "ws://${HOST}:${ports.control}/control"`] : []),
     ...entries({ ring_timeout_s: 30, ...vsp }),
     "[vsp.limits]",
     ...entries({ login_failures_max: 1_000, requests_burst: 1_000 }),

@@ -110,7 +110,7 @@ pub async fn run(parts: Parts, context: Context, mut shutdown: Shutdown) -> Resu
     let notes = Notes::new(&context);
     let gateway = match (parts.gateway, &parts.config.control) {
         (Some(link), _) => Gateway::local(link),
-        (None, Some(url)) => Gateway::remote(url.clone()),
+        (None, Some(url)) => Gateway::remote(url, context.node.as_str()),
         (None, None) => return Err(Error::NoGateway),
     };
     let (inbox_sender, inbox) = mpsc::channel(INBOX_LEN);
@@ -252,6 +252,7 @@ impl Shell {
             FromGateway::Event(event) => self.server.handle_event(Instant::now(), event),
             FromGateway::Up => {
                 tracing::info!("control link to the media gateway is up");
+                self.server.handle_link_up();
                 readiness.ready(addresses);
             }
             FromGateway::Down(why) => {

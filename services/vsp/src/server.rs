@@ -19,7 +19,7 @@ use crate::settings::Settings;
 use crate::translate::End;
 use bytes::Bytes;
 use offhook_call_trace::CallId;
-use offhook_media_control::{CommandError, Event, MediaSessionId, Reply};
+use offhook_media_control::{Command, CommandError, Event, MediaSessionId, Reply};
 use offhook_rpc_message::SessionId;
 use offhook_sip::user_agent::{LegId, RequestId, UserAgent};
 use rand::rngs::StdRng;
@@ -46,6 +46,8 @@ pub struct Server {
     sip_requests: HashMap<RequestId, (CallKey, SipPurpose)>,
     deadlines: Deadlines<TimerKey>,
     outputs: VecDeque<Output>,
+    /// Sessions of calls that ended with the control link.
+    abandoned: Vec<MediaSessionId>,
     last_key: u64,
     draining: bool,
 }
@@ -82,6 +84,8 @@ enum TimerKey {
 
 /// Legs that are over and still remembered: BYEs of so many calls may be unanswered at once.
 const ENDED_LEGS_MAX: usize = 1024;
+/// Sessions of a lost control link that are closed by name when it is back; the gateway ends others by its grace time.
+const ABANDONED_MAX: usize = 20_000;
 
 impl Server {
     /// A server without sockets. `rng` is for ids, tags and branches.
@@ -104,6 +108,7 @@ impl Server {
             sip_requests: HashMap::new(),
             deadlines: Deadlines::new(),
             outputs: VecDeque::new(),
+            abandoned: Vec::new(),
             last_key: 0,
             draining: false,
         }
@@ -158,12 +163,28 @@ impl Server {
         self.drain_user_agent(now);
     }
 
-    /// The link to the gateway is down, and its sessions with it.
+    /// The link to the gateway is down: its calls end. The gateway may have kept their sessions for us; they are closed
+    /// when the link is back.
     pub fn handle_link_down(&mut self, now: Instant) {
         for key in self.calls.keys().copied().collect::<Vec<_>>() {
+            if let Some(call) = self.calls.get(&key)
+                && self.abandoned.len() < ABANDONED_MAX
+            {
+                self.abandoned.push(call.media.clone());
+            }
             self.with_call(now, key, |call, out| call.on_link_down(now, out));
         }
         self.drain_user_agent(now);
+    }
+
+    /// The link to the gateway is up.
+    pub fn handle_link_up(&mut self) {
+        for session in std::mem::take(&mut self.abandoned) {
+            let token = MediaToken(self.next_key());
+            // Nobody waits for the reply: that the gateway has forgotten the session as well is as good.
+            let command = Command::Close { session };
+            self.outputs.push_back(Output::Media { token, command });
+        }
     }
 
     /// The answer to a question.

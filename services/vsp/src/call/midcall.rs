@@ -71,11 +71,10 @@ impl Call {
             action,
             target,
         });
-        let direction = match target {
-            HoldState::Held => Direction::SendOnly,
-            HoldState::Active => Direction::SendRecv,
-        };
-        out.push(Action::Media(self.make_offer(direction), Purpose::HoldOffer));
+        out.push(Action::Media(
+            self.make_offer(direction_of(target)),
+            Purpose::HoldOffer,
+        ));
         out.push(Action::Deadline(CallTimer::Hold, Some(now + HOLD_WAIT_MAX)));
     }
 
@@ -118,6 +117,26 @@ impl Call {
         if let Some(asked) = active.hold_change.take().and_then(|change| change.asked) {
             out.push(Action::Reply(asked, failed(why)));
         }
+    }
+
+    /// The far end has agreed to what the gateway then refused: it is asked to go back. The client hears at once.
+    fn undo_hold(&mut self, why: &str, out: &mut Vec<Action>) {
+        let State::Active(active) = &mut self.state else {
+            return;
+        };
+        let Some(change) = active
+            .hold_change
+            .as_mut()
+            .filter(|change| change.target != active.hold)
+        else {
+            return self.hold_failed(why, out);
+        };
+        change.target = active.hold;
+        if let Some(asked) = change.asked.take() {
+            out.push(Action::Reply(asked, failed(why)));
+        }
+        let direction = direction_of(active.hold);
+        out.push(Action::Media(self.make_offer(direction), Purpose::HoldOffer));
     }
 
     fn hold_done(&mut self, out: &mut Vec<Action>) {
@@ -227,13 +246,11 @@ impl Call {
                 out.push(Action::Media(command, Purpose::CarrierOffer(incoming)));
             }
             (state, None) => {
-                let held = matches!(state, State::Active(active) if active.hold == HoldState::Held);
-                let direction = if held {
-                    Direction::SendOnly
-                } else {
-                    Direction::SendRecv
+                let hold = match state {
+                    State::Active(active) => active.hold,
+                    _ => HoldState::Active,
                 };
-                let offer = self.make_offer(direction);
+                let offer = self.make_offer(direction_of(hold));
                 out.push(Action::Media(offer, Purpose::OfferForCarrier(incoming)));
             }
         }
@@ -305,6 +322,7 @@ impl Call {
     /// The steps of a change of hold, one after the other.
     fn on_hold_reply(&mut self, step: &Purpose, reply: Result<Reply, CommandError>, out: &mut Vec<Action>) {
         match (step, reply) {
+            (Purpose::HoldAnswer | Purpose::Hold, Err(error)) => self.undo_hold(&error.message, out),
             (_, Err(error)) => self.hold_failed(&error.message, out),
             (Purpose::HoldOffer, Ok(Reply::Offered { offer })) => {
                 out.push(Action::Request(SipRequest::Reinvite(offer), SipPurpose::Hold));
@@ -339,6 +357,13 @@ fn next_digit(active: &mut Active, out: &mut Vec<Action>) {
     {
         active.digit_sent = true;
         out.push(Action::Request(SipRequest::Digit(digit), SipPurpose::Digit));
+    }
+}
+
+const fn direction_of(hold: HoldState) -> Direction {
+    match hold {
+        HoldState::Held => Direction::SendOnly,
+        HoldState::Active => Direction::SendRecv,
     }
 }
 

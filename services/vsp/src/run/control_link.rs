@@ -28,6 +28,17 @@ const PENDING_MAX: usize = 8192;
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 type Pending = HashMap<RequestId, oneshot::Sender<Result<Reply, CommandError>>>;
 
+/// `url` with the name of our link, under which the gateway keeps its sessions, unless it names one already.
+pub(super) fn address(url: &str, node: &str) -> String {
+    let named = |query: &str| query.split('&').any(|part| part.starts_with("link="));
+    match url.split_once('?') {
+        Some((_, query)) if named(query) => url.to_owned(),
+        Some((_, "")) => format!("{url}link={node}"),
+        Some(_) => format!("{url}&link={node}"),
+        None => format!("{url}?link={node}"),
+    }
+}
+
 /// Keeps a link to `url` until `commands` is closed or `events` is not read any more.
 pub(super) async fn run(
     url: String,
@@ -159,4 +170,25 @@ async fn take_frame(text: &str, pending: &mut Pending, events: &mpsc::Sender<Fro
         Err(error) => tracing::warn!(%error, "unreadable frame on the control link; ignored"),
     }
     Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_link_has_the_name_of_its_node() {
+        for (url, named) in [
+            ("ws://gw:8090/control", "ws://gw:8090/control?link=n1"),
+            ("ws://gw:8090/control?", "ws://gw:8090/control?link=n1"),
+            (
+                "ws://gw:8090/control?zone=a",
+                "ws://gw:8090/control?zone=a&link=n1",
+            ),
+            (
+                "ws://gw:8090/control?link=other",
+                "ws://gw:8090/control?link=other",
+            ),
+        ] {
+            assert_eq!(super::address(url, "n1"), named);
+        }
+    }
 }

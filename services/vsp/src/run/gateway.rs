@@ -60,8 +60,9 @@ impl Gateway {
         }
     }
 
-    /// The gateway behind `url`; connects, and connects again, until this is dropped.
-    pub(super) fn remote(url: String) -> Self {
+    /// The gateway behind `url`; connects, and connects again, until this is dropped. It knows our sessions by `node`.
+    pub(super) fn remote(url: &str, node: &str) -> Self {
+        let url = control_link::address(url, node);
         let (commands, command_receiver) = mpsc::channel(COMMANDS_MAX);
         let (event_sender, events) = mpsc::channel(EVENTS_MAX);
         tokio::spawn(control_link::run(url, command_receiver, event_sender));

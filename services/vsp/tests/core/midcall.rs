@@ -97,6 +97,29 @@ fn m19_a_hold_that_is_there_already_and_one_that_fails() {
 }
 
 #[test]
+fn m19_a_hold_that_the_gateway_refuses_is_taken_back() {
+    let mut world = World::new();
+    let (client, _) = world.log_in("alice");
+    world.call(client, "call-1", "9196");
+    modify(&mut world, client, "hold");
+    world.gateway.refuse.insert("answer", CommandErrorKind::BadSdp);
+    assert!(far_reinvite(&mut world, 200).contains("SendOnly"));
+    assert_eq!(world.frame(client)["error"]["code"], -32002);
+    world.gateway.refuse.clear();
+    assert!(
+        far_reinvite(&mut world, 200).contains("SendRecv"),
+        "the far end is resumed"
+    );
+    assert!(matches!(
+        world.gateway.commands.last(),
+        Some(Command::Hold { held: false, .. })
+    ));
+    modify(&mut world, client, "hold");
+    far_reinvite(&mut world, 200);
+    assert_eq!(world.frame(client)["result"]["holdState"], "held");
+}
+
+#[test]
 fn a_hold_that_takes_long_is_told_in_time() {
     let mut world = World::new();
     let (client, _) = world.log_in("alice");
@@ -412,6 +435,15 @@ fn a_gateway_that_cannot_be_reached_ends_its_calls_and_leaves_the_session() {
         }
     ));
     assert!(world.closed.is_empty());
+    let session = world.media_session();
+    world.gateway.commands.clear();
+    world.server.handle_link_up();
+    world.settle();
+    assert_eq!(
+        world.gateway.commands,
+        [Command::Close { session }],
+        "a gateway that kept the session is told"
+    );
     assert_eq!(
         world.ask(client, "telnyx_rtc.gatewayState", json!({}))["result"]["params"]["state"],
         "REGED"
