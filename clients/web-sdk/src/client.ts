@@ -49,6 +49,7 @@ export class OffhookClient {
       {
         onReady: ({ sessionId, region, again }) => {
           if (again) this.#emitter.emit("reconnected", { sessionId });
+          for (const call of [...this.#calls.values()]) call.signalingBack();
           this.#emitter.emit("ready", { sessionId, region });
         },
         onReconnecting: (attempt, delayMs) => this.#emitter.emit("reconnecting", { attempt, delayMs }),
@@ -115,6 +116,9 @@ export class OffhookClient {
         if (call.state === "destroy") this.#calls.delete(call.id);
         this.#emitter.emit("notification", { type: "callUpdate", call });
       },
+      onDigits: (call: Call, digits: string) => this.#emitter.emit("digits", { call, digits }),
+      onText: (call: Call, text: string) => this.#emitter.emit("message", { call, text }),
+      onFarHold: (call: Call, held: boolean) => this.#emitter.emit("farHold", { call, held }),
       onError: (error: OffhookError) => this.#reportError(error),
     };
   }

@@ -1,6 +1,6 @@
 /**
- * Every error that the SDK throws or emits. The numbers are those of the public client dialect, so that an
- * app which already switches on them keeps working; `remedy` says what the person or the operator can do.
+ * Every error that the SDK throws or emits. The numbers are those of the public client dialect, so that an app which
+ * already switches on them keeps working (449xx: what only we have); `remedy` says what the person or the operator can do.
  */
 
 /** What each code means. A code is never reused for something else. */
@@ -64,6 +64,16 @@ export const ERRORS = {
     name: "NOT_READY",
     message: "Calls are possible only when the client is ready.",
     remedy: "Wait for the `ready` event after `connect()`, then call `newCall()`.",
+  },
+  44901: {
+    name: "TRANSFER_FAILED",
+    message: "The call could not be transferred.",
+    remedy: "Check the destination; the call goes on unchanged.",
+  },
+  44902: {
+    name: "MESSAGE_REFUSED",
+    message: "The message did not reach the far end.",
+    remedy: "The far end may not take messages; say it instead.",
   },
   45001: {
     name: "BAD_HOST",

@@ -14,6 +14,12 @@ export interface ClientEvents {
   ready: { readonly sessionId: string; readonly region: string | null };
   /** A call changed its state. */
   notification: CallUpdate;
+  /** The far end has pressed telephone keys. */
+  digits: { readonly call: Call; readonly digits: string };
+  /** The far end has sent a text. */
+  message: { readonly call: Call; readonly text: string };
+  /** The far end has put us on hold, or taken us back; `call.heldByFarEnd` says the same. */
+  farHold: { readonly call: Call; readonly held: boolean };
   /** Something failed; `error.remedy` says what to do. */
   error: { readonly error: OffhookError; readonly callId: string | null };
   /** The connection was lost; try `attempt` follows after `delayMs`. */

@@ -128,6 +128,94 @@ test("hold and resume only on an answered call, and only when the server has don
   assert.deepEqual(states, ["held", "active"]);
 });
 
+function activeCall(): CallModel {
+  return run(outboundCall(), [...TO_TRYING, { type: "answer", sdp: "a" }, { type: "remote-media-applied" }])
+    .call;
+}
+
+test("C15: attach recovers with new media and goes back to where the call was", () => {
+  const held = run(activeCall(), [{ type: "hold-changed", held: true }]).call;
+  const { states, effects } = run(held, [
+    { type: "attach", sdp: "offer" },
+    { type: "answer-made", sdp: "answer" },
+    { type: "attach-accepted" },
+  ]);
+  assert.deepEqual(states, ["recovering", "held"]);
+  assert.deepEqual(
+    effects.filter(({ type }) => type === "renew-media" || type === "send-attach"),
+    [
+      { type: "renew-media", sdp: "offer" },
+      { type: "send-attach", sdp: "answer" },
+    ],
+  );
+});
+
+test("an attach for a call that was never answered changes nothing", () => {
+  const { call, effects } = run(run(outboundCall(), TO_TRYING).call, [{ type: "attach", sdp: "offer" }]);
+  assert.equal(call.state, "trying");
+  assert.deepEqual(effects, []);
+});
+
+test("a hang-up while recovering is that of a call that was talked on", () => {
+  const { call } = run(activeCall(), [{ type: "attach", sdp: "offer" }, { type: "hangup" }]);
+  assert.equal(call.end?.cause, "NORMAL_CLEARING");
+});
+
+test("C19: a broken path is searched anew at once, once, and the state stays", () => {
+  const { call, effects, states } = run(activeCall(), [
+    { type: "path-lost", final: false },
+    { type: "path-lost", final: true },
+    { type: "search-done", connected: false },
+    { type: "path-up" },
+  ]);
+  assert.deepEqual(effects, [{ type: "search-path" }]);
+  assert.deepEqual(states, []);
+  assert.deepEqual(call.path, { name: "up" });
+});
+
+test("while the server cannot be asked the search waits for it", () => {
+  const away = run(activeCall(), [{ type: "path-lost", final: true }, { type: "search-postponed" }]).call;
+  assert.deepEqual(run(away, [{ type: "signaling-back" }]).effects, [{ type: "search-path" }]);
+  assert.deepEqual(run(activeCall(), [{ type: "signaling-back" }]).effects, []);
+});
+
+test("a path that never comes back ends the call, with the server told", () => {
+  const round: CallInput[] = [
+    { type: "path-lost", final: true },
+    { type: "search-done", connected: false },
+  ];
+  const { effects, call } = run(activeCall(), Array.from({ length: 6 }, () => round).flat());
+  assert.equal(effects.filter(({ type }) => type === "search-path").length, 5);
+  assert.equal(call.state, "hangup");
+  const report = effects.find((effect) => effect.type === "report");
+  assert.equal(report?.error.code, 47002);
+});
+
+test("an app that asks for a new path on a working one may do so as often as it likes", () => {
+  const round: CallInput[] = [
+    { type: "path-lost", final: false },
+    { type: "search-done", connected: true },
+  ];
+  const { call } = run(activeCall(), Array.from({ length: 20 }, () => round).flat());
+  assert.equal(call.state, "active");
+});
+
+test("a path lost before the answer ends the call only when the browser has given up", () => {
+  const ringing = run(outboundCall(), [...TO_TRYING, { type: "ringing" }]).call;
+  assert.equal(run(ringing, [{ type: "path-lost", final: false }]).call.state, "ringing");
+  assert.equal(run(ringing, [{ type: "path-lost", final: true }]).call.state, "hangup");
+});
+
+test("R70: a hold of the far end is told, and is not taken as ours", () => {
+  const { call, effects } = run(activeCall(), [
+    { type: "far-hold-changed", held: true },
+    { type: "far-hold-changed", held: true },
+  ]);
+  assert.equal(call.state, "active");
+  assert.deepEqual(effects, [{ type: "far-hold", held: true }]);
+  assert.equal(call.heldByFarEnd, true);
+});
+
 test("nothing brings an ended call back, whatever arrives in whatever order", () => {
   const ended = run(outboundCall(), [...TO_TRYING, { type: "hangup" }, { type: "hangup-confirmed" }]).call;
   const late: CallInput[] = [
@@ -141,6 +229,11 @@ test("nothing brings an ended call back, whatever arrives in whatever order", ()
     { type: "accept" },
     { type: "answer-accepted" },
     { type: "hold-changed", held: true },
+    { type: "far-hold-changed", held: true },
+    { type: "attach", sdp: "x" },
+    { type: "attach-accepted" },
+    { type: "path-lost", final: true },
+    { type: "signaling-back" },
     { type: "hangup" },
     { type: "remote-bye", end: BUSY },
     { type: "failed", error: new CallError(49001) },

@@ -3,12 +3,16 @@
  *
  *   outbound: new ─► requesting ─► trying ─► ringing ─► early ─► active ⇄ held
  *   inbound:         ringing ─► answering ─► active ⇄ held
+ *   active, held ─► recovering ─► active, held        (the server moves the call to new media: `attach`)
  *   any of these ─► hangup ─► destroy
  *
  * `ringing` on an outbound call means that the far phone rings. `media` that arrives before it only prepares the
  * audio path (the early answer of the server); after it, it is the far end's early media.
+ *
+ * When the network path of a call that is up breaks, the state stays and `path` follows the search for a new one:
+ *   up ─path-lost─► searching ─► waiting (for ICE, or for the signalling) ─path-up─► up
  */
-import { OffhookError } from "../errors.js";
+import { MediaError, OffhookError } from "../errors.js";
 
 export type CallStateName =
   | "new"
@@ -19,6 +23,7 @@ export type CallStateName =
   | "answering"
   | "active"
   | "held"
+  | "recovering"
   | "hangup"
   | "destroy";
 
@@ -33,6 +38,15 @@ export interface CallEnd {
   readonly by: "local" | "remote";
 }
 
+/** New paths are searched so often before the call counts as lost. */
+const SEARCHES_MAX = 5;
+
+/** The network path of a call that is up. `searches` counts since the last time that it worked. */
+export type MediaPath =
+  | { readonly name: "up" }
+  | { readonly name: "searching"; readonly searches: number }
+  | { readonly name: "waiting"; readonly searches: number };
+
 export interface CallModel {
   readonly state: CallStateName;
   readonly direction: CallDirection;
@@ -42,6 +56,11 @@ export interface CallModel {
   readonly remoteMedia: "none" | "applying" | "applied";
   /** The far end picked up; the call is active once its media description is applied. */
   readonly answered: boolean;
+  /** We hold the far end; while recovering, what the call goes back to. */
+  readonly held: boolean;
+  /** The far end holds us. */
+  readonly heldByFarEnd: boolean;
+  readonly path: MediaPath;
   readonly end: CallEnd | null;
 }
 
@@ -57,6 +76,18 @@ export type CallInput =
   | { readonly type: "answer-made"; readonly sdp: string }
   | { readonly type: "answer-accepted" }
   | { readonly type: "hold-changed"; readonly held: boolean }
+  | { readonly type: "far-hold-changed"; readonly held: boolean }
+  /** The server offers new media for a call that is up. */
+  | { readonly type: "attach"; readonly sdp: string }
+  | { readonly type: "attach-accepted" }
+  /** `final`: the browser does not expect the path to come back by itself. */
+  | { readonly type: "path-lost"; readonly final: boolean }
+  | { readonly type: "path-up" }
+  /** The server has answered; `connected` when the old path works after all. */
+  | { readonly type: "search-done"; readonly connected: boolean }
+  /** The server could not be asked for a new path; it can be again after `signaling-back`. */
+  | { readonly type: "search-postponed" }
+  | { readonly type: "signaling-back" }
   | { readonly type: "hangup" }
   | { readonly type: "hangup-confirmed" }
   | { readonly type: "remote-bye"; readonly end: Omit<CallEnd, "by"> }
@@ -71,6 +102,10 @@ export type CallEffect =
   | { readonly type: "send-answer"; readonly sdp: string }
   | { readonly type: "send-bye"; readonly end: CallEnd }
   | { readonly type: "apply-remote-media"; readonly sdp: string }
+  | { readonly type: "renew-media"; readonly sdp: string }
+  | { readonly type: "send-attach"; readonly sdp: string }
+  | { readonly type: "search-path" }
+  | { readonly type: "far-hold"; readonly held: boolean }
   | { readonly type: "close-media" }
   | { readonly type: "report"; readonly error: OffhookError }
   | { readonly type: "enter"; readonly state: CallStateName };
@@ -79,24 +114,24 @@ export type CallStep = [CallModel, CallEffect[]];
 
 /** A call that the app is about to place. */
 export function outboundCall(): CallModel {
-  return {
-    state: "new",
-    direction: "outbound",
-    onWire: false,
-    remoteMedia: "none",
-    answered: false,
-    end: null,
-  };
+  return newCall("outbound", false);
 }
 
 /** A call that the server has just announced. */
 export function inboundCall(): CallModel {
+  return newCall("inbound", true);
+}
+
+function newCall(direction: CallDirection, onWire: boolean): CallModel {
   return {
     state: "new",
-    direction: "inbound",
-    onWire: true,
+    direction,
+    onWire,
     remoteMedia: "none",
     answered: false,
+    held: false,
+    heldByFarEnd: false,
+    path: { name: "up" },
     end: null,
   };
 }
@@ -106,9 +141,14 @@ export function isLive(call: CallModel): boolean {
   return call.state !== "hangup" && call.state !== "destroy";
 }
 
-/** The far end has picked up. */
+/** The far end has picked up, and the call can be acted on. */
 export function isTalking(call: CallModel): boolean {
   return call.state === "active" || call.state === "held";
+}
+
+/** As long as the app does not have to care what happens below: talking, or being moved to new media. */
+function isUp(call: CallModel): boolean {
+  return isTalking(call) || call.state === "recovering";
 }
 
 /** One step. An input that does not fit the state changes nothing. */
@@ -137,12 +177,25 @@ export function stepCall(call: CallModel, input: CallInput): CallStep {
         ? enter(call, "answering", [{ type: "make-answer" }])
         : [call, []];
     case "answer-made":
+      if (call.state === "recovering") return [call, [{ type: "send-attach", sdp: input.sdp }]];
       return call.state === "answering" ? [call, [{ type: "send-answer", sdp: input.sdp }]] : [call, []];
     case "answer-accepted":
       return call.state === "answering" ? enter({ ...call, answered: true }, "active") : [call, []];
     case "hold-changed":
       if (!isTalking(call) || (call.state === "held") === input.held) return [call, []];
-      return enter(call, input.held ? "held" : "active");
+      return enter({ ...call, held: input.held }, input.held ? "held" : "active");
+    case "far-hold-changed":
+      if (!isUp(call) || call.heldByFarEnd === input.held) return [call, []];
+      return [{ ...call, heldByFarEnd: input.held }, [{ type: "far-hold", held: input.held }]];
+    case "attach":
+    case "attach-accepted":
+      return attach(call, input);
+    case "path-lost":
+    case "path-up":
+    case "search-done":
+    case "search-postponed":
+    case "signaling-back":
+      return stepPath(call, input);
     case "hangup":
       return end(call, localEnd(call), []);
     case "hangup-confirmed":
@@ -203,11 +256,54 @@ function remoteMediaApplied(call: CallModel): CallStep {
   return call.answered ? enter(next, "active") : [next, []];
 }
 
+/** An offer for a call that is up replaces its media; one that comes meanwhile replaces that again. */
+function attach(call: CallModel, input: CallInput & { type: "attach" | "attach-accepted" }): CallStep {
+  if (input.type === "attach-accepted") {
+    return call.state === "recovering" ? enter(call, call.held ? "held" : "active") : [call, []];
+  }
+  if (!isUp(call)) return [call, []];
+  const next: CallModel = { ...call, path: { name: "up" } };
+  const renew: CallEffect = { type: "renew-media", sdp: input.sdp };
+  return call.state === "recovering" ? [next, [renew]] : enter(next, "recovering", [renew]);
+}
+
+type PathInput = Extract<
+  CallInput,
+  { type: "path-lost" | "path-up" | "search-done" | "search-postponed" | "signaling-back" }
+>;
+
+function stepPath(call: CallModel, input: PathInput): CallStep {
+  const { path } = call;
+  switch (input.type) {
+    case "path-lost":
+      if (isTalking(call)) return path.name === "searching" ? [call, []] : searchPath(call);
+      // Before the answer there is nothing to keep; while recovering the server's new offer is the way out.
+      return input.final && call.state !== "recovering" ? pathGone(call) : [call, []];
+    case "path-up":
+      return path.name === "up" ? [call, []] : [{ ...call, path: { name: "up" } }, []];
+    case "search-done":
+    case "search-postponed":
+      if (path.name !== "searching") return [call, []];
+      if (input.type === "search-done" && input.connected) return [{ ...call, path: { name: "up" } }, []];
+      return [{ ...call, path: { name: "waiting", searches: path.searches } }, []];
+    case "signaling-back":
+      return isTalking(call) && path.name === "waiting" ? searchPath(call) : [call, []];
+  }
+}
+
+function searchPath(call: CallModel): CallStep {
+  const searches = call.path.name === "up" ? 1 : call.path.searches + 1;
+  if (searches > SEARCHES_MAX) return pathGone(call);
+  return [{ ...call, path: { name: "searching", searches } }, [{ type: "search-path" }]];
+}
+
+function pathGone(call: CallModel): CallStep {
+  return stepCall(call, { type: "failed", error: new MediaError(47002) });
+}
+
 /** The cause that the dialect gives a hang-up from this side. */
 function localEnd(call: CallModel): CallEnd {
-  const [cause, causeCode] = isTalking(call)
-    ? (["NORMAL_CLEARING", 16] as const)
-    : (["USER_BUSY", 17] as const);
+  const [cause, causeCode] = isUp(call) ? (["NORMAL_CLEARING", 16] as const) : (["USER_BUSY", 17] as const);
   return { cause, causeCode, sipCode: null, sipReason: null, by: "local" };
 }
 

@@ -11,7 +11,8 @@ import {
   type CustomHeaders,
   type Header,
 } from "../signaling/messages.js";
-import { RpcRefusal } from "../signaling/rpc.js";
+import { RpcLost } from "../signaling/rpc.js";
+import { CallRequests } from "./requests.js";
 import { inboundCall, isLive, isTalking, outboundCall, stepCall } from "./call-state.js";
 import type {
   CallDirection,
@@ -48,6 +49,9 @@ export interface CallContext {
   readonly logger: Logger;
   request(method: string, params: Record<string, unknown>): Promise<Record<string, unknown>>;
   onUpdate(call: Call): void;
+  onDigits(call: Call, digits: string): void;
+  onText(call: Call, text: string): void;
+  onFarHold(call: Call, held: boolean): void;
   onError(error: OffhookError): void;
 }
 
@@ -72,6 +76,7 @@ export class Call {
   remoteStream: MediaStream | null = null;
 
   readonly #context: CallContext;
+  readonly #requests: CallRequests;
   readonly #offer: string | null;
   #options: NewCallOptions;
   #model: CallModel;
@@ -90,6 +95,7 @@ export class Call {
     this.callerName = details.options.callerName ?? "";
     this.customHeaders = details.headers;
     this.#context = context;
+    this.#requests = new CallRequests(details.id, (method, params) => context.request(method, params));
     this.#model = model;
     this.#options = details.options;
     this.#offer = details.offer;
@@ -168,6 +174,11 @@ export class Call {
     return this.#muted;
   }
 
+  /** The far end has put us on hold. */
+  get heldByFarEnd(): boolean {
+    return this.#model.heldByFarEnd;
+  }
+
   /** When the call became active, in ms since the epoch. */
   get answeredAt(): number | null {
     return this.#answeredAt;
@@ -193,7 +204,7 @@ export class Call {
     this.#setMuted(false);
   }
 
-  /** Puts the far end on hold. Resolves when the server has done it. */
+  /** Puts the far end on hold. Resolves when the server has done it; `held` follows only then. */
   hold(): Promise<void> {
     return this.#modify("hold");
   }
@@ -202,14 +213,35 @@ export class Call {
     return this.#modify("unhold");
   }
 
+  toggleHold(): Promise<void> {
+    return this.#modify(this.#model.held ? "unhold" : "hold");
+  }
+
+  /**
+   * Hands the far end over: to a number, SIP address or user, or to the far end of another call of ours. Resolves
+   * when the server has taken it on; the calls end by themselves once the others talk.
+   */
+  async transfer(to: string | Call): Promise<void> {
+    this.#needTalking(44901);
+    await (typeof to === "string" ? this.#requests.transfer(to) : this.#requests.replace(to.id));
+  }
+
   /** Sends telephone keys: `0`-`9`, `*`, `#`, `A`-`D`. */
   async sendDigits(digits: string): Promise<void> {
-    if (!DIGITS.test(digits) || !isTalking(this.#model)) throw new CallError(44006, { callId: this.id });
-    try {
-      await this.#context.request("info", { dtmf: digits.toUpperCase(), dialogParams: { callID: this.id } });
-    } catch (thrown) {
-      throw new CallError(44006, { callId: this.id, detail: String(thrown), cause: thrown });
-    }
+    if (!DIGITS.test(digits)) throw new CallError(44006, { callId: this.id });
+    this.#needTalking(44006);
+    await this.#requests.digits(digits.toUpperCase());
+  }
+
+  /** Sends a text to the far end. */
+  async message(text: string): Promise<void> {
+    this.#needTalking(44902);
+    await this.#requests.message(this.callerNumber, this.destinationNumber, text);
+  }
+
+  /** Searches a new network path for the audio, as the SDK does by itself when the old one breaks. */
+  restartMedia(): void {
+    this.#step({ type: "path-lost", final: false });
   }
 
   /** How the audio does right now; `null` before the peer connection exists. */
@@ -253,9 +285,23 @@ export class Call {
         if (message.headers.length > 0) this.customHeaders = message.headers;
         this.#step({ type: "remote-bye", end: message });
         return this.#step({ type: "hangup-confirmed" });
+      case "attach":
+        this.#ids = message.ids;
+        return this.#step({ type: "attach", sdp: message.sdp });
+      case "far-hold":
+        return this.#step({ type: "far-hold-changed", held: message.held });
+      case "digits":
+        return this.#context.onDigits(this, message.digits);
+      case "text":
+        return this.#context.onText(this, message.text);
       case "invite":
         return;
     }
+  }
+
+  /** @internal The server can be asked again. */
+  signalingBack(): void {
+    this.#step({ type: "signaling-back" });
   }
 
   /** @internal The server no longer has this call. */
@@ -285,14 +331,28 @@ export class Call {
         });
       case "send-invite":
         return this.#attempt(async () => {
-          await this.#send("invite", effect.sdp);
+          await this.#requests.describe("invite", effect.sdp, this.#dialog());
           this.#step({ type: "invite-accepted" });
         });
       case "send-answer":
         return this.#attempt(async () => {
-          await this.#send("answer", effect.sdp);
+          await this.#requests.describe("answer", effect.sdp, this.#dialog());
           this.#step({ type: "answer-accepted" });
         });
+      case "renew-media":
+        return this.#attempt(async () => {
+          const sdp = await this.#renewPeer().answer(effect.sdp);
+          this.#step({ type: "answer-made", sdp });
+        });
+      case "send-attach":
+        return this.#attempt(async () => {
+          await this.#requests.describe("attach", effect.sdp, this.#dialog());
+          this.#step({ type: "attach-accepted" });
+        });
+      case "search-path":
+        return this.#attempt(() => this.#searchPath());
+      case "far-hold":
+        return this.#context.onFarHold(this, effect.held);
       case "apply-remote-media":
         return this.#attempt(async () => {
           await this.#peer?.acceptAnswer(effect.sdp);
@@ -331,11 +391,38 @@ export class Call {
     }
     this.localStream = stream;
     this.#setMuted(this.#muted);
-    this.#peer = new Peer(this.#context.iceServers, stream, {
-      onRemoteStream: (remote) => this.#play(remote),
-      onLost: () => this.#step({ type: "failed", error: new MediaError(47002, { callId: this.id }) }),
-    });
+    this.#peer = this.#newPeer(stream);
     return this.#peer;
+  }
+
+  #newPeer(stream: MediaStream): Peer {
+    return new Peer(this.#context.iceServers, stream, {
+      onRemoteStream: (remote) => this.#play(remote),
+      onPathUp: () => this.#step({ type: "path-up" }),
+      onPathLost: (final) => this.#step({ type: "path-lost", final }),
+    });
+  }
+
+  /** A fresh connection for the same microphone, muted or not as before. */
+  #renewPeer(): Peer {
+    if (!this.localStream) throw new MediaError(40002, { callId: this.id, detail: "no audio to send" });
+    this.#peer?.close();
+    this.#peer = this.#newPeer(this.localStream);
+    return this.#peer;
+  }
+
+  async #searchPath(): Promise<void> {
+    const peer = this.#peer;
+    if (!peer) return;
+    try {
+      await peer.acceptAnswer(await this.#requests.updateMedia(await peer.restartOffer()));
+      this.#step({ type: "search-done", connected: peer.connected });
+    } catch (thrown) {
+      // Moved to a new peer connection meanwhile, or the server cannot be asked at the moment.
+      if (this.#peer !== peer) return;
+      if (!(thrown instanceof RpcLost)) throw new MediaError(47002, { callId: this.id, cause: thrown });
+      this.#step({ type: "search-postponed" });
+    }
   }
 
   #play(stream: MediaStream): void {
@@ -349,50 +436,28 @@ export class Call {
     });
   }
 
-  async #send(method: "invite" | "answer", sdp: string): Promise<void> {
-    const params = {
-      sdp,
-      dialogParams: {
-        callID: this.id,
-        destination_number: this.destinationNumber,
-        caller_id_number: this.callerNumber,
-        caller_id_name: this.callerName,
-        custom_headers: this.#options.customHeaders,
-        audio: true,
-      },
-    };
-    try {
-      await this.#context.request(method, params);
-    } catch (thrown) {
-      throw new CallError(40005, { callId: this.id, detail: messageOf(thrown), cause: thrown });
-    }
+  #dialog() {
+    const { destinationNumber, callerNumber, callerName } = this;
+    return { destinationNumber, callerNumber, callerName, customHeaders: this.#options.customHeaders };
   }
 
   async #sendBye(end: CallEnd): Promise<void> {
     try {
-      await this.#context.request("bye", {
-        cause: end.cause,
-        causeCode: end.causeCode,
-        dialogParams: { callID: this.id },
-      });
+      await this.#requests.bye(end);
     } catch (thrown) {
-      // Without an answer the server ends its side by itself, so only a refusal is worth the app's attention.
-      const error = new CallError(44003, { callId: this.id, detail: messageOf(thrown), cause: thrown });
-      if (thrown instanceof RpcRefusal) this.#context.onError(error);
-      else this.#context.logger.warn(error.message, { detail: error.detail });
+      this.#context.onError(asOffhookError(thrown));
     }
     this.#step({ type: "hangup-confirmed" });
   }
 
   async #modify(action: "hold" | "unhold"): Promise<void> {
-    if (!isTalking(this.#model)) throw new CallError(44002, { callId: this.id });
-    let result: Record<string, unknown>;
-    try {
-      result = await this.#context.request("modify", { action, dialogParams: { callID: this.id } });
-    } catch (thrown) {
-      throw new CallError(44001, { callId: this.id, detail: messageOf(thrown), cause: thrown });
-    }
-    this.#step({ type: "hold-changed", held: result["holdState"] === "held" });
+    this.#needTalking(44001);
+    this.#step({ type: "hold-changed", held: await this.#requests.hold(action) });
+  }
+
+  #needTalking(code: 44001 | 44006 | 44901 | 44902): void {
+    if (isTalking(this.#model)) return;
+    throw new CallError(code, { callId: this.id, detail: `the call is ${this.#model.state}` });
   }
 
   #setMuted(muted: boolean): void {
@@ -411,8 +476,4 @@ export class Call {
 
 function stopTracks(stream: MediaStream): void {
   for (const track of stream.getTracks()) track.stop();
-}
-
-function messageOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
 }

@@ -11,8 +11,10 @@ const CODECS = ["audio/opus", "audio/pcmu", "audio/pcma", "audio/telephone-event
 export interface PeerHandlers {
   /** The far end's audio. */
   onRemoteStream(stream: MediaStream): void;
-  /** The path was up and is gone for good. */
-  onLost(): void;
+  /** Packets get through. */
+  onPathUp(): void;
+  /** No packet gets through; `final` once the browser has given up. */
+  onPathLost(final: boolean): void;
 }
 
 export class Peer {
@@ -26,8 +28,15 @@ export class Peer {
       handlers.onRemoteStream(event.streams[0] ?? new MediaStream([event.track]));
     };
     this.#connection.onconnectionstatechange = () => {
-      if (this.#connection.connectionState === "failed") handlers.onLost();
+      const { connectionState } = this.#connection;
+      if (connectionState === "connected") handlers.onPathUp();
+      else if (connectionState === "failed") handlers.onPathLost(true);
+      else if (connectionState === "disconnected") handlers.onPathLost(false);
     };
+  }
+
+  get connected(): boolean {
+    return this.#connection.connectionState === "connected";
   }
 
   /** Makes the offer of a call that we place. */
@@ -41,6 +50,20 @@ export class Peer {
         preferCodecs(sender);
       }
       await this.#connection.setLocalDescription(await this.#connection.createOffer());
+      return this.#localSdp();
+    } catch (thrown) {
+      throw new MediaError(40001, { detail: String(thrown), cause: thrown });
+    }
+  }
+
+  /** Makes an offer that searches a new path for the media that runs: an ICE restart (RFC 8445 §9). */
+  async restartOffer(): Promise<string> {
+    try {
+      // An offer that was never answered would forbid the next one.
+      if (this.#connection.signalingState === "have-local-offer") {
+        await this.#connection.setLocalDescription({ type: "rollback" });
+      }
+      await this.#connection.setLocalDescription(await this.#connection.createOffer({ iceRestart: true }));
       return this.#localSdp();
     } catch (thrown) {
       throw new MediaError(40001, { detail: String(thrown), cause: thrown });

@@ -69,3 +69,23 @@ test("login alone goes without the prefix", () => {
   assert.equal(request("login", {}).method, "login");
   assert.equal(request("invite", {}).method, "telnyx_rtc.invite");
 });
+
+test("news of a call: digits, texts, the far end's hold; never to be acknowledged", () => {
+  const decode = (method: string, params: object) =>
+    decodeFrame(JSON.stringify({ id: 60, method: `telnyx_rtc.${method}`, params }))?.message;
+  const news = [
+    decode("info", { callID: "c", dtmf: "5" }),
+    decode("info", { callID: "c", msg: { body: "hello" } }),
+    decode("event", { eventChannel: "c", eventData: { type: "farHold", holdState: "held" } }),
+  ];
+  assert.deepEqual(
+    news.map((each) => each?.type === "call" && [each.id, each.message]),
+    [
+      [null, { type: "digits", callId: "c", digits: "5" }],
+      [null, { type: "text", callId: "c", text: "hello" }],
+      [null, { type: "far-hold", callId: "c", held: true }],
+    ],
+  );
+  assert.equal(decode("info", { callID: "c" })?.type, "unknown");
+  assert.equal(decode("event", { eventChannel: "c", eventData: 7 })?.type, "unknown");
+});

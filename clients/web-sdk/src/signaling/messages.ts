@@ -42,6 +42,12 @@ export type CallMessage =
       readonly sipReason: string | null;
       readonly headers: CustomHeaders;
     }
+  /** The server's offer of new media for a call that is up. */
+  | { readonly type: "attach"; readonly callId: CallId; readonly sdp: string; readonly ids: CallIds }
+  /** Telephone keys that the far end has pressed. */
+  | { readonly type: "digits"; readonly callId: CallId; readonly digits: string }
+  | { readonly type: "text"; readonly callId: CallId; readonly text: string }
+  | { readonly type: "far-hold"; readonly callId: CallId; readonly held: boolean }
   | {
       readonly type: "invite";
       readonly callId: CallId;
@@ -80,6 +86,8 @@ export interface Frame {
 }
 
 const PREFIX = "telnyx_rtc.";
+/** News that the dialect does not acknowledge. */
+const NEWS: readonly CallMessage["type"][] = ["digits", "text", "far-hold"];
 
 /** Reads one text frame; `null` for anything that is not a message of the dialect. */
 export function decodeFrame(text: string): Frame | null {
@@ -117,9 +125,10 @@ function decodeRequest(json: Json, method: string): ServerMessage {
       return { type: "client-ready", callIds };
     }
   }
-  const message = decodeCallMessage(method, params);
+  const message = method === `${PREFIX}event` ? decodeEvent(params) : decodeCallMessage(method, params);
   if (!message) return { type: "unknown", method };
-  const id = typeof json["id"] === "string" || typeof json["id"] === "number" ? json["id"] : null;
+  const given = typeof json["id"] === "string" || typeof json["id"] === "number" ? json["id"] : null;
+  const id = NEWS.includes(message.type) ? null : given;
   return { type: "call", id, method, message };
 }
 
@@ -134,6 +143,10 @@ function decodeCallMessage(method: string, params: Json): CallMessage | null {
       return { type: "ringing", callId, ids };
     case `${PREFIX}media`:
       return sdp === null ? null : { type: "media", callId, sdp };
+    case `${PREFIX}attach`:
+      return sdp === null ? null : { type: "attach", callId, sdp, ids };
+    case `${PREFIX}info`:
+      return decodeInfo(callId, params);
     case `${PREFIX}answer`:
       return { type: "answer", callId, sdp, ids, headers };
     case `${PREFIX}bye`:
@@ -161,6 +174,21 @@ function decodeCallMessage(method: string, params: Json): CallMessage | null {
     default:
       return null;
   }
+}
+
+function decodeInfo(callId: CallId, params: Json): CallMessage | null {
+  const digits = textOf(params["dtmf"]);
+  if (digits !== null) return { type: "digits", callId, digits };
+  const text = isJson(params["msg"]) ? textOf(params["msg"]["body"]) : null;
+  return text === null ? null : { type: "text", callId, text };
+}
+
+/** An event on the channel of a call: the far end has put us on hold, or taken us back. */
+function decodeEvent(params: Json): CallMessage | null {
+  const callId = textOf(params["eventChannel"]);
+  const data = params["eventData"];
+  if (callId === null || !isJson(data) || data["type"] !== "farHold") return null;
+  return { type: "far-hold", callId, held: data["holdState"] === "held" };
 }
 
 function headersOf(params: Json): CustomHeaders {
