@@ -28,8 +28,18 @@ afterEach(() => world.closeCarriers());
 after(() => world.close());
 
 test("D2, R29: all steps of an outbound call in their order, under one call id, media at the end", async () => {
-  const carrier = await world.carrier({ toneHz: CARRIER_HZ });
   const phone = await world.loggedIn();
+  const carrier = await world.carrier({
+    toneHz: CARRIER_HZ,
+    // A carrier that answers in the same moment may well be ahead of the news that it rings.
+    script: async (call) => {
+      call.ring();
+      await until("the browser knows that it rings", async () =>
+        (await phone.frames()).some(({ frame }) => frame.method === "telnyx_rtc.ringing"),
+      );
+      call.answer();
+    },
+  });
   const id = await phone.call("+491000");
   await phone.untilState(id, "active");
   await phone.untilHears(id, CARRIER_HZ);
