@@ -46,6 +46,11 @@ enum Feed {
         next_timestamp: u32,
         clock_rate_hz: u32,
     },
+    /// Frames with a time line of their own, moved by a constant offset.
+    Timed {
+        timestamp_offset: u32,
+        clock_rate_hz: u32,
+    },
 }
 
 /// A source whose sequence numbers jump by more than this has restarted.
@@ -170,11 +175,41 @@ impl OutgoingStream {
         self.next(now, switched, payload_type, timestamp, payload_len)
     }
 
-    /// Notes that `ticks` of audio were left out on purpose, so that the next frame of ours carries on after them.
-    pub fn skip(&mut self, ticks: u32) {
-        if let Feed::Frames { next_timestamp, .. } = &mut self.feed {
-            *next_timestamp = next_timestamp.wrapping_add(ticks);
-        }
+    /// The header for a frame of a source that keeps its own time, `source_timestamp`: what it leaves out stays a gap.
+    pub fn timed(
+        &mut self,
+        now: Instant,
+        payload_type: u8,
+        clock_rate_hz: u32,
+        source_timestamp: u32,
+        payload_len: usize,
+    ) -> RtpFields {
+        let (offset, switched) = match self.feed {
+            Feed::Timed {
+                timestamp_offset,
+                clock_rate_hz: rate,
+            } if rate == clock_rate_hz => (timestamp_offset, false),
+            _ => {
+                let timestamp = self.timestamp_at(now, clock_rate_hz);
+                (timestamp.wrapping_sub(source_timestamp), true)
+            }
+        };
+        self.feed = Feed::Timed {
+            timestamp_offset: offset,
+            clock_rate_hz,
+        };
+        let timestamp = source_timestamp.wrapping_add(offset);
+        self.anchor = Some(Anchor {
+            at: now,
+            timestamp,
+            clock_rate_hz,
+        });
+        self.next(now, switched, payload_type, timestamp, payload_len)
+    }
+
+    /// The next packet comes from another source, also if it looks like the present one.
+    pub fn switch_source(&mut self) {
+        self.feed = Feed::Nothing;
     }
 
     /// The header for a packet that lies beside the audio, such as a telephone-event, with a timestamp of its own (see
@@ -313,6 +348,24 @@ mod tests {
             next.timestamp, 2880,
             "frames stay on their grid whatever the clock does"
         );
+    }
+
+    #[test]
+    fn a_source_with_its_own_time_keeps_its_gaps() {
+        let start = Instant::now();
+        let mut stream = OutgoingStream::new(OURS, 0, 0);
+        stream.frame(start, 0, 8000, 160, 160);
+        let first = stream.timed(start + ms(20), 111, 48_000, 5_000, 60);
+        assert_eq!((first.sequence, first.timestamp, first.marker), (1, 960, true));
+        // Two frames are left out; then the source starts anew.
+        let later = stream.timed(start + ms(80), 111, 48_000, 5_000 + 3 * 960, 60);
+        assert_eq!(
+            (later.sequence, later.timestamp, later.marker),
+            (2, 960 + 3 * 960, false)
+        );
+        stream.switch_source();
+        let anew = stream.timed(start + ms(100), 111, 48_000, 0, 60);
+        assert_eq!((anew.timestamp, anew.marker), (960 + 4 * 960, true));
     }
 
     #[test]

@@ -90,6 +90,7 @@ impl Leg {
         {
             match new_pipeline(route, audio, cap) {
                 Ok(pipeline) => {
+                    outbound.stream.switch_source();
                     outbound.transcoder = Some(Box::new(Transcoder {
                         route: *route,
                         pipeline,
@@ -190,7 +191,6 @@ impl Leg {
         };
         let sent = transcoder.route.sent;
         let rate = sent.codec.clock_rate_hz();
-        let ticks = rate / 1000 * FRAME.as_millis() as u32;
         let mut scratch = [0; offhook_audio::PAYLOAD_LEN_MAX];
         while let Some(frame) = transcoder.pipeline.pop(now, &mut scratch) {
             outbound.transcoded_frames += 1;
@@ -201,14 +201,13 @@ impl Leg {
             // Without comfort the gateway adds nothing of its own: what is missing stays missing for the receiver too.
             let made_up = matches!(frame.origin, FrameOrigin::ComfortNoise | FrameOrigin::Concealed);
             if !takes_media || sounding || (made_up && !outbound.comfort) {
-                outbound.stream.skip(ticks);
                 continue;
             }
             let stream = &mut outbound.stream;
             self.transport.send_rtp(out, |slot| {
                 slot.get_mut(..frame.len)?
                     .copy_from_slice(scratch.get(..frame.len)?);
-                let mut fields = stream.frame(now, sent.payload_type, rate, ticks, frame.len);
+                let mut fields = stream.timed(now, sent.payload_type, rate, frame.timestamp, frame.len);
                 fields.marker |= frame.marker;
                 Some((fields, frame.len))
             });

@@ -112,7 +112,7 @@ impl Epoll {
     }
 
     /// Hands all that can be read to `handle`, within a budget; what is left is reported again by the next wait.
-    pub(super) fn receive(&mut self, handle: &mut impl FnMut(Arrival<'_>)) {
+    pub(super) fn receive(&mut self, per_leg: usize, handle: &mut impl FnMut(Arrival<'_>)) {
         for index in 0..self.ready.len() {
             let key = self.ready[index].u64;
             if key == WAKE {
@@ -131,8 +131,11 @@ impl Epoll {
                     }
                 }
             } else {
-                // One datagram a turn: a leg sends one per 20 ms, and a flood on its port cannot delay other legs.
-                self.receive.single(fd, token, handle);
+                for _ in 0..per_leg {
+                    if !self.receive.single(fd, token, handle) {
+                        break;
+                    }
+                }
             }
         }
         self.ready.clear();
@@ -220,7 +223,8 @@ impl ReceiveBatch {
         count
     }
 
-    fn single(&mut self, fd: RawFd, token: SocketToken, handle: &mut impl FnMut(Arrival<'_>)) {
+    /// One `recvfrom`. False if nothing was there.
+    fn single(&mut self, fd: RawFd, token: SocketToken, handle: &mut impl FnMut(Arrival<'_>)) -> bool {
         let mut address_len = RAW_ADDRESS_LEN;
         // SAFETY: buffer and address are as long as stated and live through the call.
         let len = unsafe {
@@ -243,6 +247,7 @@ impl ReceiveBatch {
                 data: &mut self.buffers[0][..len as usize],
             });
         }
+        len >= 0
     }
 }
 

@@ -152,10 +152,11 @@ impl Io {
         }
     }
 
-    /// Hands what has come to `handle`.
-    pub(super) fn receive(&mut self, mut handle: impl FnMut(Arrival<'_>)) {
+    /// Hands what has come to `handle`: of a leg's socket at most `per_leg` datagrams, the rest next time.
+    pub(super) fn receive(&mut self, per_leg: usize, mut handle: impl FnMut(Arrival<'_>)) {
         match &mut self.backend {
-            Backend::Epoll(epoll) => epoll.receive(&mut handle),
+            Backend::Epoll(epoll) => epoll.receive(per_leg, &mut handle),
+            // Its receives are completed already, whoever sent them; the kernel takes turns among the sockets.
             Backend::IoUring(uring) => uring.receive(&mut handle),
         }
     }
