@@ -4,9 +4,15 @@
 #[cfg(test)]
 mod digest_vectors;
 #[cfg(test)]
+mod hostile_carriers;
+#[cfg(test)]
 mod hostile_messages;
 #[cfg(test)]
+mod leg_state;
+#[cfg(test)]
 mod lossy_network;
+#[cfg(test)]
+mod rfc3261_10_register;
 #[cfg(test)]
 mod rfc3261_12_dialog;
 #[cfg(test)]
@@ -28,9 +34,19 @@ mod rfc3261_18_transport;
 #[cfg(test)]
 mod rfc3261_22_auth;
 #[cfg(test)]
+mod rfc3261_8_1_3_4_redirect;
+#[cfg(test)]
 mod rfc3261_8_2_uas;
 #[cfg(test)]
 mod rfc3261_9_cancel;
+#[cfg(test)]
+mod rfc3262_reliable;
+#[cfg(test)]
+mod rfc3311_update;
+#[cfg(test)]
+mod rfc3515_refer;
+#[cfg(test)]
+mod rfc4028_session_timer;
 #[cfg(test)]
 mod rfc6026;
 #[cfg(test)]

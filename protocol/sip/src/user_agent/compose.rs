@@ -59,11 +59,13 @@ impl Identity {
             .map(Method::to_string)
             .collect::<Vec<_>>()
             .join(", ");
+        let mut accepted = config.accept.clone();
+        accepted.extend(extensions.media_types().iter().map(ToString::to_string));
         Ok(Self {
             sent_by: config.sent_by.clone(),
             contact: text(format!("<{}>", config.contact))?,
             allow: text(allow)?,
-            accept: text(config.accept.join(", "))?,
+            accept: text(accepted.join(", "))?,
             product: if config.product.is_empty() {
                 None
             } else {
@@ -75,7 +77,7 @@ impl Identity {
             },
             tags: extensions.tags(),
             allowed,
-            accepted: config.accept.clone(),
+            accepted,
         })
     }
 

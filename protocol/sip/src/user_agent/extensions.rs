@@ -83,6 +83,11 @@ impl Extensions {
             .collect()
     }
 
+    /// The bodies that the user agent reads itself for them.
+    pub(super) fn media_types(&self) -> &'static [&'static str] {
+        if self.transfers { &["message/sipfrag"] } else { &[] }
+    }
+
     /// The methods that the user agent handles itself for them.
     pub(super) fn methods(&self) -> Vec<Method> {
         let mut methods = Vec::new();

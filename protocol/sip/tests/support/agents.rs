@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use offhook_sip::digest::Credentials;
 use offhook_sip::user_agent::{
-    Body, Config, Direction, Event, Failure, IncomingId, LegId, NameAddr, OutgoingInvite, OutgoingRequest,
-    Output, Reply, UserAgent,
+    Body, Config, Direction, Event, Extensions, Failure, IncomingId, LegId, NameAddr, Notice, OutgoingInvite,
+    OutgoingRequest, Output, ReliableProvisionals, Reply, SessionTimer, SessionTimerMode, UserAgent,
 };
 use offhook_sip::{Flow, Header, Timing};
 use offhook_sip_message::{HeaderValue, Message, Method, StatusCode, UriBuf};
@@ -69,8 +69,26 @@ pub(crate) fn request(method: Method, body: Option<Body>) -> OutgoingRequest {
 pub(crate) struct Agent {
     pub(crate) ua: UserAgent,
     pub(crate) events: Vec<Event>,
+    pub(crate) notices: Vec<Notice>,
     /// `> INVITE`, `< 180 INVITE` as observed for the trace.
     pub(crate) observed: Vec<String>,
+}
+
+/// All extensions, session timers always, provisionals reliable wherever possible.
+pub(crate) fn all_extensions() -> Extensions {
+    Extensions {
+        session_timer: session_timer(SessionTimerMode::Require),
+        reliable_provisionals: ReliableProvisionals::WhenSupported,
+        transfers: true,
+        replaces: true,
+    }
+}
+
+pub(crate) fn session_timer(mode: SessionTimerMode) -> SessionTimer {
+    SessionTimer {
+        mode,
+        ..SessionTimer::default()
+    }
 }
 
 /// What the network does to datagrams, in percent and milliseconds.
@@ -92,19 +110,29 @@ pub(crate) struct World {
     pub(crate) wire: Vec<(u64, SocketAddr, SocketAddr, Message)>,
 }
 
-fn agent(index: usize, seed: u64) -> Agent {
+fn agent(index: usize, seed: u64, extensions: Extensions) -> Agent {
+    agent_that_allows(
+        index,
+        seed,
+        extensions,
+        vec![Method::Info, Method::Update, Method::Message],
+    )
+}
+
+fn agent_that_allows(index: usize, seed: u64, extensions: Extensions, allow: Vec<Method>) -> Agent {
     let config = Config {
         timing: Timing::default(),
         sent_by: ADDRESSES[index].into(),
         contact: uri(&format!("sip:{}", ADDRESSES[index])),
         product: "test/1".into(),
-        allow: vec![Method::Info, Method::Update, Method::Message],
+        allow,
         accept: vec!["application/sdp".into(), "application/dtmf-relay".into()],
         legs_max: 3,
     };
     Agent {
-        ua: UserAgent::new(config, StdRng::seed_from_u64(seed)).unwrap(),
+        ua: UserAgent::with_extensions(config, extensions, StdRng::seed_from_u64(seed)).unwrap(),
         events: Vec::new(),
+        notices: Vec::new(),
         observed: Vec::new(),
     }
 }
@@ -115,9 +143,18 @@ impl World {
     }
 
     pub(crate) fn with(seed: u64, weather: Weather) -> Self {
+        Self::with_all(seed, weather, [Extensions::default(), Extensions::default()])
+    }
+
+    /// Alice and bob with these extensions.
+    pub(crate) fn extended(extensions: [Extensions; 2]) -> Self {
+        Self::with_all(1, Weather::default(), extensions)
+    }
+
+    pub(crate) fn with_all(seed: u64, weather: Weather, [alices, bobs]: [Extensions; 2]) -> Self {
         let start = super::epoch();
         Self {
-            agents: [agent(ALICE, 2 * seed), agent(BOB, 2 * seed + 1)],
+            agents: [agent(ALICE, 2 * seed, alices), agent(BOB, 2 * seed + 1, bobs)],
             start,
             now: start,
             weather,
@@ -125,6 +162,23 @@ impl World {
             in_flight: Vec::new(),
             wire: Vec::new(),
         }
+    }
+
+    /// Bob's owner answers REGISTER.
+    pub(crate) fn with_registrar() -> Self {
+        let mut world = Self::new();
+        world.agents[BOB] = agent_that_allows(BOB, 3, Extensions::default(), vec![Method::Register]);
+        world
+    }
+
+    /// Another user agent takes the address of this one.
+    pub(crate) fn replace_agent(&mut self, index: usize, seed: u64, extensions: Extensions) {
+        self.agents[index] = agent(index, seed, extensions);
+    }
+
+    /// Drops what is under way and starts so.
+    pub(crate) fn drop_in_flight(&mut self, start: &[u8]) {
+        self.in_flight.retain(|(.., bytes)| !bytes.starts_with(start));
     }
 
     pub(crate) fn now(&self) -> Instant {
@@ -155,7 +209,18 @@ impl World {
                     }
                 }
             }
+            let agent = &mut self.agents[index];
+            agent
+                .notices
+                .extend(std::iter::from_fn(|| agent.ua.poll_notice()));
         }
+    }
+
+    /// Text of the test's own as a datagram from one agent's address to the other's.
+    pub(crate) fn forge(&mut self, from: usize, text: String) {
+        let [source, target] = [from, 1 - from].map(|index| ADDRESSES[index].parse().unwrap());
+        self.send(source, target, text.into());
+        self.run(10);
     }
 
     /// Puts a datagram on the network.
@@ -307,6 +372,7 @@ impl World {
             ];
             assert_eq!(held, [0; 7], "agent {index} {:?}", self.story(index));
             assert_eq!(agent.ua.poll_timeout(), None);
+            assert_eq!(agent.ua.registration_count(), 0);
         }
     }
 }
@@ -317,6 +383,15 @@ pub(crate) fn name(message: &Message) -> String {
         None => cseq.method.to_string(),
         Some(status) => format!("{status} {}", cseq.method),
     }
+}
+
+/// The text of a request as a new one of the same dialog.
+pub(crate) fn anew(request: &Message, cseq: u32) -> String {
+    let text = String::from_utf8(request.bytes().to_vec()).unwrap();
+    let cseq_line = text.lines().find(|line| line.starts_with("CSeq: ")).unwrap();
+    let method = request.method().unwrap();
+    text.replace(cseq_line, &format!("CSeq: {cseq} {method}"))
+        .replace("branch=z9hG4bK", &format!("branch=z9hG4bKx{cseq}"))
 }
 
 fn tell(event: &Event) -> String {
