@@ -76,7 +76,7 @@ test("news of a call: digits, texts, the far end's hold; never to be acknowledge
   const news = [
     decode("info", { callID: "c", dtmf: "5" }),
     decode("info", { callID: "c", msg: { body: "hello" } }),
-    decode("event", { eventChannel: "c", eventData: { type: "farHold", holdState: "held" } }),
+    decode("event", { eventChannel: "c", eventData: { kind: "farHold", holdState: "held" } }),
   ];
   assert.deepEqual(
     news.map((each) => each?.type === "call" && [each.id, each.message]),

@@ -187,7 +187,7 @@ function decodeInfo(callId: CallId, params: Json): CallMessage | null {
 function decodeEvent(params: Json): CallMessage | null {
   const callId = textOf(params["eventChannel"]);
   const data = params["eventData"];
-  if (callId === null || !isJson(data) || data["type"] !== "farHold") return null;
+  if (callId === null || !isJson(data) || data["kind"] !== "farHold") return null;
   return { type: "far-hold", callId, held: data["holdState"] === "held" };
 }
 
