@@ -1,6 +1,7 @@
 // A carrier of our own beside SIPp and baresip: it decodes what it hears, counts packets and can be told anything.
 import { bindUdp } from "./ports.mjs";
 import { RtpEnd } from "./rtp.mjs";
+import { until } from "./wait.mjs";
 import { header, headers, hostPort, newBranch, newTag, parseSip, response, uriOf } from "./sip.mjs";
 
 const HOST = "127.0.0.1";
@@ -14,6 +15,7 @@ const RETRANSMIT_MAX = 6;
  * options.codecs   names it accepts, in order: PCMU, PCMA, opus
  * options.toneHz   what it sends, or a function that tells it by the number called; `null` sends silence, `"nothing"`
  *                  no packet at all, `"echo"` what it hears
+ * options.reinvite [status, reason] that refuses re-INVITEs; without it they are accepted
  * options.script   what it does with a call: async (call) => { call.ring(); call.answer(); }
  */
 export async function startCarrier(options = {}) {
@@ -94,6 +96,10 @@ class CarrierCall {
   /** What ended it: `null`, `"cancel"`, `"bye"` (theirs) or `"own-bye"`. */
   endedBy = null;
   acknowledged = false;
+  /** re-INVITEs of the other side, in order. */
+  reinvites = [];
+  /** Responses to requests of ours, in order. */
+  responses = [];
   rtp = null;
   #from;
   #port;
@@ -153,7 +159,7 @@ class CarrierCall {
   /** 183 with SDP, and audio from now on. */
   progress() {
     this.rtp.start();
-    this.respond(183, "Session Progress", this.rtp.answerSdp());
+    this.respond(183, "Session Progress", this.rtp.sdp());
   }
 
   answer() {
@@ -162,7 +168,7 @@ class CarrierCall {
       return;
     }
     this.rtp.start();
-    this.respond(200, "OK", this.rtp.answerSdp());
+    this.respond(200, "OK", this.rtp.sdp());
   }
 
   reject(status, reason) {
@@ -177,6 +183,19 @@ class CarrierCall {
     this.#request("BYE", extra);
   }
 
+  /** A new offer from the carrier's side, for example `sendonly`: it holds the call. Gives the final response. */
+  async reinvite(direction) {
+    const cseq = this.#request("INVITE", this.#contact(), this.rtp.sdp(direction));
+    return until("an answer to the re-INVITE", () =>
+      this.responses.find((each) => each.status >= 200 && header(each, "cseq").startsWith(`${cseq} `)),
+    );
+  }
+
+  /** An INFO with one digit (`application/dtmf-relay`). */
+  digitByInfo(digit) {
+    this.#request("INFO", ["Content-Type: application/dtmf-relay"], `Signal=${digit}\r\nDuration=160\r\n`);
+  }
+
   /** Stops everything without a word. */
   end() {
     clearTimeout(this.#retransmit);
@@ -184,7 +203,7 @@ class CarrierCall {
   }
 
   handle(message, from) {
-    if (message.status !== undefined) return;
+    if (message.status !== undefined) return this.#onResponse(message);
     switch (message.method) {
       case "ACK":
         this.acknowledged = true;
@@ -192,17 +211,11 @@ class CarrierCall {
         return;
       case "INVITE":
         if (header(message, "to").includes(";tag=")) {
-          this.#send(
-            response(
-              message,
-              200,
-              "OK",
-              this.#tag,
-              [`Contact: <sip:carrier@${HOST}:${this.#port}>`],
-              this.rtp.answerSdp(),
-            ),
-            from,
-          );
+          this.reinvites.push(message);
+          const refusal = this.#options.reinvite;
+          if (refusal) return this.#send(response(message, ...refusal, this.#tag), from);
+          const answer = this.rtp.sdp(mirrored(directionOf(message.body)));
+          this.#send(response(message, 200, "OK", this.#tag, this.#contact(), answer), from);
         } else if (this.#final) this.#send(this.#final, this.#from);
         return;
       case "CANCEL":
@@ -223,6 +236,18 @@ class CarrierCall {
     }
   }
 
+  #contact() {
+    return [`Contact: <sip:carrier@${HOST}:${this.#port}>`];
+  }
+
+  #onResponse(message) {
+    this.responses.push(message);
+    if (message.method === "INVITE" && message.status >= 200) {
+      const [cseq] = header(message, "cseq").split(" ");
+      this.#request("ACK", [], "", cseq);
+    }
+  }
+
   #finish(text, status) {
     this.#final = text;
     let sent = 0;
@@ -235,12 +260,11 @@ class CarrierCall {
     this.#retransmit = setTimeout(again, T1_MS);
   }
 
-  /** A request inside the dialog, along the recorded route. */
-  #request(method, extra = []) {
+  /** A request inside the dialog, along the recorded route; gives its sequence number. */
+  #request(method, extra = [], body = "", cseq = ++this.#cseq) {
     const target = uriOf(header(this.invite, "contact"));
     const route = headers(this.invite, "record-route").flatMap((value) => value.split(/,\s*(?=<)/));
     const next = hostPort(route.length > 0 ? uriOf(route[0]) : target);
-    this.#cseq += 1;
     const to = header(this.invite, "to");
     const text = [
       `${method} ${target} SIP/2.0`,
@@ -250,12 +274,23 @@ class CarrierCall {
       `From: ${to}${to.includes(";tag=") ? "" : `;tag=${this.#tag}`}`,
       `To: ${header(this.invite, "from")}`,
       `Call-ID: ${this.sipCallId}`,
-      `CSeq: ${this.#cseq} ${method}`,
+      `CSeq: ${cseq} ${method}`,
+      ...(method === "INVITE" ? ["Content-Type: application/sdp"] : []),
       ...extra,
-      "Content-Length: 0",
+      `Content-Length: ${Buffer.byteLength(body)}`,
       "",
-      "",
+      body,
     ].join("\r\n");
     this.#send(text, { address: next.host, port: next.port });
+    return cseq;
   }
+}
+
+/** The direction of an SDP's audio (RFC 3264): `sendrecv` when it says nothing. */
+export function directionOf(sdp) {
+  return /^a=(sendrecv|sendonly|recvonly|inactive)\r?$/m.exec(sdp)?.[1] ?? "sendrecv";
+}
+
+function mirrored(direction) {
+  return { sendonly: "recvonly", recvonly: "sendonly" }[direction] ?? direction;
 }

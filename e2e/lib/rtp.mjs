@@ -16,7 +16,7 @@ export class RtpEnd {
   lost = 0;
   lastPacketAt = 0;
   firstPacketAt = 0;
-  /** Largest pause between two packets since `watchGaps()`, in ms. */
+  /** Largest pause between two packets since `watchGaps()`, in ms, without what this process was late by itself. */
   gapMaxMs = 0;
   digits = "";
   /** Name of the codec agreed on, or `null` when there is none. */
@@ -30,9 +30,11 @@ export class RtpEnd {
   #lastSequence = null;
   #lastEventTimestamp = null;
   #sequence = 1;
+  #sdpVersion = 0;
   #timestamp = 160;
   #timer = null;
   #startedAt = 0;
+  #lateness = null;
 
   /** Reads the offer, agrees on a codec and opens a port. */
   static async open(offer, { codecs, toneHz }) {
@@ -40,6 +42,7 @@ export class RtpEnd {
     end.#socket = await bindUdp(0);
     end.#toneHz = toneHz;
     end.#agree(offer, codecs);
+    end.#lateness = new Lateness();
     end.#socket.on("message", (packet) => end.#onPacket(packet));
     return end;
   }
@@ -62,12 +65,14 @@ export class RtpEnd {
     this.#eventType = find("telephone-event") ?? null;
   }
 
-  answerSdp() {
+  /** Our description; each is a new version of it. */
+  sdp(direction = "sendrecv") {
+    this.#sdpVersion += 1;
     const rate = this.codec === "opus" ? "48000/2" : "8000";
     const types = [this.#payloadType, this.#eventType].filter((type) => type !== null);
     return [
       "v=0",
-      `o=carrier 1 1 IN IP4 ${HOST}`,
+      `o=carrier 1 ${this.#sdpVersion} IN IP4 ${HOST}`,
       "s=-",
       `c=IN IP4 ${HOST}`,
       "t=0 0",
@@ -77,7 +82,7 @@ export class RtpEnd {
         ? []
         : [`a=rtpmap:${this.#eventType} telephone-event/8000`, `a=fmtp:${this.#eventType} 0-15`]),
       "a=ptime:20",
-      "a=sendrecv",
+      `a=${direction}`,
       "",
     ].join("\r\n");
   }
@@ -99,11 +104,13 @@ export class RtpEnd {
     this.stop();
     this.#socket?.close();
     this.#socket = null;
+    this.#lateness.stop();
   }
 
   /** The tone heard during the last half second, in Hz; `null` while there is none. */
   heardHz() {
-    if (this.#samples.length < WINDOW_SAMPLES) return null;
+    const stopped = Date.now() - this.lastPacketAt > WINDOW_SAMPLES / 8;
+    if (stopped || this.#samples.length < WINDOW_SAMPLES) return null;
     return dominantHz(this.#samples.slice(-WINDOW_SAMPLES), 8_000);
   }
 
@@ -164,7 +171,7 @@ export class RtpEnd {
   #count(sequence) {
     const now = Date.now();
     if (this.packetsReceived === 0) this.firstPacketAt = now;
-    else this.gapMaxMs = Math.max(this.gapMaxMs, now - this.lastPacketAt);
+    else this.gapMaxMs = Math.max(this.gapMaxMs, now - this.lastPacketAt - this.#lateness.take());
     if (this.#lastSequence !== null) {
       const ahead = (sequence - this.#lastSequence - 1) & 0xffff;
       if (ahead < 0x8000) this.lost += ahead;
@@ -179,5 +186,30 @@ export class RtpEnd {
     if (payload.length < 4 || timestamp === this.#lastEventTimestamp) return;
     this.#lastEventTimestamp = timestamp;
     this.digits += EVENTS[payload[0]] ?? "?";
+  }
+}
+
+/** How late this process was in looking at its sockets: what comes late to us need not have been sent late. */
+class Lateness {
+  #largest = 0;
+  #tickAt = Date.now();
+  #timer = setInterval(() => this.#tick(), PACKET_MS / 2);
+
+  /** The largest since the last time, in ms. */
+  take() {
+    this.#tick();
+    const largest = this.#largest;
+    this.#largest = 0;
+    return largest;
+  }
+
+  stop() {
+    clearInterval(this.#timer);
+  }
+
+  #tick() {
+    const now = Date.now();
+    this.#largest = Math.max(this.#largest, now - this.#tickAt - PACKET_MS / 2);
+    this.#tickAt = now;
   }
 }

@@ -6,15 +6,26 @@ const SILENCE_DB = -70;
 
 const audio = new AudioContext();
 const calls = new Map();
-const records = { states: [], errors: [], warnings: [], ready: 0, sockets: 0, closes: 0 };
+const records = { states: [], notifications: [], errors: [], warnings: [], ready: 0, sockets: 0, closes: 0 };
 /** Every frame on every socket of this page, in order: `{ from: "client" | "server", frame }`. */
 const frames = [];
 let client = null;
+
+/** The SDK's sockets, the newest last. */
+const sockets = [];
+
+/** What of a notification can leave the page. */
+function plain(params) {
+  return JSON.parse(
+    JSON.stringify(params, (key, value) => (typeof value === "function" ? undefined : value)),
+  );
+}
 
 /** Listens in on the SDK's socket without changing what it does. */
 window.WebSocket = class extends WebSocket {
   constructor(...args) {
     super(...args);
+    sockets.push(this);
     this.addEventListener("message", ({ data }) => {
       frames.push({ from: "server", frame: typeof data === "string" ? JSON.parse(data) : "binary" });
     });
@@ -39,7 +50,11 @@ function toneStream(frequency) {
 navigator.mediaDevices.getUserMedia = async () => toneStream(MICROPHONE_HZ);
 
 function onNotification(notification) {
-  if (notification.type !== "callUpdate") return;
+  if (notification.type !== "callUpdate") {
+    const { type, call, error, ...params } = notification;
+    records.notifications.push({ type, callId: call?.id ?? params.callID, params: plain(params) });
+    return;
+  }
   const { call } = notification;
   calls.set(call.id, call);
   const { id, state, prevState, direction, cause, causeCode, sipCode, sipReason } = call;
@@ -95,13 +110,33 @@ window.phone = {
   dtmf: (id, digits) => calls.get(id).dtmf(digits),
   mute: (id) => calls.get(id).muteAudio(),
   unmute: (id) => calls.get(id).unmuteAudio(),
-  answer: (id) => void calls.get(id).answer(),
+  answer: (id, options) => void calls.get(id).answer(options),
+  hold: (id) => calls.get(id).hold(),
+  unhold: (id) => calls.get(id).unhold(),
+  toggleHold: (id) => calls.get(id).toggleHold(),
+  message: (id, to, body) => calls.get(id).message(to, body),
+  restartIce: (id) => client.triggerIceRestart(id),
+
+  /** What the SDK's own check of the network says, by calling `destinationNumber`. */
+  async preCall(destinationNumber, durationMs) {
+    const report = await client.runPreCall({ destinationNumber, durationMs, iceServers: [] });
+    return plain(report);
+  },
+
+  /** Breaks the connection as a network does: the SDK is not asked. */
+  cutSocket: () => sockets.at(-1).close(),
 
   /** What the call shows now. */
   look(id) {
     const call = calls.get(id);
-    const { state, prevState, cause, causeCode, sipCode, sipReason } = call;
-    return { state, prevState, cause, causeCode, sipCode, sipReason, ids: call.telnyxIDs };
+    const { state, prevState, cause, causeCode, sipCode, sipReason, direction } = call;
+    const headers = call.options.customHeaders ?? [];
+    return {
+      ...{ state, prevState, cause, causeCode, sipCode, sipReason, direction, headers },
+      ids: call.telnyxIDs,
+      remoteName: call.options.remoteCallerName,
+      remoteNumber: call.options.remoteCallerNumber,
+    };
   },
 
   /** The SDP of one side of the call's peer connection. */

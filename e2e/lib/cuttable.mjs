@@ -1,0 +1,36 @@
+// A TCP relay whose connections can be cut, as a network does it: without a word to either side.
+import net from "node:net";
+
+/** Relays to `port` on loopback: `{ host, connections(), cut(), close() }`, `host` for WebSockets. */
+export async function openCuttable(port) {
+  const pairs = new Set();
+  const server = net.createServer((near) => {
+    const far = net.connect(port, "127.0.0.1");
+    const pair = [near, far];
+    pairs.add(pair);
+    for (const socket of pair) {
+      socket.setNoDelay(true);
+      socket.on("error", () => {});
+      socket.on("close", () => {
+        pairs.delete(pair);
+        for (const each of pair) each.destroy();
+      });
+    }
+    near.pipe(far);
+    far.pipe(near);
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const cut = () => {
+    for (const pair of pairs) for (const socket of pair) socket.resetAndDestroy();
+  };
+  return {
+    host: `ws://127.0.0.1:${server.address().port}`,
+    connections: () => pairs.size,
+    cut,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(resolve);
+        cut();
+      }),
+  };
+}

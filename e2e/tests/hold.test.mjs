@@ -1,0 +1,142 @@
+// Hold, resume and mute; who is told what, and who hears what. R61, R62, R64, R65, R70, M19.
+import assert from "node:assert/strict";
+import { after, afterEach, before, test } from "node:test";
+import { directionOf } from "../lib/carrier.mjs";
+import { near } from "../lib/phone.mjs";
+import { throughout, until } from "../lib/wait.mjs";
+import { World } from "../lib/world.mjs";
+
+const BROWSER_HZ = 700;
+const CARRIER_HZ = 440;
+const TIMES = 10;
+
+let world;
+let phone;
+before(async () => {
+  world = await World.open();
+  phone = await world.loggedIn();
+});
+afterEach(() => world.closeCarriers());
+after(() => world.close());
+
+/** A call with a tone each way. */
+async function talk(options = {}) {
+  const carrier = await world.carrier({ toneHz: CARRIER_HZ, ...options });
+  const id = await phone.call("+491000");
+  await phone.untilState(id, "active");
+  await phone.untilHears(id, CARRIER_HZ);
+  const call = carrier.calls.at(-1);
+  await untilHeard(call);
+  return { id, call, carrier };
+}
+
+function untilHeard(call) {
+  return until("the carrier hears the browser", () => near(call.rtp.heardHz(), BROWSER_HZ));
+}
+
+function untilUnheard(call) {
+  return until("the carrier no longer hears the browser", () => !near(call.rtp.heardHz(), BROWSER_HZ));
+}
+
+async function end({ id, call }) {
+  await phone.ask("hangup", id);
+  await phone.untilEnded(id);
+  await until("BYE at the carrier", () => call.endedBy === "bye");
+}
+
+test(`M19, R61, R62: ${TIMES} times held (sendonly) and resumed (sendrecv), with audio to match`, async () => {
+  const { id, call } = await talk();
+  for (let time = 0; time < TIMES; time += 1) {
+    await phone.ask("hold", id);
+    assert.equal(await phone.state(id), "held");
+    assert.equal(directionOf(call.reinvites.at(-1).body), "sendonly");
+    await untilUnheard(call);
+    await phone.ask("unhold", id);
+    assert.equal(await phone.state(id), "active");
+    assert.equal(directionOf(call.reinvites.at(-1).body), "sendrecv");
+    await untilHeard(call);
+  }
+  assert.equal(call.reinvites.length, 2 * TIMES, "one re-INVITE for each change");
+  await phone.untilHears(id, CARRIER_HZ);
+  await end({ id, call });
+});
+
+test("M19: toggleHold goes there and back", async () => {
+  const { id, call } = await talk();
+  await phone.ask("toggleHold", id);
+  assert.equal(await phone.state(id), "held");
+  await phone.ask("toggleHold", id);
+  assert.equal(await phone.state(id), "active");
+  await untilHeard(call);
+  await end({ id, call });
+});
+
+test("R61: a hold that the far end refuses is no hold: the state stays, and both go on talking", async () => {
+  const { id, call, carrier } = await talk({ reinvite: [488, "Not Acceptable Here"] });
+  const before = (await phone.records()).errors.length;
+  assert.equal(await phone.ask("hold", id), false);
+  assert.equal(await phone.state(id), "active");
+  const { errors } = await phone.records();
+  assert.deepEqual(
+    errors.slice(before).map((error) => error.code),
+    [44001],
+  );
+  await throughout("still heard", () => near(call.rtp.heardHz(), BROWSER_HZ), 700);
+  carrier.set({ reinvite: null });
+  await phone.ask("hold", id);
+  assert.equal(await phone.state(id), "held");
+  await end({ id, call });
+});
+
+test("R61: what is not answered cannot be held", async () => {
+  const carrier = await world.carrier({ script: (call) => call.ring() });
+  const id = await phone.call("+491000");
+  await until("it rings", async () => carrier.calls.length > 0 && (await phone.state(id)) === "trying");
+  await phone.ask("hold", id);
+  assert.notEqual(await phone.state(id), "held");
+  assert.equal(carrier.calls[0].reinvites.length, 0);
+  await phone.ask("hangup", id);
+  await phone.untilEnded(id);
+});
+
+test("a call that is held is hung up like any other", async () => {
+  const { id, call } = await talk();
+  await phone.ask("hold", id);
+  await end({ id, call });
+});
+
+test("R70: the far end's hold is answered recvonly and is not taken as ours", async () => {
+  const { id, call } = await talk();
+  const held = await call.reinvite("sendonly");
+  assert.equal(held.status, 200);
+  assert.equal(directionOf(held.body), "recvonly");
+  await untilUnheard(call);
+  assert.equal(await phone.state(id), "active");
+  const resumed = await call.reinvite("sendrecv");
+  assert.equal(directionOf(resumed.body), "sendrecv");
+  await untilHeard(call);
+  await phone.untilHears(id, CARRIER_HZ);
+  assert.equal(call.reinvites.length, 0, "nothing of ours");
+  await end({ id, call });
+});
+
+test("R64, R65: mute is silence at the far end, and nobody is told: no SIP message, no frame", async () => {
+  const { id, call, carrier } = await talk();
+  const told = async () => {
+    const frames = await phone.frames();
+    const pings = /ping$/;
+    return [
+      carrier.received.length,
+      frames.filter(({ from, frame }) => from === "client" && frame.method && !pings.test(frame.method))
+        .length,
+    ];
+  };
+  const before = await told();
+  await phone.ask("mute", id);
+  await until("silence at the carrier", () => call.rtp.heardLevel() < 60);
+  await phone.untilHears(id, CARRIER_HZ);
+  await phone.ask("unmute", id);
+  await untilHeard(call);
+  assert.deepEqual(await told(), before);
+  await end({ id, call });
+});

@@ -1,0 +1,113 @@
+// Calls outlive their socket. R50, M27, C3, C9, C18.
+import assert from "node:assert/strict";
+import { after, afterEach, before, test } from "node:test";
+import { USERS } from "../lib/config.mjs";
+import { openCuttable } from "../lib/cuttable.mjs";
+import { near } from "../lib/phone.mjs";
+import { RawClient } from "../lib/raw.mjs";
+import { until } from "../lib/wait.mjs";
+import { World } from "../lib/world.mjs";
+
+const BROWSER_HZ = 700;
+const CARRIER_HZ = 440;
+const CUTS = 10;
+/** The demand: no pause at the carrier is longer. */
+const GAP_MAX_MS = 100;
+
+let world;
+let network;
+before(async () => {
+  world = await World.open();
+  network = await openCuttable(world.ports.http);
+});
+afterEach(() => world.closeCarriers());
+after(async () => {
+  await network?.close();
+  await world.close();
+});
+
+/** Cuts the socket and waits until the SDK is back by itself. */
+async function cut(phone) {
+  const { ready } = await phone.records();
+  network.cut();
+  await until("ready again", async () => (await phone.records()).ready > ready, 15_000);
+}
+
+test(`R50, M27: cut off ${CUTS} times in a call: the audio goes on, and the call is as good as before`, async () => {
+  const carrier = await world.carrier({ toneHz: CARRIER_HZ });
+  const phone = await world.loggedIn("alice", { host: network.host });
+  const id = await phone.call("+491000");
+  await phone.untilState(id, "active");
+  await phone.untilHears(id, CARRIER_HZ);
+  const [call] = carrier.calls;
+  await until("the carrier hears the browser", () => near(call.rtp.heardHz(), BROWSER_HZ));
+  for (let time = 0; time < CUTS; time += 1) {
+    call.rtp.watchGaps();
+    await cut(phone);
+    assert.equal(await phone.state(id), "active");
+    assert.ok(call.rtp.gapMaxMs <= GAP_MAX_MS, `a pause of ${call.rtp.gapMaxMs} ms`);
+    assert.ok(near(call.rtp.heardHz(), BROWSER_HZ), "the carrier hears the browser");
+    await phone.untilHears(id, CARRIER_HZ);
+  }
+  assert.equal((await phone.records()).sockets, CUTS + 1);
+  await phone.ask("dtmf", id, "7");
+  await until("the digit at the carrier", () => call.rtp.digits === "7");
+  await phone.ask("hangup", id);
+  await phone.untilEnded(id);
+  await until("BYE at the carrier", () => call.endedBy === "bye");
+  assert.equal(carrier.calls.length, 1);
+  await phone.close();
+});
+
+test("C17: cut off while it rings: the answer comes over the new socket", async () => {
+  const carrier = await world.carrier({ toneHz: CARRIER_HZ, script: (call) => call.ring() });
+  const phone = await world.loggedIn("alice", { host: network.host });
+  const id = await phone.call("+491000");
+  await until("it rings", () => carrier.calls.length > 0);
+  await cut(phone);
+  carrier.calls[0].answer();
+  await phone.untilState(id, "active");
+  await phone.untilHears(id, CARRIER_HZ);
+  await phone.ask("hangup", id);
+  await phone.untilEnded(id);
+  await phone.close();
+});
+
+test("C18: the far end hangs up while the client is away: the client hears of it when it is back", async () => {
+  const carrier = await world.carrier({ toneHz: CARRIER_HZ });
+  const phone = await world.loggedIn("alice", { host: network.host });
+  const id = await phone.call("+491000");
+  await phone.untilState(id, "active");
+  const { ready } = await phone.records();
+  network.cut();
+  carrier.calls[0].hangup();
+  await until("ready again", async () => (await phone.records()).ready > ready, 15_000);
+  await phone.untilEnded(id);
+  await phone.close();
+});
+
+test("C9: a second tab with the same session id gets a session of its own, and the first keeps its calls", async () => {
+  const carrier = await world.carrier({ toneHz: CARRIER_HZ });
+  const phone = await world.loggedIn();
+  const id = await phone.call("+491000");
+  await phone.untilState(id, "active");
+  const login = (await phone.frames()).find(({ frame }) => frame.result?.message === "logged in");
+  const { sessid } = login.frame.result;
+  const twin = await RawClient.open(`${world.host}/?voice_sdk_id=${login.frame.voice_sdk_id}`);
+  const answer = await twin.request("login", {
+    login: "alice",
+    passwd: USERS.alice,
+    reconnection: true,
+    sessid,
+  });
+  assert.notEqual(answer.result.sessid, sessid);
+  const ready = await twin.event("telnyx_rtc.clientReady");
+  assert.deepEqual(ready.params.reattached_sessions ?? [], []);
+  assert.equal(await phone.state(id), "active");
+  assert.equal((await phone.records()).closes, 0);
+  await phone.ask("hangup", id);
+  await phone.untilEnded(id);
+  await until("BYE at the carrier", () => carrier.calls[0].endedBy === "bye");
+  twin.close();
+  await phone.close();
+});
