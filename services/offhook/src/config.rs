@@ -7,7 +7,7 @@ use offhook_process::{
     config::{self, ConfigError, SyntaxError},
     logging::LogFormat,
 };
-use offhook_sip_proxy::config::NumberConfig;
+use offhook_sip_proxy::config::UserNumbers;
 use offhook_vsp::config::check_users;
 use serde::Deserialize;
 use std::{path::Path, time::Duration};
@@ -34,6 +34,8 @@ pub(crate) struct Config {
     pub(crate) carrier: Vec<offhook_sip_proxy::config::CarrierConfig>,
     #[serde(default)]
     pub(crate) route: Vec<offhook_sip_proxy::config::RouteConfig>,
+    #[serde(default)]
+    pub(crate) number: Vec<offhook_sip_proxy::config::NumberConfig>,
     pub(crate) b2bua_rtc: Option<offhook_b2bua_rtc::config::Config>,
     pub(crate) demo_carrier: Option<offhook_demo_carrier::Config>,
 }
@@ -125,17 +127,16 @@ impl Config {
 
     /// What the SIP proxy needs, put together from its sections and the users' numbers.
     pub(crate) fn sip_proxy_config(&self) -> Option<offhook_sip_proxy::Config> {
-        let numbers = self.user.iter().flat_map(|user| {
-            user.numbers.iter().map(|number| NumberConfig {
-                number: number.clone(),
-                user: user.name.clone(),
-            })
+        let users = self.user.iter().map(|user| UserNumbers {
+            name: user.name.clone(),
+            numbers: user.numbers.clone(),
         });
         Some(offhook_sip_proxy::Config {
             sip_proxy: self.sip_proxy.clone()?,
             carriers: self.carrier.clone(),
             routes: self.route.clone(),
-            numbers: numbers.collect(),
+            numbers: self.number.clone(),
+            users: users.collect(),
         })
     }
 

@@ -1,6 +1,11 @@
 //! What the operator writes: `[sip_proxy]`, `[[carrier]]`, `[[route]]`, and the numbers of the users.
 
-use crate::dial_plan::{self, Prefix};
+mod number;
+
+pub use number::{NextOn, NumberConfig, TargetConfig, UserNumbers};
+
+use crate::dial_plan::{self, Prefix, Rewrite};
+use crate::proxy::TRANSACTIONS_MAX;
 use offhook_process::{Problem, Secret};
 use offhook_sip_message::header::Transport;
 use offhook_sip_message::{Scheme, UriBuf};
@@ -17,8 +22,10 @@ pub struct Config {
     pub carriers: Vec<CarrierConfig>,
     /// `[[route]]`
     pub routes: Vec<RouteConfig>,
-    /// Which number belongs to which user, from `[[user]] numbers`.
+    /// `[[number]]`
     pub numbers: Vec<NumberConfig>,
+    /// `[[user]]`: names and numbers.
+    pub users: Vec<UserNumbers>,
 }
 
 /// `[sip_proxy]`
@@ -32,8 +39,8 @@ pub struct SipProxyConfig {
     /// Address that others reach us at, in Via and Record-Route; needed behind NAT. Default: the bound one, or the one
     /// towards the first carrier when listening on `0.0.0.0`.
     pub advertise: Option<SocketAddr>,
-    /// Addresses of our VSPs: `ip` or `ip:port` (default port 5060). Requests from these IPs may call out; calls from
-    /// carriers go to the first. Default `["127.0.0.1:5070"]`.
+    /// Addresses of our VSPs: `ip` or `ip:port` (default port 5060). Requests from these IPs may call out; calls to a
+    /// user go to the first that has a session of the user. Default `["127.0.0.1:5070"]`.
     pub vsp: Vec<PeerAddress>,
     /// How long a carrier may stay silent (not even 100) before the next one is tried, milliseconds. Default 2000.
     pub carrier_timeout_ms: u64,
@@ -43,6 +50,11 @@ pub struct SipProxyConfig {
     /// Most calls that are being set up, and other requests without an answer, at a time; more calls get 503. Default
     /// 20000.
     pub requests_max: usize,
+    /// Most SIP transactions in each direction, with those that are only kept for repetitions: 64 for each call per
+    /// second, of 2 KiB. Default 150000.
+    pub transactions_max: usize,
+    /// Most new calls per second of each VSP; more get 503. 0: no limit. Default 2000.
+    pub calls_per_second: u32,
     /// Whether messages are recorded in the call traces; adds half to the CPU that a call costs. Default true.
     pub trace: bool,
 }
@@ -57,6 +69,8 @@ impl Default for SipProxyConfig {
             carrier_timeout_ms: 2_000,
             ring_timeout_ms: 185_000,
             requests_max: 20_000,
+            transactions_max: TRANSACTIONS_MAX,
+            calls_per_second: 2_000,
             trace: true,
         }
     }
@@ -102,6 +116,62 @@ pub struct CarrierConfig {
     /// What to put before the number, after `strip`. Default: nothing.
     #[serde(default)]
     pub prepend: String,
+    /// How the numbers that it calls are turned into E.164: `[{ prefix = "00", replace = "+" }, …]`; of those that fit the
+    /// longest counts. Default: none, for carriers that send E.164, with or without `+`.
+    #[serde(default)]
+    pub inbound: Vec<RewriteConfig>,
+    /// Where it writes the number that it calls: `request-uri` or `to`. Default `request-uri`.
+    #[serde(default)]
+    pub called_number: CalledNumberConfig,
+    /// Whether it may know who calls although the caller is anonymous: P-Asserted-Identity goes to trusted carriers only.
+    /// Default false.
+    #[serde(default)]
+    pub trusted: bool,
+    /// Whether its redirects (3xx) to carriers of this file are followed. Default false: the caller gets them.
+    #[serde(default)]
+    pub follow_redirects: bool,
+    /// Most calls per second that it may begin; more get 503. 0: no limit. Default 500.
+    #[serde(default = "carrier_calls_per_second")]
+    pub calls_per_second: u32,
+    /// Most calls with it at a time, in both directions; it gets 503 for more, and our calls go to the next carrier. 0: no
+    /// limit. Default 0.
+    #[serde(default)]
+    pub calls_max: usize,
+}
+
+fn carrier_calls_per_second() -> u32 {
+    500
+}
+
+/// One rule of `carrier.inbound`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RewriteConfig {
+    /// Start of the numbers that it is for; empty for all.
+    pub prefix: String,
+    /// What to put in its place.
+    pub replace: String,
+}
+
+impl RewriteConfig {
+    /// The rule; `None` if a number cannot start so.
+    pub fn rule(&self) -> Option<Rewrite> {
+        Some(Rewrite {
+            prefix: Prefix::new(&self.prefix)?,
+            replace: Prefix::new(&self.replace)?,
+        })
+    }
+}
+
+/// `carrier.called_number`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CalledNumberConfig {
+    /// In the request URI.
+    #[default]
+    RequestUri,
+    /// In To, because the request URI names our account.
+    To,
 }
 
 /// `[[route]]`
@@ -112,15 +182,6 @@ pub struct RouteConfig {
     pub prefix: String,
     /// Names of carriers, in order of failover.
     pub carriers: Vec<String>,
-}
-
-/// A number of a user.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NumberConfig {
-    /// As carriers send it: E.164 with `+`.
-    pub number: String,
-    /// Name of the user.
-    pub user: String,
 }
 
 impl CarrierConfig {
@@ -167,6 +228,7 @@ impl Config {
                 ));
             }
         }
+        problems.extend(number::check(&self.numbers, &self.users, &self.routes));
         problems
     }
 }
@@ -200,6 +262,13 @@ impl SipProxyConfig {
                 "sip_proxy.requests_max",
                 "nothing can be proxied",
                 "Take 20000",
+            ));
+        }
+        if self.transactions_max < self.requests_max {
+            problems.push(Problem::error(
+                "sip_proxy.transactions_max",
+                "there is no room for a transaction of each request",
+                "Take at least requests_max; 64 for each call per second is what calls need",
             ));
         }
         problems
@@ -236,6 +305,18 @@ impl CarrierConfig {
                 format!("`{}` cannot stand in a number", self.prepend),
                 "Use digits and +",
             ));
+        }
+        for (index, rule) in self.inbound.iter().enumerate() {
+            if rule.rule().is_none() {
+                problems.push(Problem::error(
+                    format!("inbound[{index}]"),
+                    format!(
+                        "`{}` and `{}` are no starts of numbers",
+                        rule.prefix, rule.replace
+                    ),
+                    "Use digits and +, such as { prefix = \"00\", replace = \"+\" }",
+                ));
+            }
         }
         problems
     }
@@ -290,6 +371,8 @@ mod tests {
         carrier: Vec<CarrierConfig>,
         #[serde(default)]
         route: Vec<RouteConfig>,
+        #[serde(default)]
+        number: Vec<NumberConfig>,
     }
 
     fn read(text: &str) -> Config {
@@ -297,12 +380,17 @@ mod tests {
             sip_proxy,
             carrier,
             route,
+            number,
         } = parse("t", text).expect("the text is right");
         Config {
             sip_proxy,
             carriers: carrier,
             routes: route,
-            numbers: Vec::new(),
+            numbers: number,
+            users: vec![UserNumbers {
+                name: "alice".to_owned(),
+                numbers: vec!["+15550100".to_owned()],
+            }],
         }
     }
 
@@ -311,7 +399,9 @@ mod tests {
         let config = read(
             "[sip_proxy]\ndomain = 'voice.example.com'\nudp = '0.0.0.0:5060'\nvsp = ['10.0.0.1', '10.0.0.2:5070', '::1']\n\
              [[carrier]]\nname = 'a'\nuri = 'sip:198.51.100.7:5060;transport=udp'\nusername = 'u'\npassword = 'p'\nstrip = 1\n\
-             prepend = '00'\n[[route]]\nprefix = '+1'\ncarriers = ['a']\n[[route]]\nprefix = ''\ncarriers = ['a']\n",
+             prepend = '00'\ninbound = [{ prefix = '00', replace = '+' }]\ncalled_number = 'to'\ntrusted = true\ncalls_max = 30\n\
+             [[number]]\nnumber = '+15550199'\ntargets = ['user:alice', 'carrier:+1555']\nring_timeout_s = 20\nnext_on = ['rejected']\n\
+             [[route]]\nprefix = '+1'\ncarriers = ['a']\n[[route]]\nprefix = ''\ncarriers = ['a']\n",
         );
         assert_eq!(config.check(), []);
         let ports: Vec<u16> = config.sip_proxy.vsp.iter().map(|vsp| vsp.0.port()).collect();
@@ -328,6 +418,40 @@ mod tests {
         assert_eq!(config.check(), []);
         assert_eq!(config.sip_proxy.udp.to_string(), "127.0.0.1:5060");
         assert_eq!(config.sip_proxy.vsp[0].0.to_string(), "127.0.0.1:5070");
+    }
+
+    #[test]
+    fn mistakes_about_numbers_are_found() {
+        let config = read(
+            "[sip_proxy]\ntransactions_max = 1\n\
+             [[carrier]]\nname = 'a'\nuri = 'sip:h'\ninbound = [{ prefix = '+', replace = 'x' }]\n\
+             [[route]]\nprefix = '+1'\ncarriers = ['a']\n\
+             [[number]]\nnumber = '15550100'\ntargets = ['user:bob', 'carrier:+49']\nring_timeout_s = 0\n\
+             [[number]]\nnumber = 'x'\ntargets = []\n",
+        );
+        let found: Vec<(String, Severity)> = config
+            .check()
+            .into_iter()
+            .map(|problem| (problem.path, problem.severity))
+            .collect();
+        let error = |path: &str| (path.to_owned(), Severity::Error);
+        assert_eq!(
+            found,
+            [
+                error("sip_proxy.transactions_max"),
+                error("carrier[0].inbound[0]"),
+                error("number[0].ring_timeout_s"),
+                ("number[0].targets[0]".to_owned(), Severity::Warning),
+                error("number[0].targets[1]"),
+                error("number[1].targets"),
+                error("number[1].number"),
+                error("user[0].numbers[0]"),
+            ]
+        );
+        for target in ["alice", "user:", "carrier:x", "queue:a"] {
+            let text = format!("[[number]]\nnumber = '1'\ntargets = ['{target}']\n");
+            assert!(parse::<Tree>("t", &text).is_err(), "{target}");
+        }
     }
 
     #[test]

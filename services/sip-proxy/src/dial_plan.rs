@@ -1,127 +1,60 @@
-//! Where a number leads: out by the longest prefix to carriers, in to a user.
+//! Where a call leads: out by the longest prefix to carriers, in to the users and numbers that a number of ours is for.
 
-use offhook_sip_message::{Scheme, StatusCode, Uri};
-use std::collections::{BTreeMap, HashMap};
+mod assignment;
+mod number;
+
+pub use assignment::{Assignment, Destination, Unanswered};
+pub use number::{NUMBER_LEN_MAX, Number, NumberError, Prefix, Rewrite, is_dialable};
+
+use offhook_sip_message::Uri;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
-/// Longest number in characters: E.164 has 15 digits; access codes and extensions fit too.
-pub const NUMBER_LEN_MAX: usize = 64;
-
-/// A number to call: an optional `+`, then digits, `*` and `#`. Nothing else can be in it, so it can stand in a URI.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Number(String);
-
-/// Why a request URI names no number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NumberError {
-    /// Neither `sip`, `sips` nor `tel`.
-    #[error("the scheme of the request URI is not sip, sips or tel")]
-    Scheme,
-    /// No user part, or nothing in it but separators.
-    #[error("the request URI holds no number")]
-    Empty,
-    /// Over [`NUMBER_LEN_MAX`].
-    #[error("the number has more than {NUMBER_LEN_MAX} characters")]
-    TooLong,
-    /// Something that no number has.
-    #[error("the number holds characters other than digits, +, * and #")]
-    Character,
-}
-
-impl NumberError {
-    /// How the request is answered.
-    pub fn status(self) -> StatusCode {
-        match self {
-            Self::Scheme => StatusCode::UNSUPPORTED_URI_SCHEME,
-            Self::Empty => StatusCode::ADDRESS_INCOMPLETE,
-            Self::TooLong => StatusCode::BAD_REQUEST,
-            Self::Character => StatusCode::NOT_FOUND,
-        }
-    }
-}
-
-impl Number {
-    /// The number that `text` spells, without visual separators (`-`, `.`, blank, parentheses).
-    pub fn new(text: &[u8]) -> Result<Self, NumberError> {
-        if text.len() > NUMBER_LEN_MAX {
-            return Err(NumberError::TooLong);
-        }
-        let mut number = String::with_capacity(text.len());
-        for &byte in text {
-            match byte {
-                b'-' | b'.' | b' ' | b'(' | b')' => {}
-                b'+' if number.is_empty() => number.push('+'),
-                b'0'..=b'9' | b'*' | b'#' => number.push(char::from(byte)),
-                _ => return Err(NumberError::Character),
-            }
-        }
-        if number.is_empty() || number == "+" {
-            return Err(NumberError::Empty);
-        }
-        Ok(Self(number))
-    }
-
-    /// The number in the user part of a request URI; parameters in it (`;phone-context=…`) are left out.
-    pub fn of(uri: &Uri<'_>) -> Result<Self, NumberError> {
-        if uri.scheme() == Scheme::Other {
-            return Err(NumberError::Scheme);
-        }
-        // Checked before the escapes are undone: they only make it longer.
-        let user = uri.user().ok_or(NumberError::Empty)?;
-        if user.len() > 3 * NUMBER_LEN_MAX {
-            return Err(NumberError::TooLong);
-        }
-        let user = uri.user_unescaped().unwrap_or_default();
-        let end = user.iter().position(|byte| *byte == b';').unwrap_or(user.len());
-        Self::new(&user[..end])
-    }
-
-    /// The number as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The number as a carrier wants it: `strip` characters less, `prepend` before the rest. `None` if nothing is left.
-    pub fn rewritten(&self, strip: usize, prepend: &str) -> Option<String> {
-        let rest = self.0.get(strip..)?;
-        let number = format!("{prepend}{rest}");
-        (!number.is_empty()).then_some(number)
-    }
-}
-
-impl fmt::Display for Number {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// Whether each character may stand in a number that is sent to a carrier.
-pub fn is_dialable(text: &str) -> bool {
-    text.bytes()
-        .all(|byte| byte.is_ascii_digit() || matches!(byte, b'+' | b'*' | b'#'))
-}
-
-/// Start of a number.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Prefix(String);
-
-impl Prefix {
-    /// Takes `text` if a number can start so; empty fits all.
-    pub fn new(text: &str) -> Option<Self> {
-        let valid = is_dialable(text) && !text.get(1..).is_some_and(|rest| rest.contains('+'));
-        (valid && text.len() <= NUMBER_LEN_MAX).then(|| Self(text.to_owned()))
-    }
-}
+/// Longest user name in bytes: as long as a token's subject reasonably is, and short enough for a request URI.
+pub const USER_NAME_LEN_MAX: usize = 128;
 
 /// Position of a carrier in the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CarrierId(pub usize);
 
-/// Routes and numbers.
+/// Name of a user: 1 to [`USER_NAME_LEN_MAX`] bytes without control characters.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct UserName(String);
+
+impl UserName {
+    /// Takes `text` if a user can be named so.
+    pub fn new(text: &str) -> Option<Self> {
+        let valid =
+            !text.is_empty() && text.len() <= USER_NAME_LEN_MAX && !text.chars().any(char::is_control);
+        valid.then(|| Self(text.to_owned()))
+    }
+
+    /// The user that a SIP URI names.
+    pub fn of(uri: &Uri<'_>) -> Option<Self> {
+        // Checked before the escapes are undone: they only make it longer.
+        uri.user().filter(|user| user.len() <= 3 * USER_NAME_LEN_MAX)?;
+        Self::new(std::str::from_utf8(&uri.user_unescaped()?).ok()?)
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for UserName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Routes, numbers and users.
 #[derive(Debug, Clone, Default)]
 pub struct DialPlan {
     routes: BTreeMap<String, Vec<CarrierId>>,
-    users: HashMap<Number, String>,
+    /// By [`Number::key`].
+    numbers: HashMap<String, Assignment>,
+    users: HashSet<UserName>,
 }
 
 impl DialPlan {
@@ -135,29 +68,33 @@ impl DialPlan {
         self.routes.insert(prefix.0, carriers);
     }
 
-    /// Gives `number` to `user`.
-    pub fn add_user(&mut self, number: Number, user: impl Into<String>) {
-        self.users.insert(number, user.into());
+    /// Makes `number` one of ours.
+    pub fn add_number(&mut self, number: &Number, assignment: Assignment) {
+        self.numbers.insert(number.key().to_owned(), assignment);
+    }
+
+    /// Says that there is such a user, so that the name counts even where it looks like a number.
+    pub fn add_user(&mut self, user: UserName) {
+        self.users.insert(user);
     }
 
     /// Carriers for a number: those of the longest prefix. Empty if there is no route.
     pub fn carriers(&self, number: &Number) -> &[CarrierId] {
-        (0..=number.0.len())
+        let number = number.as_str();
+        (0..=number.len())
             .rev()
-            .find_map(|end| self.routes.get(&number.0[..end]))
+            .find_map(|end| self.routes.get(&number[..end]))
             .map_or(&[], Vec::as_slice)
     }
 
-    /// The user who has a number. Carriers send it with or without its `+`.
-    pub fn user(&self, number: &Number) -> Option<&str> {
-        let other_form = || match number.0.strip_prefix('+') {
-            Some(digits) => Number(digits.to_owned()),
-            None => Number(format!("+{number}")),
-        };
-        self.users
-            .get(number)
-            .or_else(|| self.users.get(&other_form()))
-            .map(String::as_str)
+    /// What a number of ours is for. Carriers send it with or without its `+`.
+    pub fn assignment(&self, number: &Number) -> Option<&Assignment> {
+        self.numbers.get(number.key())
+    }
+
+    /// Whether the plan knows this user by name. Users who log in with tokens alone are not in it.
+    pub fn has_user(&self, user: &UserName) -> bool {
+        self.users.contains(user)
     }
 }
 
@@ -167,40 +104,6 @@ mod tests {
 
     fn number(text: &str) -> Number {
         Number::new(text.as_bytes()).unwrap()
-    }
-
-    #[test]
-    fn numbers_are_freed_of_separators() {
-        assert_eq!(number("+1 (555) 010-0123").as_str(), "+15550100123");
-        assert_eq!(number("*98#").as_str(), "*98#");
-        let of =
-            |uri: &str| Number::of(&Uri::parse(uri.as_bytes()).unwrap()).map(|number| number.to_string());
-        assert_eq!(of("sip:%2B1555;phone-context=x@proxy").as_deref(), Ok("+1555"));
-        assert_eq!(of("tel:+1-555").as_deref(), Ok("+1555"));
-        assert_eq!(of("sip:proxy"), Err(NumberError::Empty));
-        assert_eq!(of("http://example.com"), Err(NumberError::Scheme));
-    }
-
-    #[test]
-    fn odd_numbers_are_refused() {
-        for (text, error) in [
-            ("", NumberError::Empty),
-            ("+", NumberError::Empty),
-            ("(-)", NumberError::Empty),
-            ("alice", NumberError::Character),
-            ("1\r\nVia: x", NumberError::Character),
-            ("1+2", NumberError::Character),
-            ("1\0", NumberError::Character),
-            (&"1".repeat(65), NumberError::TooLong),
-            (&"1".repeat(100_000), NumberError::TooLong),
-        ] {
-            assert_eq!(Number::new(text.as_bytes()), Err(error), "{text:?}");
-        }
-        let escaped = format!("sip:{}@h", "%31".repeat(65));
-        assert_eq!(
-            Number::of(&Uri::parse(escaped.as_bytes()).unwrap()),
-            Err(NumberError::TooLong)
-        );
     }
 
     #[test]
@@ -225,24 +128,28 @@ mod tests {
     }
 
     #[test]
-    fn carriers_get_the_number_in_their_form() {
-        assert_eq!(
-            number("+15550100").rewritten(1, "00").as_deref(),
-            Some("0015550100")
-        );
-        assert_eq!(number("123").rewritten(0, "").as_deref(), Some("123"));
-        assert_eq!(number("123").rewritten(3, ""), None);
-        assert_eq!(number("123").rewritten(4, "9"), None);
+    fn a_number_is_found_with_and_without_plus() {
+        let mut plan = DialPlan::new();
+        let to = |user| Assignment::to_user(UserName::new(user).unwrap());
+        plan.add_number(&number("+15550100"), to("alice"));
+        plan.add_number(&number("700"), to("bob"));
+        assert_eq!(plan.assignment(&number("15550100")), Some(&to("alice")));
+        assert_eq!(plan.assignment(&number("+15550100")), Some(&to("alice")));
+        assert_eq!(plan.assignment(&number("+700")), Some(&to("bob")));
+        assert_eq!(plan.assignment(&number("5550100")), None);
     }
 
     #[test]
-    fn a_user_is_found_with_and_without_plus() {
-        let mut plan = DialPlan::new();
-        plan.add_user(number("+15550100"), "alice");
-        plan.add_user(number("700"), "bob");
-        assert_eq!(plan.user(&number("15550100")), Some("alice"));
-        assert_eq!(plan.user(&number("+15550100")), Some("alice"));
-        assert_eq!(plan.user(&number("+700")), Some("bob"));
-        assert_eq!(plan.user(&number("5550100")), None);
+    fn user_names_come_out_of_uris() {
+        let of = |uri: &str| {
+            UserName::of(&Uri::parse(uri.as_bytes()).unwrap()).map(|name| name.as_str().to_owned())
+        };
+        assert_eq!(of("sip:bob@h").as_deref(), Some("bob"));
+        assert_eq!(of("sip:J%C3%BCrgen@h").as_deref(), Some("J\u{fc}rgen"));
+        assert_eq!(of("sip:h"), None);
+        assert_eq!(of("sip:a%0D%0Ab@h"), None);
+        assert_eq!(of("sip:%ff@h"), None);
+        assert_eq!(of(&format!("sip:{}@h", "a".repeat(129))), None);
+        assert_eq!(of(&format!("sip:{}@h", "%61".repeat(200))), None);
     }
 }

@@ -26,6 +26,9 @@ pub(crate) struct Metrics {
     calls: Counter,
     answered: Counter,
     challenges: Counter,
+    redirects: Counter,
+    hunted: Counter,
+    expired: Counter,
     late_answers: Counter,
     stray_responses: Counter,
     overload: Counter,
@@ -60,6 +63,21 @@ impl Metrics {
             "challenges",
             "Challenges of carriers that were answered",
             this.challenges.clone(),
+        );
+        registry.register(
+            "redirects",
+            "Redirects that were followed",
+            this.redirects.clone(),
+        );
+        registry.register(
+            "hunted",
+            "Times that the next destination of a number was tried",
+            this.hunted.clone(),
+        );
+        registry.register(
+            "expired_calls",
+            "Calls forgotten because their session expired without BYE",
+            this.expired.clone(),
         );
         registry.register(
             "late_answers",
@@ -107,6 +125,7 @@ impl Metrics {
     pub(crate) fn carrier_failed(&self, carrier: &str, failure: CarrierFailure) {
         let failure = match failure {
             CarrierFailure::Unresolved => "unresolved",
+            CarrierFailure::Full => "full",
             CarrierFailure::Silent => "silent",
             CarrierFailure::Unreachable => "unreachable",
             CarrierFailure::Status(_) => "status",
@@ -127,6 +146,9 @@ impl Metrics {
         self.answered.inc_by(now.answered_total - seen.answered_total);
         self.challenges
             .inc_by(now.challenges_total - seen.challenges_total);
+        self.redirects.inc_by(now.redirects_total - seen.redirects_total);
+        self.hunted.inc_by(now.hunted_total - seen.hunted_total);
+        self.expired.inc_by(now.expired_total - seen.expired_total);
         self.late_answers
             .inc_by(now.late_answers_total - seen.late_answers_total);
         let (layer, before) = (now.transactions, seen.transactions);

@@ -1,23 +1,33 @@
 //! The proxy core (RFC 3261 §16): takes datagrams and the time, gives datagrams and what to know about them.
 //!
-//! Here: its state and what comes in. `proxy/initial.rs` starts calls, `proxy/in_dialog.rs` routes what belongs to one,
-//! `proxy/branch.rs` tries targets and judges their answers, `proxy/forward.rs` makes the messages.
+//! Here: its state and what comes in. `proxy/initial.rs` starts calls and `proxy/targets.rs` says where they go,
+//! `proxy/in_dialog.rs` routes what belongs to one, `proxy/branch.rs` tries targets and judges their answers,
+//! `proxy/ending.rs` ends requests, `proxy/forward.rs` makes the messages, `proxy/identity.rs` says what they may tell.
 
 mod branch;
+mod challenge;
+mod dialogs;
+mod ending;
 mod forward;
+mod identity;
 mod in_dialog;
 mod initial;
 mod late_answer;
+mod limits;
 mod output;
 mod own_route;
+mod redirect;
 mod response_context;
 mod settings;
+mod targets;
 
 pub use output::{CarrierFailure, Counts, Output, Refusal, Traced};
-pub use settings::{Carrier, Settings};
+pub use settings::{CalledNumber, Carrier, Settings, TRANSACTIONS_MAX};
 
 use crate::dial_plan::CarrierId;
 use bytes::Bytes;
+use dialogs::Dialogs;
+use limits::Limits;
 use offhook_call_trace::{CallId, Hop};
 use offhook_sip::Flow;
 use offhook_sip::digest::Authenticator;
@@ -32,7 +42,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use response_context::ResponseContext;
 use settings::Peer;
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -40,11 +50,11 @@ use std::time::{Duration, Instant};
 const ALLOW: &str =
     "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, REFER, NOTIFY, MESSAGE, SUBSCRIBE";
 
+/// Those that we take outside of calls.
+const ALLOW_OUTSIDE: &str = "INVITE, ACK, CANCEL, OPTIONS";
+
 /// What a caller shall wait when we are full or leaving: long enough for set-ups to end or another node to take over.
 const RETRY_AFTER: RetryAfter = RetryAfter { seconds: 10 };
-
-/// Most calls that are remembered as running, for draining and a gauge: 8 bytes each. More are proxied all the same.
-const DIALOGS_MAX: usize = 1_000_000;
 
 /// Most dialogs with a CSeq shift of their own: only challenges within a call make one.
 const SHIFTED_DIALOGS_MAX: usize = 10_000;
@@ -63,8 +73,9 @@ pub struct Proxy {
     ring_timers: BTreeSet<(Instant, ServerTransactionId)>,
     /// What each carrier last challenged us with, to answer before it asks again.
     authenticators: HashMap<CarrierId, Authenticator>,
-    /// Calls that run, by hash of their Call-ID.
-    dialogs: HashSet<u64>,
+    /// Calls that run.
+    dialogs: Dialogs,
+    limits: Limits,
     /// CSeq shifts that arose within a call, by hash of Call-ID and From tag of the side that counts.
     shifts: HashMap<u64, u32>,
     unanswered: usize,
@@ -79,23 +90,24 @@ impl Proxy {
     pub fn new(settings: Settings, mut rng: StdRng) -> Self {
         let config = transaction::Config {
             timing: settings.timing,
-            ..transaction::Config::default()
+            transactions_max: settings.transactions_max,
         };
         Self {
             layer: TransactionLayer::new(config, StdRng::from_rng(&mut rng)),
-            settings,
             rng,
             contexts: HashMap::new(),
             branches: HashMap::new(),
             ring_timers: BTreeSet::new(),
             authenticators: HashMap::new(),
-            dialogs: HashSet::new(),
+            dialogs: Dialogs::default(),
+            limits: Limits::new(&settings),
             shifts: HashMap::new(),
             unanswered: 0,
             draining: false,
             strangers: (None, 0),
             outputs: VecDeque::new(),
             counts: Counts::default(),
+            settings,
         }
     }
 
@@ -140,12 +152,19 @@ impl Proxy {
             self.ring_out(now, id);
             self.process(now);
         }
+        while let Some(held) = self.dialogs.pop_expired(now) {
+            self.counts.expired_total += 1;
+            self.limits.release(held);
+        }
     }
 
     /// When [`Proxy::handle_timeout`] has to be called next.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let ring = self.ring_timers.first().map(|(at, _)| *at);
-        [ring, self.layer.poll_timeout()].into_iter().flatten().min()
+        [ring, self.layer.poll_timeout(), self.dialogs.poll_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The next output; drain until `None` after each input.
@@ -178,6 +197,7 @@ impl Proxy {
             unanswered: self.unanswered,
             branches: self.branches.len(),
             dialogs: self.dialogs.len(),
+            places: self.limits.held(),
             shifted_dialogs: self.shifts.len(),
             timers: self.ring_timers.len() + transactions.timers,
             transactions,
@@ -253,10 +273,14 @@ impl Proxy {
             Some(_) if in_dialog => return self.start_in_dialog(now, id, request, source, peer),
             Some(Method::Invite) => return self.start_call(now, id, request, source, peer),
             Some(Method::Options) => return self.answer_options(now, id, &request, source),
+            // These exist within dialogs only (§15.1.2, RFC 3262 §3, RFC 3311 §5.2, RFC 6086 §4.2.2, RFC 6665 §4.1.3).
+            Some(Method::Bye | Method::Prack | Method::Update | Method::Info | Method::Notify) => {
+                Rejection::new(StatusCode::CALL_DOES_NOT_EXIST, Refusal::NoDialog)
+            }
             Some(Method::Other(_)) => Rejection::new(StatusCode::NOT_IMPLEMENTED, Refusal::Method),
             _ => Rejection::new(StatusCode::METHOD_NOT_ALLOWED, Refusal::Method),
         };
-        let rejection = refusal.with(HeaderName::Allow, HeaderValue::new(ALLOW).ok());
+        let rejection = refusal.with(HeaderName::Allow, HeaderValue::new(ALLOW_OUTSIDE).ok());
         self.reject(now, id, &request, source, rejection);
     }
 
@@ -314,6 +338,8 @@ impl Proxy {
         if let Some(at) = context.ring_deadline {
             self.ring_timers.remove(&(at, id));
         }
+        let held = context.branches.iter().filter_map(|branch| branch.held);
+        self.limits.release(held.chain(context.held));
         self.contexts.remove(&id);
     }
 

@@ -56,21 +56,18 @@ fn config(vsp: SocketAddr, carrier_port: u16) -> Config {
             vsp: vec![PeerAddress(vsp)],
             ..SipProxyConfig::default()
         },
-        carriers: vec![CarrierConfig {
-            name: "a".to_owned(),
-            uri: format!("sip:localhost:{}", carrier_port),
-            addresses: Vec::new(),
-            username: None,
-            password: None,
-            strip: 0,
-            prepend: String::new(),
-        }],
+        carriers: vec![carrier("a", &format!("sip:localhost:{carrier_port}"))],
         routes: vec![RouteConfig {
             prefix: String::new(),
             carriers: vec!["a".to_owned()],
         }],
-        numbers: Vec::new(),
+        ..Config::default()
     }
+}
+
+fn carrier(name: &str, uri: &str) -> CarrierConfig {
+    let text = format!("name = '{name}'\nuri = '{uri}'\n");
+    offhook_process::config::parse("carrier", &text).expect("the text is right")
 }
 
 #[tokio::test]

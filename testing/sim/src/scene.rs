@@ -1,6 +1,5 @@
 //! The setting: addresses, users, carriers, routes. Numbers lead to carrier A, and to B where A fails.
 
-use offhook_sip::Timing;
 use offhook_sip_message::UriBuf;
 use offhook_sip_proxy::dial_plan::{CarrierId, DialPlan, Prefix};
 use offhook_sip_proxy::proxy;
@@ -66,28 +65,19 @@ pub(crate) fn proxy() -> proxy::Settings {
     dial_plan.add_route(prefix("1"), vec![CarrierId(0), CarrierId(1)]);
     dial_plan.add_route(prefix(SECOND_CARRIER_PREFIX), vec![CarrierId(1), CarrierId(0)]);
     proxy::Settings {
-        address: PROXY,
-        bound: PROXY,
         domain: Some("example.test".into()),
         vsps: vec![VSP],
         carriers: vec![carrier("a", CARRIER_A), carrier("b", CARRIER_B)],
         dial_plan,
-        timing: Timing::default(),
-        carrier_timeout: Duration::from_secs(2),
         ring_timeout: Duration::from_secs(180),
-        requests_max: 10_000,
-        trace: true,
+        ..proxy::Settings::new(PROXY)
     }
 }
 
 fn carrier(name: &str, address: SocketAddr) -> proxy::Carrier {
+    let target = UriBuf::new(format!("sip:{address}")).expect("an address makes a URI");
     proxy::Carrier {
-        name: name.into(),
-        target: UriBuf::new(format!("sip:{address}")).expect("an address makes a URI"),
         address: Some(address),
-        sources: Vec::new(),
-        credentials: None,
-        strip: 0,
-        prepend: String::new(),
+        ..proxy::Carrier::new(name, target)
     }
 }

@@ -1,15 +1,18 @@
 //! Tries targets and judges their answers (RFC 3261 §16.6, §16.7, §16.8).
 
-use super::forward::{Forward, loop_mark, response_upstream};
+use super::challenge::credentials;
+use super::forward::{Forward, loop_mark};
+use super::identity::{Audience, privacy};
+use super::limits::Held;
 use super::own_route::{OwnRoute, hash};
-use super::response_context::{Branch, Outcome, Progress, ResponseContext, Scope, State, Target, substitute};
-use super::{CarrierFailure, DIALOGS_MAX, Output, Proxy, SHIFTED_DIALOGS_MAX};
+use super::response_context::{Branch, Outcome, Progress, ResponseContext, Scope, Side, State, Step, Target};
+use super::{CarrierFailure, Output, Proxy};
 use offhook_call_trace::CallId;
+use offhook_sip::Flow;
 use offhook_sip::digest::Authenticator;
 use offhook_sip::transaction::{ClientTransactionId, SendOptions, ServerTransactionId};
-use offhook_sip::{Flow, Header};
-use offhook_sip_message::header::{From, To};
-use offhook_sip_message::{HeaderName, Message, Method, StatusCode, Token, respond};
+use offhook_sip_message::header::From;
+use offhook_sip_message::{HeaderName, HeaderValue, Message, Method, StatusCode};
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -55,7 +58,15 @@ impl Proxy {
         if let Some(uri) = &target.request_uri {
             forward.request_uri = Some(uri.clone());
         }
+        // A user agent takes a request that it has seen for a merged one (§8.2.2.2) and refuses it: what goes to the same
+        // address again, for somebody else, gets the next CSeq, and our Record-Route remembers that.
+        let again = context
+            .branches
+            .iter()
+            .filter(|branch| branch.target.address == target.address);
+        forward.shift = again.fold(forward.shift, |shift, branch| shift.max(branch.forward.shift + 1));
         if context.scope == Scope::Initial {
+            self.disclose(context, target, &mut forward);
             forward.record_route = record_route(&context.request, &forward, self.settings.address);
         }
         if let Some(authenticator) = target
@@ -67,7 +78,26 @@ impl Proxy {
         forward
     }
 
-    fn start_branch(
+    /// What this target may know of a call that begins.
+    fn disclose(&self, context: &ResponseContext, target: &Target, forward: &mut Forward) {
+        let trusted = target
+            .carrier
+            .and_then(|carrier| self.settings.carriers.get(carrier.0))
+            .is_some_and(|carrier| carrier.trusted);
+        let disclosure = &mut forward.disclosure;
+        disclosure.audience = match target.side {
+            Side::User => Audience::Vsp,
+            Side::Outside if trusted => Audience::Trusted,
+            Side::Outside => Audience::Untrusted,
+        };
+        if target.side == Side::Outside {
+            disclosure.called = None;
+        }
+        disclosure.anonymous =
+            disclosure.audience == Audience::Untrusted && privacy(&context.request).is_anonymous;
+    }
+
+    pub(super) fn start_branch(
         &mut self,
         now: Instant,
         id: ServerTransactionId,
@@ -81,26 +111,50 @@ impl Proxy {
         let request = forward.apply(&context.request, self.settings.address, &branch);
         let request = request.map_err(|_| CarrierFailure::Unreachable)?;
         let invite = context.is_invite();
-        let impatient = invite && context.scope == Scope::Initial;
+        let begins_call = invite && context.scope == Scope::Initial;
+        let held = target.carrier.filter(|_| begins_call);
+        if held.is_some_and(|carrier| !self.limits.hold(carrier)) {
+            return Err(CarrierFailure::Full);
+        }
         let options = SendOptions {
-            give_up_after: impatient.then_some(self.settings.carrier_timeout),
+            give_up_after: begins_call.then_some(self.settings.carrier_timeout),
         };
         let sent = self.layer.send_request(now, Flow::udp(address), request, options);
-        let client = sent.map_err(|_| CarrierFailure::Unreachable)?;
-        let progress = Progress::Pending;
+        let Ok(client) = sent else {
+            self.limits.release(held);
+            return Err(CarrierFailure::Unreachable);
+        };
+        let patience = context.hunt.as_ref().and_then(|hunt| hunt.ring_timeout);
         context.branches.push(Branch {
             id: client,
             target,
             forward,
             authenticator,
-            progress,
+            progress: Progress::Pending,
+            rang: false,
+            held,
         });
         context.live_branches += 1;
         self.branches.insert(client, id);
         if invite {
-            self.set_ring_timer(id, Some(now + self.settings.ring_timeout));
+            let patience = patience.unwrap_or(self.settings.ring_timeout);
+            self.set_ring_timer(id, Some(now + patience));
         }
         Ok(())
+    }
+
+    /// A branch has its final response, or will never have one: its place at the carrier is free. Gives whether that is
+    /// news.
+    pub(super) fn end_branch(&mut self, id: ServerTransactionId, client: ClientTransactionId) -> bool {
+        let branch = self
+            .contexts
+            .get_mut(&id)
+            .and_then(|context| context.branch(client));
+        let Some(branch) = branch else {
+            return false;
+        };
+        self.limits.release(branch.held.take());
+        std::mem::replace(&mut branch.progress, Progress::Over) == Progress::Pending
     }
 
     pub(super) fn handle_response(
@@ -123,7 +177,7 @@ impl Proxy {
             self.trace_received(client.into(), response.bytes());
         }
         if status.is_provisional() {
-            self.handle_provisional(now, id, status, &response);
+            self.handle_provisional(now, id, client, status, &response);
         } else if status.is_success() {
             self.handle_success(now, id, client, &response, source);
         } else {
@@ -149,21 +203,31 @@ impl Proxy {
         &mut self,
         now: Instant,
         id: ServerTransactionId,
+        client: ClientTransactionId,
         status: StatusCode,
         response: &Message,
     ) {
-        let Some(context) = self.contexts.get(&id) else {
+        let Some(context) = self.contexts.get_mut(&id) else {
             return;
         };
-        if status == StatusCode::TRYING || context.state != State::Proceeding {
+        let passes = context.state == State::Proceeding && !context.giving_up;
+        let branch = context
+            .branch(client)
+            .filter(|branch| branch.progress == Progress::Pending);
+        let Some(branch) = branch.filter(|_| passes && status != StatusCode::TRYING) else {
             return;
-        }
-        let invite = context.is_invite();
-        if let Some(response) = response_upstream(&context.request, response) {
+        };
+        branch.rang |= (180..190).contains(&status.code());
+        let rewinds = context.is_invite()
+            && context
+                .hunt
+                .as_ref()
+                .is_none_or(|hunt| hunt.ring_timeout.is_none());
+        if let Some(response) = context.backward(client, response) {
             // It fails only when the caller's transaction is over; then nobody wants to know.
             let _ = self.layer.respond(now, id, response);
         }
-        if invite {
+        if rewinds {
             self.set_ring_timer(id, Some(now + self.settings.ring_timeout));
         }
     }
@@ -179,9 +243,10 @@ impl Proxy {
         let Some(context) = self.contexts.get_mut(&id) else {
             return;
         };
-        let invite = context.is_invite();
-        let forwarded =
-            response_upstream(&context.request, response).filter(|_| context.state != State::Refused);
+        let (invite, scope) = (context.is_invite(), context.scope);
+        let forwarded = context
+            .backward(client, response)
+            .filter(|_| context.state != State::Refused);
         let forwarded = forwarded.is_some_and(|response| self.layer.respond(now, id, response).is_ok());
         if !forwarded {
             if invite {
@@ -189,22 +254,27 @@ impl Proxy {
             }
             return;
         }
+        let mut held = Held::new();
         if let Some(branch) = context.branch(client) {
             branch.progress = Progress::Over;
+            held.extend(branch.held.take());
         }
         if !context.is_unanswered() {
-            return; // Repeated, or of another branch.
+            // Repeated, or of another branch, which the caller's side ends.
+            return self.limits.release(held);
         }
         context.state = State::Answered;
         context.targets.clear();
         let others = context.pending();
-        let (scope, call) = (context.scope, dialog_key(&context.request));
+        let refreshes = matches!(context.request.method(), Some(Method::Invite | Method::Update));
         if invite && scope == Scope::Initial {
             self.counts.answered_total += 1;
-            if self.dialogs.len() < DIALOGS_MAX {
-                self.dialogs.insert(call);
-            }
+            held.extend(context.held.take());
+            held = self.dialogs.start(now, response, held);
+        } else if refreshes {
+            self.dialogs.refresh(now, response);
         }
+        self.limits.release(held);
         for other in others {
             let _ = self.layer.cancel(now, other, &[]);
         }
@@ -218,23 +288,26 @@ impl Proxy {
         client: ClientTransactionId,
         response: Message,
     ) {
+        if !self.end_branch(id, client) {
+            return;
+        }
         let Some(context) = self.contexts.get_mut(&id) else {
             return;
         };
-        if let Some(branch) = context.branch(client) {
-            branch.progress = Progress::Over;
-        }
         let challenged = matches!(
             response.status(),
             Some(StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED)
         );
         let status = response.status().unwrap_or(StatusCode::SERVER_INTERNAL_ERROR);
         if !challenged {
+            if status.code() < 400 && self.follow_redirect(now, id, client, &response) {
+                return;
+            }
             let failure = CarrierFailure::Status(status);
-            return self.judge(now, id, client, Outcome::Response(response), failure);
+            return self.judge(now, id, client, Outcome::Response(client, response), failure);
         }
         let answered = match context.state {
-            State::Proceeding => self.answer_challenge(now, id, client, &response),
+            State::Proceeding if !context.giving_up => self.answer_challenge(now, id, client, &response),
             _ => Err(CarrierFailure::NoCredentials),
         };
         if let Err(failure) = answered {
@@ -252,12 +325,12 @@ impl Proxy {
         let Some(id) = self.branches.get(&client).copied() else {
             return;
         };
+        if !self.end_branch(id, client) {
+            return;
+        }
         let Some(context) = self.contexts.get_mut(&id) else {
             return;
         };
-        if let Some(branch) = context.branch(client) {
-            branch.progress = Progress::Over;
-        }
         if !context.is_invite() && failure == CarrierFailure::Silent {
             // The sender has given up by now too; a 408 would come too late and mislead (RFC 4320 §4.2).
             if context.is_unanswered() {
@@ -270,7 +343,7 @@ impl Proxy {
     }
 
     /// Decides what the failure of a branch means for the whole.
-    fn judge(
+    pub(super) fn judge(
         &mut self,
         now: Instant,
         id: ServerTransactionId,
@@ -290,177 +363,45 @@ impl Proxy {
                 Outcome::Own(StatusCode::REQUEST_TERMINATED)
             }
             State::RangOut => Outcome::Own(StatusCode::REQUEST_TIMEOUT),
-            State::Proceeding if context.scope == Scope::Initial && outcome.is_failover() => {
-                context.best = Some(Outcome::better(context.best.take(), outcome));
-                let carrier = context.branch(client).and_then(|branch| branch.target.carrier);
-                let report = carrier.map(|carrier| carrier_failed(context, carrier, failure));
-                self.outputs.extend(report);
-                return self.try_next(now, id);
+            State::Proceeding if context.scope == Scope::Initial => {
+                // Whoever was cancelled for ringing too long did not answer, whatever is said now.
+                let outcome = match context.giving_up {
+                    true => Outcome::Own(StatusCode::REQUEST_TIMEOUT),
+                    false => outcome,
+                };
+                let step = context.next_step(client, &outcome);
+                if step == Step::Stop {
+                    return self.finish(now, id, outcome);
+                }
+                return self.go_on(now, id, client, outcome, failure);
             }
             _ => outcome,
         };
         self.finish(now, id, outcome);
     }
 
-    /// The caller gets its final answer.
-    fn finish(&mut self, now: Instant, id: ServerTransactionId, outcome: Outcome) {
-        let tag = self.layer.tag();
-        let Some(context) = self.contexts.get_mut(&id) else {
-            return;
-        };
-        let substitute = substitute(outcome.status());
-        let received = match &outcome {
-            Outcome::Response(response) if substitute.is_none() => {
-                response_upstream(&context.request, response)
-            }
-            _ => None,
-        };
-        let response = received.or_else(|| {
-            let status = substitute
-                .as_ref()
-                .map_or(outcome.status(), |substitute| substitute.status);
-            let mut builder = respond(&context.request, status, Token::new(tag.as_bytes()).ok());
-            if let Some(reason) = substitute.and_then(|substitute| substitute.reason) {
-                builder = builder.header(HeaderName::Reason, &reason);
-            }
-            builder.build().ok()
-        });
-        context.state = State::Refused;
-        context.targets.clear();
-        if let Some(response) = response {
-            // It fails only when the caller's transaction is over; then nobody waits.
-            let _ = self.layer.respond(now, id, response);
-        }
-        self.close(id);
-    }
-
-    /// The request has its final answer: no timer, and a BYE ends its call.
-    fn close(&mut self, id: ServerTransactionId) {
-        self.unanswered -= 1;
-        self.set_ring_timer(id, None);
-        let Some(context) = self.contexts.get(&id) else {
-            return;
-        };
-        if context.request.method() != Some(&Method::Bye) {
-            return;
-        }
-        self.dialogs.remove(&dialog_key(&context.request));
-        let tags = [
-            context
-                .request
-                .require::<From<'_>>()
-                .ok()
-                .and_then(|from| from.tag()),
-            context.request.require::<To<'_>>().ok().and_then(|to| to.tag()),
-        ];
-        for tag in tags.into_iter().flatten() {
-            self.shifts.remove(&shift_key(&context.request, tag));
-        }
-    }
-
-    fn set_ring_timer(&mut self, id: ServerTransactionId, at: Option<Instant>) {
-        let Some(context) = self.contexts.get_mut(&id) else {
-            return;
-        };
-        if let Some(old) = std::mem::replace(&mut context.ring_deadline, at) {
-            self.ring_timers.remove(&(old, id));
-        }
-        self.ring_timers.extend(at.map(|at| (at, id)));
-    }
-
-    /// Timer C fired (§16.8).
-    pub(super) fn ring_out(&mut self, now: Instant, id: ServerTransactionId) {
-        let Some(context) = self.contexts.get_mut(&id) else {
-            return;
-        };
-        context.ring_deadline = None;
-        if context.state == State::Proceeding {
-            context.state = State::RangOut;
-            self.end_branches(now, id, &[], StatusCode::REQUEST_TIMEOUT);
-        }
-    }
-
-    pub(super) fn cancel_call(&mut self, now: Instant, id: ServerTransactionId, cancel: &Message) {
-        let Some(context) = self.contexts.get_mut(&id) else {
-            return;
-        };
-        if context.state != State::Proceeding {
-            return;
-        }
-        context.state = State::Cancelled;
-        let reason = cancel
-            .first(HeaderName::Reason)
-            .and_then(|text| std::str::from_utf8(text).ok());
-        let reason: Vec<Header> = reason
-            .and_then(|text| Header::new("Reason", text).ok())
-            .into_iter()
-            .collect();
-        self.end_branches(now, id, &reason, StatusCode::REQUEST_TERMINATED);
-    }
-
-    /// No further targets, and CANCEL to what still runs.
-    fn end_branches(&mut self, now: Instant, id: ServerTransactionId, reason: &[Header], status: StatusCode) {
-        let Some(context) = self.contexts.get_mut(&id) else {
-            return;
-        };
-        context.targets.clear();
-        let pending = context.pending();
-        if pending.is_empty() {
-            return self.finish(now, id, Outcome::Own(status));
-        }
-        for branch in pending {
-            // It fails only when the branch is just being answered; then its answer decides.
-            let _ = self.layer.cancel(now, branch, reason);
-        }
-    }
-
-    /// Sends the request again with credentials, as a new branch with the next CSeq (§22.2).
-    fn answer_challenge(
+    /// The next target, or, with none left, the best of what came.
+    fn go_on(
         &mut self,
         now: Instant,
         id: ServerTransactionId,
         client: ClientTransactionId,
-        response: &Message,
-    ) -> Result<(), CarrierFailure> {
-        let cnonce = self.layer.tag();
-        let context = self.contexts.get_mut(&id).ok_or(CarrierFailure::NoCredentials)?;
-        let branch = context.branch(client).ok_or(CarrierFailure::NoCredentials)?;
-        let carrier = branch.target.carrier.ok_or(CarrierFailure::NoCredentials)?;
-        let known = self
-            .settings
-            .carriers
-            .get(carrier.0)
-            .and_then(|carrier| carrier.credentials.clone());
-        let known = known.ok_or(CarrierFailure::NoCredentials)?;
-        let mut authenticator = branch
-            .authenticator
-            .take()
-            .unwrap_or_else(|| Authenticator::new(known));
-        authenticator
-            .handle_challenge(response, &cnonce)
-            .map_err(CarrierFailure::Credentials)?;
-        let (target, mut forward) = (branch.target.clone(), branch.forward.clone());
-        forward.shift += 1;
-        forward.credentials = credentials(&mut authenticator, &context.request, &forward);
-        match context.scope {
-            Scope::Initial => {
-                forward.record_route = record_route(&context.request, &forward, self.settings.address)
-            }
-            Scope::InDialog => {
-                let tag = context
-                    .request
-                    .require::<From<'_>>()
-                    .ok()
-                    .and_then(|from| from.tag());
-                let key = shift_key(&context.request, tag.unwrap_or_default());
-                if self.shifts.len() < SHIFTED_DIALOGS_MAX || self.shifts.contains_key(&key) {
-                    *self.shifts.entry(key).or_default() += 1;
-                }
-            }
-        }
-        self.authenticators.insert(carrier, authenticator.clone());
-        self.counts.challenges_total += 1;
-        self.start_branch(now, id, target, forward, Some(authenticator))
+        outcome: Outcome,
+        failure: CarrierFailure,
+    ) {
+        let Some(context) = self.contexts.get_mut(&id) else {
+            return;
+        };
+        context.giving_up = false;
+        let failed = outcome.is_failover();
+        context.best = Some(Outcome::better(context.best.take(), outcome));
+        let target = context.branch(client).map(|branch| &branch.target);
+        let (carrier, group) = target.map_or((None, 0), |target| (target.carrier, target.group));
+        let report = carrier.filter(|_| failed);
+        let report = report.map(|carrier| carrier_failed(context, carrier, failure));
+        self.counts.hunted_total += u64::from(context.targets.last().is_some_and(|next| next.group != group));
+        self.outputs.extend(report);
+        self.try_next(now, id);
     }
 }
 
@@ -479,37 +420,14 @@ fn carrier_failed(
     }
 }
 
-fn record_route(
-    request: &Message,
-    forward: &Forward,
-    address: SocketAddr,
-) -> Option<offhook_sip_message::HeaderValue> {
+pub(super) fn record_route(request: &Message, forward: &Forward, address: SocketAddr) -> Option<HeaderValue> {
     let from = request.require::<From<'_>>().ok()?;
-    let route = OwnRoute::new(
-        forward.call.clone(),
-        forward.shift,
-        from.tag().unwrap_or_default(),
-    );
+    let tag = from.tag().unwrap_or_default();
+    let disclosure = &forward.disclosure;
+    let trusted = disclosure.audience == Audience::Trusted;
+    let route = OwnRoute::new(forward.call.clone(), forward.shift, tag);
+    let route = route.disclosing(trusted, disclosure.anonymous, tag);
     route.to_value(address).ok()
-}
-
-fn credentials(
-    authenticator: &mut Authenticator,
-    request: &Message,
-    forward: &Forward,
-) -> Vec<(HeaderName<'static>, offhook_sip_message::HeaderValue)> {
-    let Some(method) = request.method() else {
-        return Vec::new();
-    };
-    match (&forward.request_uri, request.request_uri()) {
-        (Some(uri), _) => authenticator.headers(method, uri.as_bytes()),
-        (None, Some(Ok(uri))) => authenticator.headers(method, uri.as_bytes()),
-        (None, _) => Vec::new(),
-    }
-}
-
-fn dialog_key(request: &Message) -> u64 {
-    hash(&[request.first(HeaderName::CallId).unwrap_or_default()])
 }
 
 /// Tells the CSeq count of one side of one dialog.

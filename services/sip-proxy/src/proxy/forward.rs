@@ -1,8 +1,9 @@
 //! Makes the messages that go on: requests (§16.6) and responses (§16.7 step 3).
 
+use super::identity::Disclosure;
 use super::own_route::hash;
 use offhook_call_trace::{CALL_ID_HEADER, CallId};
-use offhook_sip_message::header::{CSeq, Header, MaxForwards, RAck, Transport, Via};
+use offhook_sip_message::header::{CSeq, Header, MaxForwards, RAck, RecordRoute, Transport, Via};
 use offhook_sip_message::{Edit, HeaderName, HeaderValue, Host, Message, ParamWriter, ParseError, UriBuf};
 use std::net::SocketAddr;
 
@@ -22,6 +23,10 @@ pub(super) struct Forward {
     pub(super) credentials: Vec<(HeaderName<'static>, HeaderValue)>,
     /// The call id header that goes on; what the request brought is replaced.
     pub(super) call: Option<CallId>,
+    /// What the next hop may know.
+    pub(super) disclosure: Disclosure,
+    /// Record-Routes that stay; `None`: those that came.
+    pub(super) recorded: Option<Vec<HeaderValue>>,
 }
 
 /// What becomes of the Route headers.
@@ -66,9 +71,14 @@ impl Forward {
                 }
             }
         }
-        if let Some(value) = &self.record_route {
+        if let Some(recorded) = &self.recorded {
+            edit.remove(HeaderName::RecordRoute);
+            let all = self.record_route.iter().chain(recorded);
+            all.for_each(|value| edit.append(HeaderName::RecordRoute, value));
+        } else if let Some(value) = &self.record_route {
             edit.prepend(HeaderName::RecordRoute, value);
         }
+        self.disclosure.apply(request, &mut edit, self.call.is_some());
         let params = ParamWriter::new().pair("branch", branch);
         let via = Via {
             transport: Transport::Udp,
@@ -116,19 +126,78 @@ fn set<'a>(edit: &mut Edit<'_>, name: HeaderName<'_>, header: &impl Header<'a>) 
     }
 }
 
-/// The response as the sender of `request` wants it: without our Via, and with the CSeq that it sent. `None` if no Via
-/// is left: then it was for us.
-pub(super) fn response_upstream(request: &Message, response: &Message) -> Option<Message> {
-    response.values(HeaderName::Via).nth(1)?;
-    let mut edit = Edit::new(response);
-    edit.pop_values(HeaderName::Via, 1);
-    let sent = request.first(HeaderName::CSeq)?;
-    if response.first(HeaderName::CSeq) != Some(sent)
-        && let Ok(value) = HeaderValue::unfold(sent)
-    {
-        edit.replace(HeaderName::CSeq, &value);
+/// How a response is changed on its way back.
+#[derive(Debug)]
+pub(super) struct Backward<'a> {
+    /// The request as it came in.
+    pub(super) request: &'a Message,
+    pub(super) disclosure: Disclosure,
+    /// The Record-Route of ours that the response has to have, above those of the request: what a callee leaves out or
+    /// adds behind us would lead the caller astray.
+    pub(super) record_route: Option<&'a HeaderValue>,
+}
+
+impl Backward<'_> {
+    /// The response as the sender of the request wants it: without our Via, and with the CSeq and the From that it sent.
+    /// `None` if no Via is left: then it was for us.
+    pub(super) fn apply(&self, response: &Message) -> Option<Message> {
+        response.values(HeaderName::Via).nth(1)?;
+        let mut edit = Edit::new(response);
+        edit.pop_values(HeaderName::Via, 1);
+        for name in [HeaderName::CSeq, HeaderName::From] {
+            let sent = self.request.first(name)?;
+            if response.first(name) != Some(sent)
+                && let Ok(value) = HeaderValue::unfold(sent)
+            {
+                edit.replace(name, &value);
+            }
+        }
+        if let Some(own) = self.record_route {
+            self.mend_record_route(response, own, &mut edit);
+        }
+        self.disclosure
+            .apply(response, &mut edit, !self.disclosure.from_carrier);
+        edit.finish_message().ok()
     }
-    edit.finish_message().ok()
+
+    fn mend_record_route(&self, response: &Message, own: &HeaderValue, edit: &mut Edit<'_>) {
+        let name = HeaderName::RecordRoute;
+        let count = response.values(name).count();
+        let below = self.request.values(name);
+        let expected = [own.as_bytes()].into_iter().chain(below);
+        let due = 1 + self.request.values(name).count();
+        let added = count.saturating_sub(due);
+        if count >= due && response.values(name).skip(added).eq(expected) {
+            return;
+        }
+        let behind_us = response.values(name).take_while(|value| !is_same_hop(value, own));
+        let kept = behind_us.take(RECORD_ROUTES_MAX);
+        let below = self.request.values(name);
+        let mended: Vec<HeaderValue> = kept
+            .chain([own.as_bytes()])
+            .chain(below)
+            .filter_map(|value| HeaderValue::unfold(value).ok())
+            .collect();
+        edit.remove(name);
+        for value in &mended {
+            edit.append(name, value);
+        }
+    }
+}
+
+/// Most hops behind us that are kept when a response's Record-Routes are mended.
+const RECORD_ROUTES_MAX: usize = 16;
+
+/// Whether both Record-Routes name the same hop, whatever their parameters.
+fn is_same_hop(value: &[u8], own: &HeaderValue) -> bool {
+    let hop = |value| {
+        let RecordRoute(address) = RecordRoute::parse(value).ok()?;
+        Some((
+            address.uri.host().map(|host| host.to_string()),
+            address.uri.port_or_default(),
+        ))
+    };
+    hop(value) == hop(own.as_bytes())
 }
 
 /// What a request is routed by, as the end of our branch: when one of our own Vias carries the same, it went in a circle

@@ -2,10 +2,12 @@
 
 use super::branch::shift_key;
 use super::forward::{Forward, Routes};
+use super::identity::{Audience, Disclosure};
 use super::own_route::OwnRoute;
-use super::response_context::{ResponseContext, Scope, Target};
+use super::response_context::{ResponseContext, Scope, Side, Target};
 use super::settings::Peer;
 use super::{Proxy, Refusal, Rejection, hop_of};
+use crate::dial_plan::CarrierId;
 use offhook_call_trace::Hop;
 use offhook_sip::transaction::ServerTransactionId;
 use offhook_sip::{Flow, Transport, locate};
@@ -18,6 +20,9 @@ use std::time::Instant;
 struct Routed {
     forward: Forward,
     address: SocketAddr,
+    hop: Hop,
+    /// If it is one that we know by its address.
+    carrier: Option<CarrierId>,
 }
 
 impl Proxy {
@@ -29,7 +34,12 @@ impl Proxy {
         source: SocketAddr,
         peer: Peer,
     ) {
-        let Routed { forward, address } = match self.route(&request, peer) {
+        let Routed {
+            forward,
+            address,
+            hop,
+            carrier,
+        } = match self.route(&request, peer) {
             Ok(routed) => routed,
             Err(rejection) => return self.reject(now, id, &request, source, rejection),
         };
@@ -39,17 +49,14 @@ impl Proxy {
         {
             self.trace(&call.clone(), upstream, Hop::SipProxy, request.bytes());
         }
-        let carrier = if peer == Peer::Vsp {
-            self.settings.carrier_at(address)
-        } else {
-            None
-        };
-        let mut context =
-            ResponseContext::new(request, Scope::InDialog, forward, (upstream, other_side(peer)));
+        let mut context = ResponseContext::new(request, Scope::InDialog, forward, (upstream, hop));
+        context.upstream_audience = self.settings.audience(peer);
         context.targets.push(Target {
             address: Some(address),
             carrier,
             request_uri: None,
+            group: 0,
+            side: Side::Outside,
         });
         self.open_context(id, context);
         self.try_next(now, id);
@@ -60,7 +67,13 @@ impl Proxy {
         let Some(peer) = self.settings.peer(source) else {
             return;
         };
-        let Ok(Routed { forward, address }) = self.route(&ack, peer) else {
+        let Ok(Routed {
+            forward,
+            address,
+            hop,
+            ..
+        }) = self.route(&ack, peer)
+        else {
             tracing::debug!(%source, ?ack, "dropped an ACK that leads nowhere");
             return self.outputs.push_back(super::Output::Refused {
                 source,
@@ -75,7 +88,7 @@ impl Proxy {
             && let Some(call) = &forward.call
         {
             self.trace(call, hop_of(peer), Hop::SipProxy, ack.bytes());
-            self.trace(call, Hop::SipProxy, other_side(peer), forwarded.bytes());
+            self.trace(call, Hop::SipProxy, hop, forwarded.bytes());
         }
         self.layer
             .send_stateless(Flow::udp(address), forwarded.bytes().clone());
@@ -135,6 +148,12 @@ impl Proxy {
             .ok()
             .and_then(|from| from.tag())
             .unwrap_or_default();
+        let known = self.settings.receiver(address);
+        let audience = match known {
+            Some(receiver) => self.settings.audience(receiver),
+            None if own.trusted => Audience::Trusted,
+            None => Audience::Untrusted,
+        };
         let shift_within = self
             .shifts
             .get(&shift_key(request, from_tag))
@@ -146,10 +165,31 @@ impl Proxy {
             shift: own.shift_for(from_tag) + shift_within,
             call: own
                 .call
+                .clone()
                 .or_else(|| self.call_of(request).filter(|_| peer == Peer::Vsp)),
+            disclosure: Disclosure {
+                audience,
+                from_carrier: peer != Peer::Vsp,
+                anonymous: audience == Audience::Untrusted && own.hides(from_tag),
+                called: None,
+            },
             ..Forward::default()
         };
-        Ok(Routed { forward, address })
+        let hop = match (known, peer) {
+            (Some(known), _) => hop_of(known),
+            (None, Peer::Vsp) => Hop::Carrier,
+            (None, Peer::Carrier(_)) => Hop::Vsp,
+        };
+        let carrier = match known {
+            Some(Peer::Carrier(carrier)) => Some(carrier),
+            _ => None,
+        };
+        Ok(Routed {
+            forward,
+            address,
+            hop,
+            carrier,
+        })
     }
 
     /// Without DNS: dialogs consist of addresses, or of the names of configured carriers.
@@ -167,11 +207,4 @@ fn route_values<'a>(routes: impl Iterator<Item = &'a NameAddr<'a>>) -> Routes {
             .filter_map(|route| Route(*route).to_value().ok())
             .collect::<Vec<HeaderValue>>(),
     )
-}
-
-fn other_side(peer: Peer) -> Hop {
-    match peer {
-        Peer::Vsp => Hop::Carrier,
-        Peer::Carrier(_) => Hop::Vsp,
-    }
 }

@@ -1,19 +1,18 @@
-//! Requests that begin a call: checks (§16.3), target choice (§16.5).
+//! Requests that begin a call: checks (§16.3), limits, and the context that tries their targets.
 
 use super::forward::{Forward, Routes, loop_mark};
-use super::response_context::{ResponseContext, Scope, Target};
+use super::identity::Disclosure;
+use super::response_context::{ResponseContext, Scope, Side};
 use super::settings::Peer;
+use super::targets::Destinations;
 use super::{Proxy, Refusal, Rejection, hop_of};
-use crate::dial_plan::{CarrierId, Number};
-use offhook_call_trace::Hop;
+use crate::dial_plan::CarrierId;
+use offhook_call_trace::{CallId, Hop};
 use offhook_sip::transaction::ServerTransactionId;
-use offhook_sip_message::header::{MaxForwards, Route, Via};
-use offhook_sip_message::{HeaderName, HeaderValue, Host, Message, StatusCode, UriBuf, UriBuilder};
-use smallvec::SmallVec;
+use offhook_sip_message::header::{Header, MaxForwards, RecordRoute, Route, Via};
+use offhook_sip_message::{HeaderName, HeaderValue, Host, Message, StatusCode};
 use std::net::SocketAddr;
 use std::time::Instant;
-
-type Targets = SmallVec<[Target; 2]>;
 
 impl Proxy {
     pub(super) fn start_call(
@@ -25,42 +24,82 @@ impl Proxy {
         peer: Peer,
     ) {
         let checked = self
-            .check_room()
+            .check_room(now, source, peer)
             .and_then(|()| self.check_request(&request))
-            .and_then(|own_routes| Ok((own_routes, self.targets(&request, peer)?)));
-        let (own_routes, mut targets) = match checked {
+            .and_then(|own_routes| Ok((own_routes, self.destinations(&request, peer)?)))
+            .and_then(|found| Ok((found, self.take_place(peer)?)));
+        let ((own_routes, destinations), held) = match checked {
             Ok(found) => found,
             Err(rejection) => return self.reject(now, id, &request, source, rejection),
-        };
-        let hops = match peer {
-            Peer::Vsp => (Hop::Vsp, Hop::Carrier),
-            Peer::Carrier(_) => (Hop::Carrier, Hop::Vsp),
         };
         // A carrier's own id for a call is none of ours.
         let call = self.call_of(&request).filter(|_| peer == Peer::Vsp);
         let call = call.unwrap_or_else(|| self.mint_call_id());
-        let forward = Forward {
-            routes: Routes::Pop(own_routes),
-            call: Some(call.clone()),
-            ..Forward::default()
-        };
         if self.settings.trace {
             self.trace(&call, hop_of(peer), Hop::SipProxy, request.bytes());
         }
-        let mut context = ResponseContext::new(request, Scope::Initial, forward, hops);
-        targets.reverse();
-        context.targets = targets;
+        let mut context = self.context_of(request, call, peer, own_routes, destinations);
+        context.held = held;
         self.counts.calls_total += 1;
         self.open_context(id, context);
         self.try_next(now, id);
     }
 
-    fn check_room(&self) -> Result<(), Rejection> {
+    fn context_of(
+        &self,
+        request: Message,
+        call: CallId,
+        peer: Peer,
+        own_routes: usize,
+        destinations: Destinations,
+    ) -> ResponseContext {
+        let Destinations {
+            mut targets,
+            hunt,
+            called,
+        } = destinations;
+        let forward = Forward {
+            routes: Routes::Pop(own_routes),
+            call: Some(call),
+            recorded: self.recorded(&request, peer),
+            disclosure: Disclosure {
+                from_carrier: peer != Peer::Vsp,
+                called,
+                ..Disclosure::default()
+            },
+            ..Forward::default()
+        };
+        let downstream = match targets.first().map(|target| target.side) {
+            Some(Side::User) => Hop::Vsp,
+            _ => Hop::Carrier,
+        };
+        let hops = (hop_of(peer), downstream);
+        let mut context = ResponseContext::new(request, Scope::Initial, forward, hops);
+        context.upstream_audience = self.settings.audience(peer);
+        targets.reverse();
+        context.targets = targets;
+        context.hunt = hunt;
+        context
+    }
+
+    /// A call of a carrier takes one of its places.
+    fn take_place(&mut self, peer: Peer) -> Result<Option<CarrierId>, Rejection> {
+        match peer {
+            Peer::Vsp => Ok(None),
+            Peer::Carrier(carrier) if self.limits.hold(carrier) => Ok(Some(carrier)),
+            Peer::Carrier(_) => Err(Rejection::unavailable(Refusal::CarrierFull)),
+        }
+    }
+
+    fn check_room(&mut self, now: Instant, source: SocketAddr, peer: Peer) -> Result<(), Rejection> {
         if self.draining {
             return Err(Rejection::unavailable(Refusal::Draining));
         }
         if self.unanswered >= self.settings.requests_max {
             return Err(Rejection::unavailable(Refusal::Overload));
+        }
+        if !self.limits.admit(now, &self.settings, peer, source) {
+            return Err(Rejection::unavailable(Refusal::Rate));
         }
         Ok(())
     }
@@ -90,10 +129,7 @@ impl Proxy {
         if matches!(request.get::<MaxForwards>(), Some(Ok(MaxForwards(0)))) {
             return Err(Rejection::new(StatusCode::TOO_MANY_HOPS, Refusal::TooManyHops));
         }
-        let own = |via: &Via<'_>| {
-            via.host == Host::from(self.settings.address.ip())
-                && via.port_or_default() == self.settings.address.port()
-        };
+        let own = |via: &Via<'_>| self.is_own_via(via);
         let mut own_vias = request.all::<Via<'_>>().flatten().filter(own).peekable();
         if own_vias.peek().is_some() {
             let mark = loop_mark(request);
@@ -107,57 +143,31 @@ impl Proxy {
         Ok(())
     }
 
-    /// Where a call goes: from a VSP to the carriers of its number, from a carrier to the VSP of the number's user.
-    fn targets(&self, request: &Message, peer: Peer) -> Result<Targets, Rejection> {
-        let uri = request.request_uri().and_then(Result::ok);
-        let uri = uri.ok_or(Rejection::new(StatusCode::BAD_REQUEST, Refusal::Malformed))?;
-        let number = Number::of(&uri).map_err(|error| Rejection::new(error.status(), Refusal::BadNumber))?;
-        let targets: Targets = match peer {
-            Peer::Vsp => {
-                let carriers = self.settings.dial_plan.carriers(&number).iter();
-                carriers
-                    .filter_map(|carrier| self.carrier_target(*carrier, &number))
-                    .collect()
-            }
-            Peer::Carrier(_) => self.user_targets(&number),
-        };
-        if targets.is_empty() {
-            return Err(Rejection::new(StatusCode::NOT_FOUND, Refusal::NoRoute));
+    /// The Record-Routes that stay. A carrier has no reason to name us there, unless the call went through us before: it
+    /// would make requests of the call pass us with parameters of its choice.
+    fn recorded(&self, request: &Message, peer: Peer) -> Option<Vec<HeaderValue>> {
+        let is_ours =
+            |value: &[u8]| RecordRoute::parse(value).is_ok_and(|route| self.settings.is_own(&route.uri));
+        let name = HeaderName::RecordRoute;
+        if peer == Peer::Vsp
+            || !request.values(name).any(is_ours)
+            || request
+                .all::<Via<'_>>()
+                .flatten()
+                .any(|via| self.is_own_via(&via))
+        {
+            return None;
         }
-        Ok(targets)
+        let others = request.values(name).filter(|value| !is_ours(value));
+        Some(
+            others
+                .filter_map(|value| HeaderValue::unfold(value).ok())
+                .collect(),
+        )
     }
 
-    /// `None` if the carrier's rules leave nothing of the number.
-    fn carrier_target(&self, id: CarrierId, number: &Number) -> Option<Target> {
-        let carrier = self.settings.carriers.get(id.0)?;
-        let number = number.rewritten(carrier.strip, &carrier.prepend)?;
-        let target = carrier.target.uri();
-        let plain = UriBuilder::sip(Some(number.as_bytes()), target.host()?, target.port())
-            .build()
-            .ok()?;
-        let request_uri = match target.params().as_bytes() {
-            [] => plain,
-            params => UriBuf::new([plain.as_bytes(), params].concat()).ok()?,
-        };
-        Some(Target {
-            address: carrier.address,
-            carrier: Some(id),
-            request_uri: Some(request_uri),
-        })
-    }
-
-    fn user_targets(&self, number: &Number) -> Targets {
-        let Some(user) = self.settings.dial_plan.user(number) else {
-            return Targets::new();
-        };
-        let target = |vsp: &SocketAddr| {
-            let uri = UriBuilder::sip(Some(user.as_bytes()), Host::from(vsp.ip()), Some(vsp.port()));
-            Some(Target {
-                address: Some(*vsp),
-                carrier: None,
-                request_uri: Some(uri.build().ok()?),
-            })
-        };
-        self.settings.vsps.iter().filter_map(target).collect()
+    fn is_own_via(&self, via: &Via<'_>) -> bool {
+        via.host == Host::from(self.settings.address.ip())
+            && via.port_or_default() == self.settings.address.port()
     }
 }

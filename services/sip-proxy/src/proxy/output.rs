@@ -98,13 +98,17 @@ pub enum Refusal {
     NoAddress,
     /// Too much under way.
     Overload,
+    /// The neighbour begins more calls per second than it may.
+    Rate,
+    /// The carrier has as many calls as it may have.
+    CarrierFull,
     /// We are leaving.
     Draining,
 }
 
 impl Refusal {
     /// All of them, for counters.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Stranger,
         Self::Malformed,
         Self::BadNumber,
@@ -116,6 +120,8 @@ impl Refusal {
         Self::NoDialog,
         Self::NoAddress,
         Self::Overload,
+        Self::Rate,
+        Self::CarrierFull,
         Self::Draining,
     ];
 
@@ -133,6 +139,8 @@ impl Refusal {
             Self::NoDialog => "no-dialog",
             Self::NoAddress => "no-address",
             Self::Overload => "overload",
+            Self::Rate => "rate",
+            Self::CarrierFull => "carrier-full",
             Self::Draining => "draining",
         }
     }
@@ -144,6 +152,9 @@ pub enum CarrierFailure {
     /// Its name is not resolved.
     #[error("its host name has no address")]
     Unresolved,
+    /// It has as many calls as it may have.
+    #[error("it has reached its calls_max")]
+    Full,
     /// Nothing came in the time that it has.
     #[error("it did not answer")]
     Silent,
@@ -172,6 +183,8 @@ pub struct Counts {
     pub branches: usize,
     /// Answered calls without BYE so far.
     pub dialogs: usize,
+    /// Places taken at carriers.
+    pub places: usize,
     /// Dialogs whose CSeq was shifted by answering a challenge within the call.
     pub shifted_dialogs: usize,
     /// Deadlines.
@@ -182,6 +195,12 @@ pub struct Counts {
     pub answered_total: u64,
     /// Challenges of carriers that were answered.
     pub challenges_total: u64,
+    /// Redirects that were followed.
+    pub redirects_total: u64,
+    /// Times that the next destination of a number was tried.
+    pub hunted_total: u64,
+    /// Calls that were forgotten because their session expired without BYE.
+    pub expired_total: u64,
     /// Answers that came after the caller had been refused, and were ended by us with ACK and BYE.
     pub late_answers_total: u64,
     /// The transaction layer's.

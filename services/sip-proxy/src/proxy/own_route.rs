@@ -1,10 +1,10 @@
 //! What our Record-Route URI remembers for us, so that a restarted proxy still knows its calls.
 //!
 //! ```text
-//! <sip:192.0.2.1:5060;lr;call=3f2a…;cs=1.9ae0c3d1>
+//! <sip:192.0.2.1:5060;lr;call=3f2a…;cs=1.9ae0c3d1;id=t;an=9ae0c3d1>
 //! ```
 //!
-//! `call` is the call id. `cs` is there when we answered a carrier's challenge: the carrier then counts CSeq higher by
+//! `id=t` says that the called side may know who calls, `an` that the side with this hash of its tag is anonymous. `call` is the call id. `cs` is there when we answered a carrier's challenge: the carrier then counts CSeq higher by
 //! that much than the caller, in all requests whose From tag has this hash.
 
 use offhook_call_trace::CallId;
@@ -21,6 +21,9 @@ pub(super) struct OwnRoute {
     pub(super) call: Option<CallId>,
     shift: u32,
     shifted_tag: u32,
+    /// The called side is a trusted carrier.
+    pub(super) trusted: bool,
+    anonymous_tag: Option<u32>,
 }
 
 impl OwnRoute {
@@ -30,6 +33,16 @@ impl OwnRoute {
             call,
             shift,
             shifted_tag: tag_hash(from_tag),
+            ..Self::default()
+        }
+    }
+
+    /// The same, with what the called side may know about the side with this From tag.
+    pub(super) fn disclosing(self, trusted: bool, anonymous: bool, from_tag: &[u8]) -> Self {
+        Self {
+            trusted,
+            anonymous_tag: anonymous.then(|| tag_hash(from_tag)),
+            ..self
         }
     }
 
@@ -47,6 +60,8 @@ impl OwnRoute {
             call,
             shift,
             shifted_tag,
+            trusted: text("id") == Some("t"),
+            anonymous_tag: text("an").and_then(|tag| u32::from_str_radix(tag, 16).ok()),
         }
     }
 
@@ -60,6 +75,12 @@ impl OwnRoute {
         if self.shift > 0 {
             text.push_str(&format!(";cs={}.{:08x}", self.shift, self.shifted_tag));
         }
+        if self.trusted {
+            text.push_str(";id=t");
+        }
+        if let Some(tag) = self.anonymous_tag {
+            text.push_str(&format!(";an={tag:08x}"));
+        }
         text.push('>');
         HeaderValue::new(text)
     }
@@ -71,6 +92,11 @@ impl OwnRoute {
         } else {
             0
         }
+    }
+
+    /// Whether the sender of a request with this From tag is anonymous.
+    pub(super) fn hides(&self, from_tag: &[u8]) -> bool {
+        self.anonymous_tag == Some(tag_hash(from_tag))
     }
 }
 
@@ -109,6 +135,10 @@ mod tests {
         assert_eq!(route.shift_for(b"other side"), 0);
         let plain = OwnRoute::new(None, 0, b"tag");
         assert_eq!(read_back(&plain).shift_for(b"tag"), 0);
+        assert!(!read_back(&plain).hides(b"tag") && !read_back(&plain).trusted);
+        let hiding = route.disclosing(true, true, b"tag");
+        assert_eq!(read_back(&hiding), hiding);
+        assert!(hiding.hides(b"tag") && !hiding.hides(b"other side") && hiding.trusted);
     }
 
     #[test]

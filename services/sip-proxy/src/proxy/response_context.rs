@@ -3,7 +3,7 @@
 //! ```text
 //!               ┌── 408, 5xx, silence: the next target ──┐
 //!               ▼                                        │
-//!   start ──► Proceeding ────────────────────────────────┘
+//!   start ──► Proceeding ────────────────────────────────┘   (also busy, no answer, offline, where the number says so)
 //!               │ │ │ └── 2xx: forward, cancel the others ──────────────► Answered
 //!               │ │ └──── other final, no target left: forward the best ► Refused
 //!               │ └────── timer C: cancel ► RangOut ── final: 408 ──────► Refused
@@ -14,16 +14,18 @@
 //! for the next carrier. In Refused the caller has its final answer: then the proxy acknowledges the late 2xx itself and
 //! sends BYE, so that no carrier bills a call that nobody hears.
 
-use super::forward::Forward;
+use super::forward::{Backward, Forward};
+use super::identity::{Audience, Disclosure};
 use super::output::CarrierFailure;
-use crate::dial_plan::CarrierId;
+use crate::dial_plan::{CarrierId, Unanswered};
 use offhook_call_trace::{CallId, Hop};
 use offhook_sip::digest::Authenticator;
 use offhook_sip::transaction::ClientTransactionId;
+use offhook_sip_message::header::To;
 use offhook_sip_message::{HeaderValue, Message, Method, StatusCode, UriBuf};
 use smallvec::SmallVec;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A request that is being proxied.
 #[derive(Debug)]
@@ -35,6 +37,16 @@ pub(super) struct ResponseContext {
     pub(super) call: Option<CallId>,
     pub(super) upstream: Hop,
     pub(super) downstream: Hop,
+    /// What the caller's side may know of the called one.
+    pub(super) upstream_audience: Audience,
+    /// When the next destination of a number is tried.
+    pub(super) hunt: Option<Hunt>,
+    /// The destination that rings has had its time and is being cancelled; the next one follows.
+    pub(super) giving_up: bool,
+    /// Redirects followed so far.
+    pub(super) redirects: usize,
+    /// The place that this call takes at the carrier it came from.
+    pub(super) held: Option<CarrierId>,
     /// How the request is changed, whatever its target.
     pub(super) forward: Forward,
     /// Not tried yet, the next one last.
@@ -77,6 +89,39 @@ pub(super) struct Target {
     pub(super) address: Option<SocketAddr>,
     pub(super) carrier: Option<CarrierId>,
     pub(super) request_uri: Option<UriBuf>,
+    /// Targets of one group are ways to the same destination.
+    pub(super) group: usize,
+    /// What is there.
+    pub(super) side: Side,
+}
+
+/// What is at a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    /// A user of ours, at a VSP.
+    User,
+    /// A carrier, or who knows what in a dialog.
+    Outside,
+}
+
+/// How the destinations of a number are tried one after the other.
+#[derive(Debug)]
+pub(super) struct Hunt {
+    /// How long each may ring.
+    pub(super) ring_timeout: Option<Duration>,
+    /// What makes us go on.
+    pub(super) next_on: SmallVec<[Unanswered; 4]>,
+}
+
+/// What follows when a target did not take a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// The next target.
+    Next,
+    /// There is none; the best of all answers goes to the caller.
+    Exhausted,
+    /// This answer goes to the caller.
+    Stop,
 }
 
 /// One attempt.
@@ -88,6 +133,10 @@ pub(super) struct Branch {
     /// Answers this branch's challenges, once it was challenged.
     pub(super) authenticator: Option<Authenticator>,
     pub(super) progress: Progress,
+    /// A 18x came.
+    pub(super) rang: bool,
+    /// The place that it takes at its carrier.
+    pub(super) held: Option<CarrierId>,
 }
 
 /// How far an attempt is.
@@ -105,25 +154,32 @@ pub(super) enum Progress {
 #[derive(Debug, Clone)]
 pub(super) enum Outcome {
     /// The target's final response.
-    Response(Message),
+    Response(ClientTransactionId, Message),
     /// Ours, for want of one.
     Own(StatusCode),
+    /// The carrier has as many calls as it may have.
+    Full,
 }
 
 impl Outcome {
     pub(super) fn status(&self) -> StatusCode {
         match self {
-            Self::Response(response) => response.status().unwrap_or(StatusCode::SERVER_INTERNAL_ERROR),
+            Self::Response(_, response) => response.status().unwrap_or(StatusCode::SERVER_INTERNAL_ERROR),
             Self::Own(status) => *status,
+            Self::Full => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
-    /// Lower is better (§16.7 step 6): 6xx, then the lowest class, and 503 after all others.
+    /// Lower is better (§16.7 step 6): 6xx, then the lowest class, and 503 after all others. Within 4xx, who is busy is
+    /// more to hear of than who did not answer, and that more than who is not there.
     fn rank(&self) -> u16 {
         match self.status().code() {
             600.. => 0,
             503 => 600,
-            code => code / 100,
+            480 => 410,
+            408 => 420,
+            404 | 410 => 430,
+            code => code / 100 * 100,
         }
     }
 
@@ -151,6 +207,11 @@ impl ResponseContext {
             call: forward.call.clone(),
             upstream,
             downstream,
+            upstream_audience: Audience::default(),
+            hunt: None,
+            giving_up: false,
+            redirects: 0,
+            held: None,
             forward,
             targets: SmallVec::new(),
             branches: SmallVec::new(),
@@ -172,6 +233,50 @@ impl ResponseContext {
             .iter()
             .filter(|branch| branch.progress == Progress::Pending);
         pending.map(|branch| branch.id).collect()
+    }
+
+    /// What follows when this branch ended so. Targets that are passed over are gone.
+    pub(super) fn next_step(&mut self, id: ClientTransactionId, outcome: &Outcome) -> Step {
+        let Some(branch) = self.branch(id) else {
+            return Step::Stop;
+        };
+        let (group, side, rang) = (branch.target.group, branch.target.side, branch.rang);
+        let status = outcome.status();
+        // Another VSP may have the user's session; another carrier has its own luck.
+        let absent = side == Side::User && !rang && matches!(status.code(), 404 | 480);
+        let other_way = !self.giving_up && (outcome.is_failover() || absent);
+        if other_way && self.targets.last().is_some_and(|next| next.group == group) {
+            return Step::Next;
+        }
+        self.targets.retain(|target| target.group != group);
+        match &self.hunt {
+            Some(hunt) => match Unanswered::of(status, rang || self.giving_up) {
+                Some(why) if !hunt.next_on.contains(&why) => Step::Stop,
+                None => Step::Stop,
+                Some(_) if self.targets.is_empty() => Step::Exhausted,
+                Some(_) => Step::Next,
+            },
+            None if outcome.is_failover() || self.best.is_some() && absent => Step::Exhausted,
+            None => Step::Stop,
+        }
+    }
+
+    /// The response to a request of this context, as its sender gets it.
+    pub(super) fn backward(&self, id: ClientTransactionId, response: &Message) -> Option<Message> {
+        let upstream_audience = self.upstream_audience;
+        let branch = self.branches.iter().find(|branch| branch.id == id)?;
+        let has_tag = response.require::<To<'_>>().is_ok_and(|to| to.tag().is_some());
+        let forms_dialog = has_tag && response.status().is_some_and(|status| status.code() < 300);
+        let backward = Backward {
+            request: &self.request,
+            disclosure: Disclosure {
+                audience: upstream_audience,
+                from_carrier: branch.forward.disclosure.audience != Audience::Vsp,
+                ..Disclosure::default()
+            },
+            record_route: branch.forward.record_route.as_ref().filter(|_| forms_dialog),
+        };
+        backward.apply(response)
     }
 
     /// Whether the caller still waits for its final response.
@@ -197,8 +302,11 @@ pub(super) struct Substitute {
 }
 
 /// §16.7 step 6: a 503 is ours alone to know, and so are challenges of a carrier, which the caller could not answer.
-pub(super) fn substitute(status: StatusCode) -> Option<Substitute> {
+/// Our own limits are ours to tell.
+pub(super) fn substitute(outcome: &Outcome) -> Option<Substitute> {
+    let status = outcome.status();
     let instead = match status {
+        _ if matches!(outcome, Outcome::Full) => return None,
         StatusCode::SERVICE_UNAVAILABLE => StatusCode::SERVER_INTERNAL_ERROR,
         StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED => StatusCode::BAD_GATEWAY,
         _ => return None,
@@ -218,6 +326,7 @@ impl CarrierFailure {
     /// How the attempt counts among the others.
     pub(super) fn outcome(self) -> Outcome {
         Outcome::Own(match self {
+            Self::Full => return Outcome::Full,
             Self::Silent => StatusCode::REQUEST_TIMEOUT,
             Self::Unresolved | Self::Unreachable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Credentials(_) | Self::NoCredentials => StatusCode::BAD_GATEWAY,

@@ -1,6 +1,7 @@
 //! What the core is told about the world: itself, its VSPs, its carriers.
 
-use crate::dial_plan::{CarrierId, DialPlan};
+use super::identity::Audience;
+use crate::dial_plan::{CarrierId, DialPlan, Rewrite};
 use offhook_sip::Timing;
 use offhook_sip::digest::Credentials;
 use offhook_sip_message::{Host, Uri, UriBuf};
@@ -30,9 +31,38 @@ pub struct Settings {
     pub ring_timeout: Duration,
     /// Most requests without a final answer at a time; the transaction layer bounds what is only remembered.
     pub requests_max: usize,
+    /// Most transactions in each direction, with those that are only remembered for repetitions.
+    pub transactions_max: usize,
+    /// Most new calls per second of each VSP; 0: no limit.
+    pub calls_per_second: u32,
     /// Whether messages are given out for the trace.
     pub trace: bool,
 }
+
+impl Settings {
+    /// A proxy at this address that knows nobody; the rest as the configuration has it by default.
+    pub fn new(address: SocketAddr) -> Self {
+        Self {
+            address,
+            bound: address,
+            domain: None,
+            vsps: Vec::new(),
+            carriers: Vec::new(),
+            dial_plan: DialPlan::new(),
+            timing: Timing::default(),
+            carrier_timeout: Duration::from_secs(2),
+            ring_timeout: Duration::from_secs(185),
+            requests_max: 20_000,
+            transactions_max: TRANSACTIONS_MAX,
+            calls_per_second: 0,
+            trace: true,
+        }
+    }
+}
+
+/// Most transactions in each direction unless configured: INVITE and BYE of 2,000 calls per second are remembered for 32 s
+/// (64 × T1) each, which makes 128,000.
+pub const TRANSACTIONS_MAX: usize = 150_000;
 
 /// A carrier as the core sees it.
 #[derive(Debug, Clone)]
@@ -51,6 +81,49 @@ pub struct Carrier {
     pub strip: usize,
     /// What to put before the rest.
     pub prepend: String,
+    /// How the numbers that it calls are turned into E.164.
+    pub inbound: Vec<Rewrite>,
+    /// Where it writes the number that it calls.
+    pub called_number: CalledNumber,
+    /// Whether callers' asserted identity may be shown to it (RFC 3325 §5).
+    pub trusted: bool,
+    /// Whether its 3xx are followed, to carriers that we know, or passed on.
+    pub follow_redirects: bool,
+    /// Most calls per second that it may begin; 0: no limit.
+    pub calls_per_second: u32,
+    /// Most calls at a time, in both directions; 0: no limit.
+    pub calls_max: usize,
+}
+
+impl Carrier {
+    /// A carrier that gets and sends numbers as they are, and is neither trusted nor limited.
+    pub fn new(name: impl Into<String>, target: UriBuf) -> Self {
+        Self {
+            name: name.into(),
+            target,
+            address: None,
+            sources: Vec::new(),
+            credentials: None,
+            strip: 0,
+            prepend: String::new(),
+            inbound: Vec::new(),
+            called_number: CalledNumber::RequestUri,
+            trusted: false,
+            follow_redirects: false,
+            calls_per_second: 0,
+            calls_max: 0,
+        }
+    }
+}
+
+/// Where a carrier writes the number that it calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CalledNumber {
+    /// In the request URI, as SIP means it.
+    #[default]
+    RequestUri,
+    /// In To: the request URI names our account at the carrier.
+    To,
 }
 
 /// Who is at an address.
@@ -73,10 +146,48 @@ impl Settings {
         {
             return Some(Peer::Carrier(CarrierId(id)));
         }
-        if self.vsps.iter().any(|vsp| vsp.ip() == source.ip()) {
+        if self.vsp_at(source).is_some() {
             return Some(Peer::Vsp);
         }
         self.carrier_at(source).map(Peer::Carrier)
+    }
+
+    /// What a neighbour may know.
+    pub(super) fn audience(&self, peer: Peer) -> Audience {
+        match peer {
+            Peer::Vsp => Audience::Vsp,
+            Peer::Carrier(CarrierId(at)) if self.carriers.get(at).is_some_and(|carrier| carrier.trusted) => {
+                Audience::Trusted
+            }
+            Peer::Carrier(_) => Audience::Untrusted,
+        }
+    }
+
+    /// Who gets what is sent to `address`; `None`: somebody whom only the dialog knows.
+    pub(super) fn receiver(&self, address: SocketAddr) -> Option<Peer> {
+        if self.vsps.contains(&address) {
+            return Some(Peer::Vsp);
+        }
+        let carrier = self.carrier_at(address).map(Peer::Carrier);
+        carrier.or_else(|| self.vsp_at(address).map(|_| Peer::Vsp))
+    }
+
+    /// Position of the VSP that has `address`, or else its IP.
+    pub(super) fn vsp_at(&self, address: SocketAddr) -> Option<usize> {
+        let exact = self.vsps.iter().position(|vsp| *vsp == address);
+        exact.or_else(|| self.vsps.iter().position(|vsp| vsp.ip() == address.ip()))
+    }
+
+    /// The carrier that `uri` leads to by the address or name, and port, that it is configured with, and where that is.
+    pub(super) fn carrier_of(&self, uri: &Uri<'_>) -> Option<(CarrierId, SocketAddr)> {
+        let host = uri.host()?;
+        let found = self.carriers.iter().position(|carrier| {
+            let target = carrier.target.uri();
+            let by_name = target.host() == Some(host) && target.port_or_default() == uri.port_or_default();
+            let literal = host.ip().map(|ip| SocketAddr::new(ip, uri.port_or_default()));
+            by_name || (literal.is_some() && literal == carrier.address)
+        })?;
+        Some((CarrierId(found), self.carriers.get(found)?.address?))
     }
 
     /// The carrier that has `address`, or sends from its IP.

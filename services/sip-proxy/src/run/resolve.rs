@@ -1,10 +1,9 @@
 //! From the operator's configuration to the core's settings, and carriers' names to addresses.
 
-use crate::config::{CarrierConfig, Config};
-use crate::dial_plan::{CarrierId, DialPlan, Number, Prefix};
-use crate::proxy::{Carrier, Settings};
+use crate::config::{CalledNumberConfig, CarrierConfig, Config, RewriteConfig};
+use crate::dial_plan::{Assignment, CarrierId, DialPlan, Number, Prefix, UserName};
+use crate::proxy::{CalledNumber, Carrier, Settings};
 use offhook_process::Problem;
-use offhook_sip::Timing;
 use offhook_sip::digest::Credentials;
 use offhook_sip_message::{Host, UriBuf};
 use std::net::SocketAddr;
@@ -22,17 +21,18 @@ pub(crate) fn settings(config: &Config, bound: SocketAddr, address: SocketAddr) 
         .map(carrier)
         .collect::<Result<Vec<_>, _>>()?;
     Ok(Settings {
-        address,
         bound,
         domain: proxy.domain.clone(),
         vsps: proxy.vsp.iter().map(|vsp| vsp.0).collect(),
         carriers,
         dial_plan: dial_plan(config)?,
-        timing: Timing::default(),
         carrier_timeout: Duration::from_millis(proxy.carrier_timeout_ms),
         ring_timeout: Duration::from_millis(proxy.ring_timeout_ms),
         requests_max: proxy.requests_max,
+        transactions_max: proxy.transactions_max,
+        calls_per_second: proxy.calls_per_second,
         trace: proxy.trace,
+        ..Settings::new(address)
     })
 }
 
@@ -48,8 +48,6 @@ fn carrier(config: &CarrierConfig) -> Result<Carrier, Problem> {
     let address = literal_address(&target);
     let credentials = config.username.clone().zip(config.password.as_ref());
     Ok(Carrier {
-        name: config.name.clone(),
-        target,
         address,
         sources: config.addresses.clone(),
         credentials: credentials.map(|(username, password)| Credentials {
@@ -58,6 +56,16 @@ fn carrier(config: &CarrierConfig) -> Result<Carrier, Problem> {
         }),
         strip: config.strip,
         prepend: config.prepend.clone(),
+        inbound: config.inbound.iter().filter_map(RewriteConfig::rule).collect(),
+        called_number: match config.called_number {
+            CalledNumberConfig::RequestUri => CalledNumber::RequestUri,
+            CalledNumberConfig::To => CalledNumber::To,
+        },
+        trusted: config.trusted,
+        follow_redirects: config.follow_redirects,
+        calls_per_second: config.calls_per_second,
+        calls_max: config.calls_max,
+        ..Carrier::new(config.name.as_str(), target)
     })
 }
 
@@ -84,16 +92,27 @@ fn dial_plan(config: &Config) -> Result<DialPlan, Problem> {
         plan.add_route(prefix, carriers.collect::<Result<_, _>>()?);
     }
     for entry in &config.numbers {
-        let number = Number::new(entry.number.as_bytes()).map_err(|error| {
+        plan.add_number(&number(&entry.number, "number.number")?, entry.assignment());
+    }
+    for entry in &config.users {
+        let user = UserName::new(&entry.name).ok_or_else(|| {
             Problem::error(
-                "user.numbers",
-                format!("`{}`: {error}", entry.number),
-                "Write it as +15550100",
+                "user.name",
+                format!("`{}` cannot stand in a SIP address", entry.name),
+                "Take a shorter name without control characters",
             )
         })?;
-        plan.add_user(number, entry.user.clone());
+        for text in &entry.numbers {
+            plan.add_number(&number(text, "user.numbers")?, Assignment::to_user(user.clone()));
+        }
+        plan.add_user(user);
     }
     Ok(plan)
+}
+
+fn number(text: &str, place: &str) -> Result<Number, Problem> {
+    Number::new(text.as_bytes())
+        .map_err(|error| Problem::error(place, format!("`{text}`: {error}"), "Write it as +15550100"))
 }
 
 fn literal_address(target: &UriBuf) -> Option<SocketAddr> {

@@ -1,9 +1,16 @@
 //! The proxy core on a virtual clock, rule by rule.
 
+mod between_users;
+mod floods;
+mod inbound_numbers;
+mod mid_call;
+mod redirects;
 mod rfc3261_16_10;
 mod rfc3261_16_3;
 mod rfc3261_16_6;
 mod rfc3261_16_7;
 mod rfc3261_22;
+mod rfc3325;
+mod rfc4028;
 mod whole_calls;
 mod world;

@@ -250,7 +250,7 @@ fn a_call_from_a_carrier_reaches_the_user_at_the_vsp() {
         .request_uri()
         .and_then(Result::ok)
         .map(|uri| uri.to_string());
-    assert_eq!(uri.as_deref(), Some("sip:alice@10.0.0.1:5070"));
+    assert_eq!(uri.as_deref(), Some("sip:alice@voice.example.com"));
     let minted = at_vsp.first(CALL_ID).map(<[u8]>::to_vec).expect("an id");
     assert_ne!(minted, CALL.as_bytes(), "the carrier's id is none of ours");
     assert_eq!(at_vsp.headers_named(CALL_ID).count(), 1);
@@ -264,10 +264,8 @@ fn a_call_from_a_carrier_reaches_the_user_at_the_vsp() {
 #[test]
 fn a_user_that_needs_escapes_stays_one_user() {
     let mut settings = settings();
-    settings.dial_plan.add_user(
-        offhook_sip_proxy::dial_plan::Number::new(b"777").unwrap(),
-        "a@b c",
-    );
+    let assignment = offhook_sip_proxy::dial_plan::Assignment::to_user(user("a@b c"));
+    settings.dial_plan.add_number(&number("777"), assignment);
     let mut world = World::with(settings);
     world.receive(
         carrier_a(),
@@ -278,6 +276,6 @@ fn a_user_that_needs_escapes_stays_one_user() {
         .request_uri()
         .and_then(Result::ok)
         .map(|uri| uri.to_string());
-    assert_eq!(uri.as_deref(), Some("sip:a%40b%20c@10.0.0.1:5070"));
+    assert_eq!(uri.as_deref(), Some("sip:a%40b%20c@voice.example.com"));
     assert!(Contact::parse(b"*").is_ok());
 }

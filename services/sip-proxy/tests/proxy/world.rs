@@ -5,7 +5,7 @@ use offhook_sip_message::header::{CSeq, Header, RecordRoute};
 use offhook_sip_message::{
     HeaderName, HeaderValue, Message, MessageBuilder, Method, StatusCode, Token, Uri, UriBuf, respond,
 };
-use offhook_sip_proxy::dial_plan::{CarrierId, DialPlan, Number, Prefix};
+use offhook_sip_proxy::dial_plan::{Assignment, CarrierId, DialPlan, Number, Prefix, UserName};
 use offhook_sip_proxy::proxy::{Carrier, Output, Proxy, Refusal, Settings, Traced};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -36,32 +36,33 @@ pub(crate) fn gateway() -> SocketAddr {
 /// Numbers starting with 1 go to carrier a, then b; those with 2 to b alone; +1555010 belongs to alice.
 pub(crate) fn settings() -> Settings {
     let carrier = |name: &str, address: SocketAddr| Carrier {
-        name: name.to_owned(),
-        target: UriBuf::new(format!("sip:{address}")).expect("an address is a host"),
         address: Some(address),
-        sources: Vec::new(),
-        credentials: None,
-        strip: 0,
-        prepend: String::new(),
+        ..Carrier::new(
+            name,
+            UriBuf::new(format!("sip:{address}")).expect("an address is a host"),
+        )
     };
     let mut dial_plan = DialPlan::new();
     let prefix = |text| Prefix::new(text).expect("digits");
     dial_plan.add_route(prefix("1"), vec![CarrierId(0), CarrierId(1)]);
     dial_plan.add_route(prefix("2"), vec![CarrierId(1)]);
-    dial_plan.add_user(Number::new(b"+1555010").expect("digits"), "alice");
+    dial_plan.add_number(&number("+1555010"), Assignment::to_user(user("alice")));
     Settings {
-        address: proxy_address(),
-        bound: proxy_address(),
         domain: Some("voice.example.com".to_owned()),
         vsps: vec![vsp()],
         carriers: vec![carrier("a", carrier_a()), carrier("b", carrier_b())],
         dial_plan,
-        timing: offhook_sip::Timing::default(),
-        carrier_timeout: Duration::from_secs(2),
-        ring_timeout: Duration::from_secs(185),
         requests_max: 100,
-        trace: true,
+        ..Settings::new(proxy_address())
     }
+}
+
+pub(crate) fn number(text: &str) -> Number {
+    Number::new(text.as_bytes()).expect("tests give numbers")
+}
+
+pub(crate) fn user(name: &str) -> UserName {
+    UserName::new(name).expect("tests give names")
 }
 
 pub(crate) struct World {
@@ -158,6 +159,20 @@ impl World {
         (invite, self.take(carrier))
     }
 
+    /// Carrier a calls a number of ours; gives back what the VSP received.
+    #[track_caller]
+    pub(crate) fn call_in(&mut self, number: &str) -> Message {
+        self.receive_message(carrier_a(), &carrier_invite(number, &[]));
+        assert_eq!(status_of(&self.take(carrier_a())), 100);
+        self.take(vsp())
+    }
+
+    /// The final answer that `to` received last.
+    #[track_caller]
+    pub(crate) fn last_status(&mut self, to: SocketAddr) -> u16 {
+        status_of(&self.take_all(to).pop().expect("an answer"))
+    }
+
     /// A call to carrier a that is answered and acknowledged: INVITE as the carrier received it, 200 as the VSP did.
     #[track_caller]
     pub(crate) fn answered_call(&mut self) -> (Message, Message) {
@@ -197,7 +212,7 @@ impl World {
             ),
             (0, 0, 0)
         );
-        assert_eq!(counts.shifted_dialogs, 0);
+        assert_eq!((counts.shifted_dialogs, counts.places), (0, 0));
         assert_eq!(self.proxy.poll_timeout(), None);
     }
 }
@@ -242,6 +257,41 @@ pub(crate) fn new_request(method: Method, uri: &str, id: &str) -> Message {
         .body(&HeaderValue::new("application/sdp").expect("plain"), b"v=0\r\n")
         .build()
         .expect("tests build messages")
+}
+
+/// The INVITE of carrier a to a number of ours, with further headers.
+pub(crate) fn carrier_invite(number: &str, headers: &[(HeaderName<'static>, &str)]) -> Message {
+    let uri = format!("sip:{number}@{}", proxy_address());
+    let target = Uri::parse(uri.as_bytes()).expect("tests give URIs");
+    let mut builder = MessageBuilder::request(&Method::Invite, &target)
+        .text(
+            HeaderName::Via,
+            format!("SIP/2.0/UDP {};branch=z9hG4bKin-{number}", carrier_a()),
+        )
+        .text(HeaderName::MaxForwards, "70")
+        .text(
+            HeaderName::From,
+            "\"Ann\" <sip:+4930@carrier.example>;tag=callertag",
+        )
+        .text(HeaderName::To, format!("<{uri}>"))
+        .text(HeaderName::CallId, format!("{number}@carrier"))
+        .text(HeaderName::CSeq, "1 INVITE")
+        .text(HeaderName::Contact, format!("<sip:gw@{}>", gateway()));
+    for (name, value) in headers {
+        builder = builder.text(*name, value);
+    }
+    builder.build().expect("tests build messages")
+}
+
+/// The value of a header as text; empty if it is not there.
+pub(crate) fn value(message: &Message, name: &'static str) -> String {
+    let name = HeaderName::new(name.as_bytes()).expect("tests give names");
+    String::from_utf8_lossy(message.first(name).unwrap_or_default()).into_owned()
+}
+
+pub(crate) fn uri_of(message: &Message) -> String {
+    let uri = message.request_uri().and_then(Result::ok);
+    uri.map(|uri| uri.to_string()).unwrap_or_default()
 }
 
 /// A carrier's answer to a request that it received.

@@ -1,0 +1,128 @@
+//! What the next hop learns about the parties, and which headers are ours alone (RFC 3323, RFC 3325, RFC 7315 §4.2).
+//!
+//! | Header | from a carrier | to a trusted carrier | to another carrier |
+//! |---|---|---|---|
+//! | `From` | passes | passes | anonymous if `Privacy` asks for it |
+//! | `P-Asserted-Identity` | passes | passes | taken out, save with `Privacy: none` |
+//! | `P-Preferred-Identity`, `P-Called-Party-ID` | taken out | taken out | taken out |
+//! | `Remote-Party-ID` | passes | passes | taken out |
+//! | `X-Offhook-…` | taken out | taken out | taken out |
+//!
+//! The call id header is the one `X-Offhook-…` that carriers see: ours, never theirs.
+
+use offhook_call_trace::CALL_ID_HEADER;
+use offhook_sip_message::header::From;
+use offhook_sip_message::{Edit, HeaderName, HeaderValue, Message, Token};
+use smallvec::SmallVec;
+
+const CALLED_PARTY: HeaderName<'static> = HeaderName::custom("P-Called-Party-ID");
+const REMOTE_PARTY: &[u8] = b"Remote-Party-ID";
+const OWN_PREFIX: &[u8] = b"X-Offhook-";
+
+/// Who gets a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Audience {
+    /// One of our VSPs.
+    Vsp,
+    /// A carrier that may know who calls.
+    Trusted,
+    /// Any other. What we don't know counts so.
+    #[default]
+    Untrusted,
+}
+
+/// What is changed for the audience.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Disclosure {
+    pub(super) audience: Audience,
+    /// Whether the message comes from outside.
+    pub(super) from_carrier: bool,
+    /// Whether the sender of this request is anonymous in it.
+    pub(super) anonymous: bool,
+    /// The number of ours that was called, as P-Called-Party-ID.
+    pub(super) called: Option<HeaderValue>,
+}
+
+impl Disclosure {
+    /// With `keep_call_id`, the call id header is right, or set by somebody else.
+    pub(super) fn apply(&self, message: &Message, edit: &mut Edit<'_>, keep_call_id: bool) {
+        for name in self.hidden(message, keep_call_id) {
+            if let Ok(name) = HeaderName::new(name) {
+                edit.remove(name);
+            }
+        }
+        if let Some(called) = &self.called {
+            edit.replace(CALLED_PARTY, called);
+        }
+        if self.anonymous
+            && let Ok(from) = message.require::<From<'_>>()
+            && let Some(value) = anonymous(from.tag().unwrap_or_default())
+        {
+            edit.replace(HeaderName::From, &value);
+        }
+    }
+
+    /// The names of the headers that stay behind.
+    fn hidden<'m>(&self, message: &'m Message, keep_call_id: bool) -> SmallVec<[&'m [u8]; 4]> {
+        if self.audience == Audience::Vsp && !self.from_carrier {
+            return SmallVec::new();
+        }
+        let untrusted = self.audience == Audience::Untrusted;
+        let lines = message.headers().filter(|line| match line.name {
+            HeaderName::PPreferredIdentity => true,
+            HeaderName::PAssertedIdentity => untrusted && !privacy(message).is_none,
+            HeaderName::Other(name) => {
+                let name: &[u8] = name.as_bytes();
+                is_ours(name) && !(keep_call_id && name.eq_ignore_ascii_case(CALL_ID_HEADER.as_bytes()))
+                    || name.eq_ignore_ascii_case(b"P-Called-Party-ID") && self.called.is_none()
+                    || untrusted && name.eq_ignore_ascii_case(REMOTE_PARTY)
+            }
+            _ => false,
+        });
+        lines.map(|line| line.raw_name).collect()
+    }
+}
+
+/// `X-Offhook-…`
+fn is_ours(name: &[u8]) -> bool {
+    let prefix = name.get(..OWN_PREFIX.len());
+    prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case(OWN_PREFIX))
+}
+
+/// What a caller asks to be kept from others (RFC 3323 §4.2).
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Privacy {
+    /// `id`, `user` or `header`: the caller is not to be named.
+    pub(super) is_anonymous: bool,
+    /// `none`: the caller wants to be named, whoever is asked.
+    pub(super) is_none: bool,
+}
+
+pub(super) fn privacy(message: &Message) -> Privacy {
+    let mut privacy = Privacy::default();
+    for line in message.headers_named(HeaderName::Privacy) {
+        for token in line.value.split(|byte| matches!(byte, b';' | b',')) {
+            let token = token.trim_ascii();
+            privacy.is_none |= token.eq_ignore_ascii_case(b"none");
+            privacy.is_anonymous |= [&b"id"[..], b"user", b"header"]
+                .iter()
+                .any(|known| token.eq_ignore_ascii_case(known));
+        }
+    }
+    privacy
+}
+
+/// RFC 3323 §4.1.1.3.
+fn anonymous(tag: &[u8]) -> Option<HeaderValue> {
+    let mut text = b"\"Anonymous\" <sip:anonymous@anonymous.invalid>".to_vec();
+    if Token::new(tag).is_ok() {
+        text.extend_from_slice(b";tag=");
+        text.extend_from_slice(tag);
+    }
+    HeaderValue::new(text).ok()
+}
+
+/// The number that was called, for a VSP.
+pub(super) fn called_party(uri: &[u8]) -> Option<HeaderValue> {
+    HeaderValue::new([b"<", uri, b">"].concat()).ok()
+}

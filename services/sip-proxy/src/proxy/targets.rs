@@ -1,0 +1,161 @@
+//! Where calls go (RFC 3261 §16.5): to the carriers of a number, or to the VSPs of a user.
+
+use super::identity::called_party;
+use super::response_context::{Hunt, Side, Target};
+use super::settings::{CalledNumber, Peer};
+use super::{Proxy, Refusal, Rejection};
+use crate::dial_plan::{Assignment, CarrierId, Destination, Number, NumberError, UserName};
+use offhook_sip_message::header::To;
+use offhook_sip_message::{HeaderValue, Host, Message, StatusCode, Uri, UriBuf, UriBuilder};
+use smallvec::SmallVec;
+use std::net::SocketAddr;
+
+pub(super) type Targets = SmallVec<[Target; 2]>;
+
+/// Where a call goes.
+pub(super) struct Destinations {
+    /// In the order in which they are tried.
+    pub(super) targets: Targets,
+    /// How, if a number of ours was called.
+    pub(super) hunt: Option<Hunt>,
+    /// That number, for P-Called-Party-ID.
+    pub(super) called: Option<HeaderValue>,
+}
+
+impl Proxy {
+    /// From a VSP: to a user, to a number of ours, or to the carriers of the number. From a carrier: to what the number
+    /// of ours is for.
+    pub(super) fn destinations(&self, request: &Message, peer: Peer) -> Result<Destinations, Rejection> {
+        let uri = request.request_uri().and_then(Result::ok);
+        let uri = uri.ok_or(Rejection::new(StatusCode::BAD_REQUEST, Refusal::Malformed))?;
+        let found = match peer {
+            Peer::Vsp => self.dialled(&uri)?,
+            Peer::Carrier(carrier) => self.called(request, &uri, carrier)?,
+        };
+        if found.targets.is_empty() {
+            return Err(Rejection::new(StatusCode::NOT_FOUND, Refusal::NoRoute));
+        }
+        Ok(found)
+    }
+
+    fn dialled(&self, uri: &Uri<'_>) -> Result<Destinations, Rejection> {
+        let plan = &self.settings.dial_plan;
+        let user = UserName::of(uri);
+        let known = user.as_ref().filter(|user| plan.has_user(user));
+        let number = Number::of(uri);
+        let targets = match (known, &number, &user) {
+            (Some(user), _, _) => self.user_targets(user, 0),
+            (None, Ok(number), _) => match plan.assignment(number) {
+                Some(assignment) => return Ok(self.assigned(number, assignment)),
+                None => self.number_targets(number, 0),
+            },
+            // Whoever logs in with a token alone is known to the VSPs only.
+            (None, Err(NumberError::Character), Some(user)) => self.user_targets(user, 0),
+            (None, Err(error), _) => return Err(Rejection::new(error.status(), Refusal::BadNumber)),
+        };
+        Ok(Destinations {
+            targets,
+            hunt: None,
+            called: None,
+        })
+    }
+
+    fn called(
+        &self,
+        request: &Message,
+        uri: &Uri<'_>,
+        CarrierId(carrier): CarrierId,
+    ) -> Result<Destinations, Rejection> {
+        let refused = |error: NumberError| Rejection::new(error.status(), Refusal::BadNumber);
+        let not_found = || Rejection::new(StatusCode::NOT_FOUND, Refusal::NoRoute);
+        let carrier = self.settings.carriers.get(carrier).ok_or_else(not_found)?;
+        let number = match carrier.called_number {
+            CalledNumber::RequestUri => Number::of(uri),
+            CalledNumber::To => {
+                let to: To<'_> = request
+                    .require()
+                    .map_err(|_| Rejection::new(StatusCode::BAD_REQUEST, Refusal::Malformed))?;
+                Number::of(&to.uri)
+            }
+        };
+        let number = number.map_err(refused)?.normalised(&carrier.inbound);
+        let assignment = self
+            .settings
+            .dial_plan
+            .assignment(&number)
+            .ok_or_else(not_found)?;
+        Ok(self.assigned(&number, assignment))
+    }
+
+    /// What a number of ours is for.
+    fn assigned(&self, number: &Number, assignment: &Assignment) -> Destinations {
+        let destinations = assignment.destinations.iter().enumerate();
+        let targets = destinations.flat_map(|(group, destination)| match destination {
+            Destination::User(user) => self.user_targets(user, group),
+            Destination::Number(number) => self.number_targets(number, group),
+        });
+        let uri = UriBuilder::sip(Some(number.as_str().as_bytes()), self.host(), None).build();
+        Destinations {
+            targets: targets.collect(),
+            hunt: Some(Hunt {
+                ring_timeout: assignment.ring_timeout,
+                next_on: assignment.next_on.iter().copied().collect(),
+            }),
+            called: uri.ok().and_then(|uri| called_party(uri.as_bytes())),
+        }
+    }
+
+    fn number_targets(&self, number: &Number, group: usize) -> Targets {
+        let carriers = self.settings.dial_plan.carriers(number).iter();
+        carriers
+            .filter_map(|carrier| self.carrier_target(*carrier, number, group))
+            .collect()
+    }
+
+    /// `None` if the carrier's rules leave nothing of the number.
+    fn carrier_target(&self, id: CarrierId, number: &Number, group: usize) -> Option<Target> {
+        let carrier = self.settings.carriers.get(id.0)?;
+        let number = number.rewritten(carrier.strip, &carrier.prepend)?;
+        let target = carrier.target.uri();
+        let plain = UriBuilder::sip(Some(number.as_bytes()), target.host()?, target.port())
+            .build()
+            .ok()?;
+        let request_uri = match target.params().as_bytes() {
+            [] => plain,
+            params => UriBuf::new([plain.as_bytes(), params].concat()).ok()?,
+        };
+        Some(Target {
+            address: carrier.address,
+            carrier: Some(id),
+            request_uri: Some(request_uri),
+            group,
+            side: Side::Outside,
+        })
+    }
+
+    /// Each VSP in turn: without shared state only the VSP itself knows whose sessions it has.
+    fn user_targets(&self, user: &UserName, group: usize) -> Targets {
+        let target = |vsp: &SocketAddr| {
+            let (host, port) = match &self.settings.domain {
+                Some(_) => (self.host(), None),
+                None => (Host::from(vsp.ip()), Some(vsp.port())),
+            };
+            let uri = UriBuilder::sip(Some(user.as_str().as_bytes()), host, port);
+            Some(Target {
+                address: Some(*vsp),
+                carrier: None,
+                request_uri: Some(uri.build().ok()?),
+                group,
+                side: Side::User,
+            })
+        };
+        self.settings.vsps.iter().filter_map(target).collect()
+    }
+
+    /// Our domain, or else our address.
+    fn host(&self) -> Host<'_> {
+        let domain = self.settings.domain.as_deref();
+        let domain = domain.and_then(|domain| Host::new(domain.as_bytes()));
+        domain.unwrap_or(Host::from(self.settings.address.ip()))
+    }
+}
