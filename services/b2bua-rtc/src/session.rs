@@ -11,7 +11,7 @@ mod commands;
 mod media;
 mod upkeep;
 
-use crate::leg::{Discard, Inbound, Leg, Outbound, Transport, sdp_error};
+use crate::leg::{Discard, Inbound, Leg, Outbound, Transport, passes, sdp_error};
 use crate::params::{LegKind, OpenRequest, RtpPort, SessionParams};
 use crate::rtp_leg::RtpSide;
 use crate::stream::OutgoingStream;
@@ -22,8 +22,8 @@ use offhook_media_control::{
     SessionSummary,
 };
 use offhook_offer_answer::{
-    Bridge, Codec, Direction, Fingerprint, OpusParams, RtpLegNegotiation, RtpLocal, WebRtcLegNegotiation,
-    WebRtcLocal, answer_order,
+    Bridge, Codec, Direction, Fingerprint, OpusParams, Route, RtpLegNegotiation, RtpLocal,
+    WebRtcLegNegotiation, WebRtcLocal, answer_order,
 };
 use offhook_rtp::Ssrc;
 use offhook_sdp::attribute::TypedAttribute;
@@ -287,15 +287,23 @@ impl MediaSession {
     /// Settles what becomes of each payload type, once both legs have said what they can do.
     fn choose_codecs(&mut self, now: Instant) {
         self.bridge = Bridge::choose(self.client.codecs(), self.carrier.codecs(), self.params.prefer).ok();
-        for leg in [&mut self.client, &mut self.carrier] {
-            leg.outbound.codec = leg.codecs().first().copied();
-            leg.outbound.reset_source();
-        }
-        if let Some(bridge) = &self.bridge {
-            // Frames of ours are sent as what the other leg's packets become, so that the codec does not change
-            // back and forth.
-            self.client.outbound.codec = bridge.to_client.first().map(|route| route.sent);
-            self.carrier.outbound.codec = bridge.to_carrier.first().map(|route| route.sent);
+        let first = |routes: &[Route]| routes.first().copied();
+        let bridge = self.bridge.as_ref();
+        let routes = [
+            bridge.and_then(|bridge| first(&bridge.to_client)),
+            bridge.and_then(|bridge| first(&bridge.to_carrier)),
+        ];
+        for (leg, route) in [&mut self.client, &mut self.carrier].into_iter().zip(routes) {
+            // Frames of ours are sent as what the other leg's packets become, so that the codec does not change back
+            // and forth.
+            leg.outbound.codec = route.map(|route| route.sent).or(leg.codecs().first().copied());
+            match route {
+                // Refused only by libopus, which is logged; the first packet tries again.
+                Some(route) if !passes(&route) => {
+                    let _ = leg.prepare_transcoder(&route, &self.params.audio);
+                }
+                _ => leg.outbound.reset_source(),
+            }
         }
         self.start_clocks(now);
     }

@@ -56,6 +56,8 @@ pub(super) enum Clock {
 #[derive(Debug)]
 pub(super) struct Transcoder {
     pub(super) route: Route,
+    /// What the peer allowed when it was made, bit/s.
+    pub(super) cap_bps: Option<u32>,
     pub(super) pipeline: Pipeline,
     pub(super) idle_frames: u32,
 }

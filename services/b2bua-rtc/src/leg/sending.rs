@@ -80,29 +80,9 @@ impl Leg {
         if !self.takes_media() {
             return Err(Discard::NoReceiver);
         }
-        let cap = self.max_bitrate_bps();
+        self.outbound.ringback = None;
+        self.prepare_transcoder(route, audio)?;
         let outbound = &mut self.outbound;
-        outbound.ringback = None;
-        if outbound
-            .transcoder
-            .as_ref()
-            .is_none_or(|transcoder| transcoder.route != *route)
-        {
-            match new_pipeline(route, audio, cap) {
-                Ok(pipeline) => {
-                    outbound.stream.switch_source();
-                    outbound.transcoder = Some(Box::new(Transcoder {
-                        route: *route,
-                        pipeline,
-                        idle_frames: 0,
-                    }));
-                }
-                Err(error) => {
-                    tracing::error!(%error, "no transcoder for a call: its audio is lost in one direction");
-                    return Err(Discard::NoReceiver);
-                }
-            }
-        }
         let fields = packet.fields();
         if let Some(transcoder) = &mut outbound.transcoder {
             transcoder.pipeline.push(
@@ -115,6 +95,28 @@ impl Leg {
                 },
             );
         }
+        Ok(())
+    }
+
+    /// Makes the transcoder for `route` unless it is there: when codecs are settled, so that the first packet finds it.
+    pub(crate) fn prepare_transcoder(&mut self, route: &Route, audio: &AudioParams) -> Result<(), Discard> {
+        let cap_bps = self.max_bitrate_bps();
+        let outbound = &mut self.outbound;
+        let suits = |transcoder: &Transcoder| transcoder.route == *route && transcoder.cap_bps == cap_bps;
+        if outbound.transcoder.as_deref().is_some_and(suits) {
+            return Ok(());
+        }
+        let pipeline = new_pipeline(route, audio, cap_bps).map_err(|error| {
+            tracing::error!(%error, "no transcoder for a call: its audio is lost in one direction");
+            Discard::NoReceiver
+        })?;
+        outbound.stream.switch_source();
+        outbound.transcoder = Some(Box::new(Transcoder {
+            route: *route,
+            cap_bps,
+            pipeline,
+            idle_frames: 0,
+        }));
         Ok(())
     }
 
