@@ -1,5 +1,6 @@
 //! Chores: run everything on this machine, test everything, keep the house tidy.
 
+mod fuzz;
 mod install;
 mod process;
 mod reference;
@@ -34,6 +35,14 @@ enum Chore {
         #[arg(long)]
         quick: bool,
     },
+    /// Fuzzes guided by coverage: all targets, or those named.
+    Fuzz {
+        /// Targets; see the list that a wrong one prints.
+        targets: Vec<String>,
+        /// Time for each target.
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+    },
     /// Checks the rules of the house: layers, sizes, headers, clocks, licences, lock files.
     Tidy,
     /// Writes docs/configuration.md anew from offhook.example.toml.
@@ -44,6 +53,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().chore {
         Chore::Up { arguments } => up::run(&root(), &arguments),
         Chore::Test { filters, quick } => test::run(&root(), &filters, quick),
+        Chore::Fuzz { targets, seconds } => fuzz::go(&root(), &targets, seconds),
         Chore::Tidy => tidy::run(&root()),
         Chore::Docs => reference::write(&root()),
     };
