@@ -1,14 +1,16 @@
 //! One call: the client's side of it, its SIP dialog and its media session.
 //!
 //! ```text
-//! Opening ──opened──► Inviting ──200──► Answering ──applied──► Active
-//!    │                    │                 │                    │
-//!    └────────────────────┴───── ended ─────┴────────────────────┴──► Closing ──closed──► (forgotten)
+//! of the client:   Opening ──opened──► Inviting ──200──► Answering ──applied──► Active
+//! for the client:  Offering ──opened──► Ringing ──answer──► Accepting ──applied──► Active
+//! each of them:    ──ended──► Closing ──closed──► (forgotten)
 //! ```
 //!
-//! In `Closing` the client and the SIP side are done with the call; the gateway still has to say how it went.
+//! A call for a user rings at each of its sessions as a call of its own; [`crate::incoming`] has the SIP side of all of
+//! them until one is answered. In `Closing` the client and the SIP side are done with the call; the gateway still has to say how it went.
 
 mod action;
+mod answer;
 mod midcall;
 mod setup;
 
@@ -50,6 +52,16 @@ pub(crate) struct Call {
     pub(crate) leg: Option<LegId>,
     /// Commands without reply.
     pub(crate) commands: usize,
+    /// Whether it came for the client.
+    inbound: bool,
+    /// The incoming leg that rings here, until it is answered.
+    pub(crate) incoming: Option<LegId>,
+    /// Whether it counts as a call of its own: not while it rings at several clients.
+    counted: bool,
+    /// Status for the SIP side when the client declines.
+    reject_code: u16,
+    /// Headers of the INVITE: applications repeat them in their `bye`.
+    invite_headers: Vec<CustomHeader>,
     user: String,
     ids: CallIds,
     caller: Party,
@@ -90,10 +102,31 @@ enum State {
     },
     /// The far end has answered; the gateway applies its SDP.
     Answering,
+    /// A call for the client: the gateway makes the offer for it.
+    Offering {
+        headers: Vec<CustomHeader>,
+        /// The client will acknowledge the invite.
+        acknowledges: bool,
+    },
+    /// The client was offered the call.
+    Ringing(Box<Ringing>),
+    /// The client has answered; the gateway applies its SDP.
+    Accepting {
+        asked: Option<Asked>,
+        headers: Vec<CustomHeader>,
+    },
     /// Both talk.
     Active(Box<Active>),
     /// Over; the gateway closes.
     Closing(Box<CallRecord>),
+}
+
+#[derive(Debug)]
+struct Ringing {
+    /// As it was sent, should it have to be sent again.
+    invite: ServerMessage,
+    /// The client has acknowledged it.
+    acknowledged: bool,
 }
 
 #[derive(Debug)]
@@ -117,15 +150,63 @@ pub(crate) struct NewCall {
     pub(crate) media: MediaSessionId,
     pub(crate) leg_id: String,
     pub(crate) user: String,
-    pub(crate) outgoing: OutgoingCall,
+    pub(crate) caller: Party,
     pub(crate) callee: Party,
-    pub(crate) ring_timeout: Duration,
+    pub(crate) start: Start,
     pub(crate) duration_max: Option<Duration>,
 }
 
+/// What starts a call.
+#[derive(Debug)]
+pub(crate) enum Start {
+    /// The client's invite.
+    Outgoing {
+        outgoing: Box<OutgoingCall>,
+        ring_timeout: Duration,
+    },
+    /// An INVITE for the client.
+    Incoming {
+        leg: LegId,
+        headers: Vec<CustomHeader>,
+        reject_code: u16,
+        acknowledges: bool,
+    },
+}
+
 impl Call {
-    /// A call of a client; [`Call::open`] starts it.
+    /// A call; [`Call::open`] or [`Call::offer`] starts it.
     pub(crate) fn new(now: Instant, new: NewCall) -> Self {
+        let invite_headers = match &new.start {
+            Start::Outgoing { outgoing, .. } => outgoing.headers.clone(),
+            Start::Incoming { headers, .. } => headers.clone(),
+        };
+        let (state, incoming, reject_code) = match new.start {
+            Start::Outgoing {
+                outgoing,
+                ring_timeout,
+            } => (
+                State::Opening {
+                    outgoing,
+                    candidates: Vec::new(),
+                    ring_timeout,
+                },
+                None,
+                0,
+            ),
+            Start::Incoming {
+                leg,
+                headers,
+                reject_code,
+                acknowledges,
+            } => (
+                State::Offering {
+                    headers,
+                    acknowledges,
+                },
+                Some(leg),
+                reject_code,
+            ),
+        };
         Self {
             ids: CallIds {
                 control: format!("v1:{}", new.id),
@@ -138,18 +219,19 @@ impl Call {
             media: new.media,
             leg: None,
             commands: 0,
+            inbound: incoming.is_some(),
+            counted: incoming.is_none(),
+            incoming,
+            reject_code,
+            invite_headers,
             user: new.user,
-            caller: new.outgoing.caller.clone(),
+            caller: new.caller,
             callee: new.callee,
             started: now,
             duration_max: new.duration_max,
             sip_call_id: None,
             client_answer: ClientAnswer::None,
-            state: State::Opening {
-                outgoing: Box::new(new.outgoing),
-                candidates: Vec::new(),
-                ring_timeout: new.ring_timeout,
-            },
+            state,
         }
     }
 
@@ -168,9 +250,19 @@ impl Call {
         self.commands < PENDING_PER_CALL_MAX
     }
 
-    /// The client hangs up.
-    pub(crate) fn hang_up_by_client(&mut self, now: Instant, asked: Asked, bye: &Bye, out: &mut Vec<Action>) {
+    /// The client hangs up; `headers` are those of its message that may pass.
+    pub(crate) fn hang_up_by_client(
+        &mut self,
+        now: Instant,
+        asked: Asked,
+        bye: &Bye,
+        mut headers: Vec<CustomHeader>,
+        out: &mut Vec<Action>,
+    ) {
         let active = self.is_active() || matches!(self.state, State::Answering);
+        if self.incoming.is_some() {
+            return self.decline(now, asked, bye, out);
+        }
         let default = if active {
             Cause::NORMAL_CLEARING
         } else {
@@ -189,8 +281,10 @@ impl Call {
             Some(code) => translate::cause_of_q850(code),
             None => Cause::NORMAL_CLEARING,
         };
+        headers.retain(|header| !self.invite_headers.contains(header));
         out.push(Action::HangUp(
             active.then(|| translate::reason_of_cause(bye.cause_code)),
+            headers,
         ));
         self.finish(now, EndedBy::Client, cause, None, None, out);
     }
@@ -200,14 +294,18 @@ impl Call {
         if !self.is_live() {
             return;
         }
-        out.push(Action::HangUp(Some(format!("Q.850;cause={}", end.cause.q850()))));
+        out.push(Action::HangUp(
+            Some(format!("Q.850;cause={}", end.cause.q850())),
+            Vec::new(),
+        ));
         let bye = self.bye(
             end.cause,
             Some(end.sip_code),
             Some(end.sip_reason.to_owned()),
             Vec::new(),
         );
-        self.finish(now, by, end.cause, Some(end.sip_code), Some(bye), out);
+        let known = !matches!(self.state, State::Offering { .. });
+        self.finish(now, by, end.cause, Some(end.sip_code), known.then_some(bye), out);
     }
 
     /// The SIP side has ended an answered call, for this cause of Q.850 if it gave one.
@@ -264,6 +362,8 @@ impl Call {
             (CallTimer::State, State::Opening { .. } | State::Inviting { .. }) => {
                 self.end(now, EndedBy::Vsp, End::RING_TIMEOUT, out);
             }
+            // The incoming leg has a deadline for all clients that ring.
+            (CallTimer::State, State::Offering { .. } | State::Ringing(_) | State::Accepting { .. }) => {}
         }
     }
 
@@ -279,14 +379,19 @@ impl Call {
             }),
             _ => {}
         }
-        if matches!(&self.state, State::Active(active) if !active.acknowledged) {
-            missed.push(self.answer(None, Vec::new()));
+        match &self.state {
+            State::Active(active) if !active.acknowledged => missed.push(self.answer(None, Vec::new())),
+            State::Ringing(ringing) if !ringing.acknowledged => missed.push(ringing.invite.clone()),
+            _ => {}
         }
         missed
     }
 
     /// The client has acknowledged a message of this name.
-    pub(crate) fn on_ack(&mut self, name: &str) {
+    pub(crate) fn on_ack(&mut self, name: &str, out: &mut Vec<Action>) {
+        if name == "invite" {
+            self.rings(out);
+        }
         if name == "media" || name == "answer" {
             if matches!(self.client_answer, ClientAnswer::Sent(_)) {
                 self.client_answer = ClientAnswer::Acknowledged;
@@ -314,6 +419,8 @@ impl Call {
             Purpose::Open => self.on_opened(now, reply, out),
             Purpose::EarlyAnswer(headers) => self.on_early_answer(reply, headers, out),
             Purpose::FinalAnswer(headers) => self.on_final_answer(now, reply, headers, out),
+            Purpose::Offer => self.on_offer_made(now, reply, out),
+            Purpose::Accept => self.on_accepted(now, reply, out),
             Purpose::Close => {
                 if let (State::Closing(record), Ok(Reply::Closed { summary })) = (&mut self.state, reply) {
                     record.media = Some(summary);
@@ -362,8 +469,23 @@ impl Call {
                 }
                 Some(active.since)
             }
-            State::Opening { .. } | State::Inviting { .. } | State::Answering => None,
+            State::Accepting { asked, .. } => {
+                // The SDK takes an error for a fault of its own; the `bye` that follows says why.
+                if let Some(asked) = asked.take() {
+                    let call = self.client_id.clone();
+                    out.push(Action::Reply(asked, Ok(ResultBody::CallAnswered(call))));
+                }
+                None
+            }
+            State::Opening { .. }
+            | State::Inviting { .. }
+            | State::Answering
+            | State::Offering { .. }
+            | State::Ringing(_) => None,
         };
+        if let Some(leg) = self.incoming.take() {
+            out.push(Action::RingsNoMore(leg, sip_code.unwrap_or(480), ended_by));
+        }
         let told = bye.map(|bye| Box::new(ServerMessage::Bye(bye)));
         if let Some(message) = &told {
             out.push(Action::Client(message.as_ref().clone()));
@@ -395,7 +517,9 @@ impl Call {
     fn close(&mut self, out: &mut Vec<Action>) {
         if let State::Closing(record) = &self.state {
             out.push(Action::Deadline(CallTimer::State, None));
-            out.push(Action::Note(Note::CallEnded(record.clone())));
+            if self.counted {
+                out.push(Action::Note(Note::CallEnded(record.clone())));
+            }
             out.push(Action::Over);
         }
     }

@@ -4,6 +4,7 @@ use crate::auth::TokenPolicy;
 use crate::limits::Limits;
 use crate::settings::{Settings, SipSettings, User};
 use offhook_process::{Problem, Secret};
+use offhook_rpc_message::validate::CustomHeader;
 use serde::Deserialize;
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -32,6 +33,8 @@ pub struct Config {
     pub sip_advertised: Option<SocketAddr>,
     /// UDP address of the SIP proxy. Default `127.0.0.1:5060`.
     pub sip_proxy: SocketAddr,
+    /// Addresses beside that of `sip_proxy` that may bring calls for users. Default: none.
+    pub sip_peers: Vec<IpAddr>,
     /// Domain of the users and of the numbers they dial, as it stands in SIP addresses. Default `offhook.local`.
     pub domain: String,
     /// Control link to a gateway in another process, `ws://host:port/control`. Default: none, the gateway is in this one.
@@ -40,6 +43,13 @@ pub struct Config {
     pub site: String,
     /// Region of the site. Default `local`.
     pub region: String,
+    /// SIP status of a call that a user declines: `487`, `486` or `603`; an application may say another one for a call.
+    /// Default 487.
+    pub reject_code: u16,
+    /// SIP status of a call that nobody answers within `ring_timeout_s`: `480` or `408`. Default 480.
+    pub no_answer_code: u16,
+    /// Headers beside `X-…` that applications may set and see, for example `User-to-User`. Default: none.
+    pub headers_allowed: Vec<String>,
     /// How long a call may ring, seconds. Default 60.
     pub ring_timeout_s: u32,
     /// How long a call may last, seconds; 0: for ever. Default 0.
@@ -143,6 +153,9 @@ pub struct UserConfig {
     /// Name shown to those called when the client asks for none. Default: none.
     #[serde(default)]
     pub display_name: Option<String>,
+    /// Calls at once, over all clients of the user; over it the user is busy. Default: no limit.
+    #[serde(default)]
+    pub calls_max: Option<usize>,
 }
 
 impl Default for Config {
@@ -155,10 +168,14 @@ impl Default for Config {
             sip: (Ipv4Addr::LOCALHOST, 5070).into(),
             sip_advertised: None,
             sip_proxy: (Ipv4Addr::LOCALHOST, 5060).into(),
+            sip_peers: Vec::new(),
             domain: "offhook.local".to_owned(),
             control: None,
             site: "local".to_owned(),
             region: "local".to_owned(),
+            reject_code: 487,
+            no_answer_code: 480,
+            headers_allowed: Vec::new(),
             ring_timeout_s: 60,
             call_duration_max_s: 0,
             reattach_grace_s: 60,
@@ -223,6 +240,21 @@ impl Config {
                 "60 suits most",
             ));
         }
+        if !matches!(self.reject_code, 486 | 487 | 603) {
+            let what = format!("{} is no status of a declined call", self.reject_code);
+            problems.push(Problem::error("reject_code", what, "Give 487, 486 or 603"));
+        }
+        if !matches!(self.no_answer_code, 408 | 480) {
+            let what = format!("{} is no status of an unanswered call", self.no_answer_code);
+            problems.push(Problem::error("no_answer_code", what, "Give 480 or 408"));
+        }
+        for name in &self.headers_allowed {
+            let allowed = [name.to_ascii_lowercase()];
+            if let Err(why) = CustomHeader::with_allowed(name, "", &allowed) {
+                let what = format!("{name:?}: {why}");
+                problems.push(Problem::error("headers_allowed", what, "Take it out"));
+            }
+        }
         problems.extend(self.check_control());
         problems.extend(
             self.limits
@@ -266,6 +298,7 @@ impl Config {
             sip: SipSettings {
                 contact,
                 proxy: self.sip_proxy,
+                peers: self.sip_peers.iter().map(IpAddr::to_canonical).collect(),
                 domain: self.domain.clone(),
             },
             users: users
@@ -278,6 +311,13 @@ impl Config {
             },
             limits: self.limits.limits(),
             ring_timeout: seconds(self.ring_timeout_s),
+            reject_code: self.reject_code,
+            no_answer_code: self.no_answer_code,
+            headers_allowed: self
+                .headers_allowed
+                .iter()
+                .map(|name| name.to_ascii_lowercase())
+                .collect(),
             call_duration_max: (self.call_duration_max_s > 0).then(|| seconds(self.call_duration_max_s)),
             reattach_grace: seconds(self.reattach_grace_s),
             call_reports: self.call_reports,
@@ -341,6 +381,7 @@ impl UserConfig {
             numbers: self.numbers.clone(),
             caller_id: self.caller_id.clone(),
             display_name: self.display_name.clone(),
+            calls_max: self.calls_max,
         }
     }
 

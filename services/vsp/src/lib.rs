@@ -8,6 +8,7 @@ pub mod auth;
 mod call;
 pub mod config;
 mod deadlines;
+mod incoming;
 pub mod limits;
 mod output;
 pub mod run;
@@ -17,8 +18,8 @@ mod settings;
 pub mod translate;
 
 pub use output::{
-    AskToken, CallRecord, CloseReason, ConnectionId, Counts, EndedBy, MediaToken, Note, Output, Peer,
-    Rejection,
+    AskToken, CallRecord, CloseReason, ConnectionId, Counts, Departure, EndedBy, MediaToken, Note, Output,
+    Peer, Rejection,
 };
 pub use server::Server;
 pub use settings::{Settings, SipSettings, User};

@@ -29,6 +29,15 @@ pub struct Peer {
     pub voice_sdk_id: Option<String>,
 }
 
+/// How a client left a WebSocket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Departure {
+    /// The connection broke, or the client closed it: its page may still be there, with its calls.
+    Lost,
+    /// The page was left or loaded anew (close code 1001): what it had is gone.
+    PageLeft,
+}
+
 /// Why a WebSocket is closed: the number and the text of the close frame (RFC 6455 §7.4). SDKs look at neither.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CloseReason {
@@ -225,12 +234,19 @@ pub enum Note {
     CallStarted {
         /// Call.
         call_id: CallId,
-        /// The client's id for it.
+        /// The id of the client that calls for it; empty for a call from outside.
         client_call: String,
         /// Number that calls.
         from: String,
         /// Number that is called.
         to: String,
+    },
+    /// A call rings at a client of the one called.
+    CallOffered {
+        /// Call.
+        call_id: CallId,
+        /// The client's id for it.
+        client_call: String,
     },
     /// The SIP dialog of a call has this Call-ID.
     SipCallId {
@@ -261,6 +277,8 @@ pub struct Counts {
     pub detached: usize,
     /// Calls that a client or the gateway still knows.
     pub calls: usize,
+    /// Calls for users that ring.
+    pub incoming: usize,
     /// Commands without reply.
     pub commands: usize,
     /// Questions without verdict.

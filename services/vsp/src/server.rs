@@ -4,6 +4,7 @@
 //! [`Server::poll_timeout`] says when [`Server::handle_timeout`] is due.
 
 mod calls;
+mod incoming;
 mod login;
 mod requests;
 mod sip;
@@ -12,6 +13,7 @@ mod sockets;
 use crate::auth::Verdict;
 use crate::call::{Call, CallKey, CallTimer, Purpose, SipPurpose};
 use crate::deadlines::Deadlines;
+use crate::incoming::Incoming;
 use crate::limits::LoginThrottle;
 use crate::output::{AskToken, ConnectionId, Counts, EndedBy, MediaToken, Note, Output, Peer};
 use crate::session::{Connection, Session};
@@ -41,6 +43,7 @@ pub struct Server {
     questions: HashMap<AskToken, ConnectionId>,
     throttle: LoginThrottle,
     user_agent: UserAgent,
+    incoming: BTreeMap<LegId, Incoming>,
     legs: HashMap<LegId, Leg>,
     ended_legs: VecDeque<LegId>,
     sip_requests: HashMap<RequestId, (CallKey, SipPurpose)>,
@@ -64,7 +67,8 @@ struct PendingCommand {
 #[derive(Debug)]
 struct Leg {
     call_id: CallId,
-    key: CallKey,
+    /// `None` while it rings at clients.
+    key: Option<CallKey>,
     over: bool,
 }
 
@@ -78,6 +82,8 @@ enum TimerKey {
     Grace(SessionId),
     /// Of a call.
     Call(CallKey, CallTimer),
+    /// Nobody answers.
+    Ring(LegId),
     /// Calls that are still there are ended.
     Drain,
 }
@@ -103,6 +109,7 @@ impl Server {
             commands: HashMap::new(),
             questions: HashMap::new(),
             user_agent,
+            incoming: BTreeMap::new(),
             legs: HashMap::new(),
             ended_legs: VecDeque::new(),
             sip_requests: HashMap::new(),
@@ -203,6 +210,7 @@ impl Server {
                 TimerKey::Call(key, timer) => {
                     self.with_call(now, key, |call, out| call.on_timer(now, timer, out))
                 }
+                TimerKey::Ring(leg) => self.on_ring_timeout(now, leg),
                 TimerKey::Drain => self.end_all_calls(now),
             }
         }
@@ -243,6 +251,7 @@ impl Server {
                 .filter(|session| session.connection.is_none())
                 .count(),
             calls: self.calls.len(),
+            incoming: self.incoming.len(),
             commands: self.commands.len(),
             questions: self.questions.len(),
             timers: self.deadlines.len(),
@@ -255,10 +264,15 @@ impl Server {
         self.connections.is_empty()
             && self.sessions.is_empty()
             && self.calls.is_empty()
+            && self.incoming.is_empty()
             && self.user_agent.counts().legs == 0
     }
 
     fn end_all_calls(&mut self, now: Instant) {
+        for leg in self.incoming.keys().copied().collect::<Vec<_>>() {
+            let end = End::DRAINING;
+            self.end_incoming(now, leg, EndedBy::Vsp, end.sip_code, Some(end));
+        }
         for key in self.calls.keys().copied().collect::<Vec<_>>() {
             self.with_call(now, key, |call, out| {
                 call.end(now, EndedBy::Vsp, End::DRAINING, out)

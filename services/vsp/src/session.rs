@@ -82,6 +82,8 @@ pub(crate) struct Session {
     /// The client wants SDP answers early.
     pub(crate) early_answer: bool,
     pub(crate) report_id: Option<String>,
+    /// The client's SDK acknowledges what it is sent; those for phones do not.
+    pub(crate) acknowledges: bool,
     /// Live calls.
     pub(crate) calls: BTreeMap<ClientCallId, CallKey>,
     /// `None` while detached.
@@ -151,6 +153,7 @@ impl Session {
             user,
             early_answer: false,
             report_id: None,
+            acknowledges: true,
             calls: BTreeMap::new(),
             connection: Some(connection),
             ended: VecDeque::new(),

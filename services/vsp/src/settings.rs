@@ -3,7 +3,7 @@
 use crate::auth::TokenPolicy;
 use crate::limits::Limits;
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// All settings of the core.
@@ -21,14 +21,42 @@ pub struct Settings {
     pub tokens: TokenPolicy,
     /// Operator's limits.
     pub limits: Limits,
-    /// How long a call of ours may ring.
+    /// How long a call may ring, in either direction.
     pub ring_timeout: Duration,
+    /// SIP status of a call that a user declines.
+    pub reject_code: u16,
+    /// SIP status of a call that a user does not answer.
+    pub no_answer_code: u16,
+    /// Names of headers beside `X-…` that may pass between clients and SIP, in lower case.
+    pub headers_allowed: Vec<String>,
     /// How long a call may last.
     pub call_duration_max: Option<Duration>,
     /// How long a session without a socket keeps its calls.
     pub reattach_grace: Duration,
     /// Whether clients are given a `call_report_id`, which turns their statistics and report uploads on.
     pub call_reports: bool,
+}
+
+impl Settings {
+    /// What is usual, for these users.
+    pub fn new(sip: SipSettings, users: HashMap<String, User>) -> Self {
+        let minute = Duration::from_secs(60);
+        Self {
+            site: "local".to_owned(),
+            region: "local".to_owned(),
+            sip,
+            users,
+            tokens: TokenPolicy::default(),
+            limits: Limits::default(),
+            ring_timeout: minute,
+            reject_code: 487,
+            no_answer_code: 480,
+            headers_allowed: Vec::new(),
+            call_duration_max: None,
+            reattach_grace: minute,
+            call_reports: true,
+        }
+    }
 }
 
 /// The SIP side of the VSP.
@@ -38,6 +66,8 @@ pub struct SipSettings {
     pub contact: SocketAddr,
     /// The SIP proxy.
     pub proxy: SocketAddr,
+    /// Addresses beside the proxy's that may bring calls for users.
+    pub peers: Vec<IpAddr>,
     /// Domain of our users and of the numbers they dial.
     pub domain: String,
 }
@@ -51,6 +81,8 @@ pub struct User {
     pub caller_id: Option<String>,
     /// Name to show when the client asks for none.
     pub display_name: Option<String>,
+    /// Calls at once, over all clients of the user; over it the user is busy.
+    pub calls_max: Option<usize>,
 }
 
 impl User {

@@ -33,6 +33,10 @@ impl Cause {
     pub const ORIGINATOR_CANCEL: Cause = cause("ORIGINATOR_CANCEL", 487);
     /// The call was as long as calls may be.
     pub const ALLOTTED_TIMEOUT: Cause = cause("ALLOTTED_TIMEOUT", 602);
+    /// Another phone was faster.
+    pub const LOSE_RACE: Cause = cause("LOSE_RACE", 502);
+    /// Declined.
+    pub const CALL_REJECTED: Cause = cause("CALL_REJECTED", 21);
     /// No media came.
     pub const MEDIA_TIMEOUT: Cause = cause("MEDIA_TIMEOUT", 604);
     /// The number has a form that no number has.
@@ -44,7 +48,7 @@ impl Cause {
     pub const fn q850(self) -> u8 {
         match self.code {
             code @ 1..=127 => code as u8,
-            487 => 16,
+            487 | 502 => 16,
             602 => 102,
             604 => 41,
             _ => 31,
@@ -66,7 +70,7 @@ const Q850: [Cause; 24] = [
     cause("NO_USER_RESPONSE", 18),
     Cause::NO_ANSWER,
     cause("SUBSCRIBER_ABSENT", 20),
-    cause("CALL_REJECTED", 21),
+    Cause::CALL_REJECTED,
     cause("NUMBER_CHANGED", 22),
     cause("DESTINATION_OUT_OF_ORDER", 27),
     Cause::INVALID_NUMBER_FORMAT,
@@ -90,7 +94,7 @@ pub fn cause_of_status(status: u16) -> Cause {
         404 | 604 => cause("UNALLOCATED_NUMBER", 1),
         486 | 600 => Cause::USER_BUSY,
         408 | 480 => Cause::NO_ANSWER,
-        401 | 402 | 403 | 407 | 603 | 607 | 608 => cause("CALL_REJECTED", 21),
+        401 | 402 | 403 | 407 | 603 | 607 | 608 => Cause::CALL_REJECTED,
         410 => cause("NUMBER_CHANGED", 22),
         484 => Cause::INVALID_NUMBER_FORMAT,
         487 => Cause::ORIGINATOR_CANCEL,
@@ -136,6 +140,10 @@ const fn end(cause: Cause, sip_code: u16, sip_reason: &'static str) -> End {
 impl End {
     /// Nobody answered within the ring timeout.
     pub const RING_TIMEOUT: End = end(Cause::NO_ANSWER, 408, "Request Timeout");
+    /// The caller gave up.
+    pub const CANCELLED: End = end(Cause::ORIGINATOR_CANCEL, 487, "Request Terminated");
+    /// Another phone has answered.
+    pub const ANSWERED_ELSEWHERE: End = end(Cause::LOSE_RACE, 200, "Call completed elsewhere");
     /// The 200 had no SDP, or one that the gateway could not use.
     pub const UNUSABLE_ANSWER: End = end(Cause::INCOMPATIBLE_DESTINATION, 488, "Not Acceptable Here");
     /// The far end has forgotten the call, or cannot be reached any more.

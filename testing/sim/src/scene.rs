@@ -3,8 +3,6 @@
 use offhook_sip_message::UriBuf;
 use offhook_sip_proxy::dial_plan::{CarrierId, DialPlan, Prefix};
 use offhook_sip_proxy::proxy;
-use offhook_vsp::auth::TokenPolicy;
-use offhook_vsp::limits::Limits;
 use offhook_vsp::{Settings, SipSettings, User};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
@@ -34,29 +32,17 @@ pub(crate) fn vsp() -> Settings {
         numbers: vec![number.into()],
         ..User::default()
     };
-    Settings {
-        site: "SIM1".into(),
-        region: "virtual".into(),
-        sip: SipSettings {
-            contact: VSP,
-            proxy: PROXY,
-            domain: "example.test".into(),
-        },
-        users: [
-            (ALICE.0.into(), user("+15550100")),
-            (BOB.0.into(), user("+15550101")),
-        ]
-        .into(),
-        tokens: TokenPolicy {
-            audience: None,
-            leeway_s: 0,
-        },
-        limits: Limits::default(),
-        ring_timeout: Duration::from_secs(60),
-        call_duration_max: None,
-        reattach_grace: Duration::from_secs(60),
-        call_reports: true,
-    }
+    let sip = SipSettings {
+        contact: VSP,
+        proxy: PROXY,
+        peers: Vec::new(),
+        domain: "example.test".into(),
+    };
+    let users = [
+        (ALICE.0.into(), user("+15550100")),
+        (BOB.0.into(), user("+15550101")),
+    ];
+    Settings::new(sip, users.into())
 }
 
 pub(crate) fn proxy() -> proxy::Settings {

@@ -209,6 +209,16 @@ pub enum ModifyAction {
         /// Candidates follow in messages of their own.
         trickle: bool,
     },
+    /// `transfer`: blind, to this number or user.
+    Transfer {
+        /// As the client wrote it; not checked.
+        destination: String,
+    },
+    /// `replace`: attended; this call's far end is connected with that of another call of the client.
+    Replace {
+        /// The other call.
+        other: ClientCallId,
+    },
     /// Any other; the name cut to [`crate::METHOD_LEN_MAX`].
     Other(String),
 }
@@ -224,6 +234,8 @@ pub struct Bye {
     pub cause_code: Option<u16>,
     /// SIP status that the application asks for.
     pub sip_code: Option<u16>,
+    /// Headers for the SIP message, those of the call's invite among them; not checked.
+    pub headers: Vec<RawHeader>,
 }
 
 /// Content of `info`.
@@ -245,7 +257,7 @@ pub enum Info {
 pub struct Candidate {
     /// Call.
     pub call: ClientCallId,
-    /// `candidate:…`; empty means no more.
+    /// `candidate:…`, which may name its `ufrag`; empty means no more.
     pub candidate: String,
 }
 
@@ -282,6 +294,9 @@ pub struct DialogParams {
     /// Headers for the SIP message; not checked.
     #[serde(deserialize_with = "lenient::headers")]
     pub custom_headers: Vec<RawHeader>,
+    /// The same as an application may spell it in its `bye`.
+    #[serde(rename = "customHeaders", deserialize_with = "lenient::headers")]
+    pub(crate) custom_headers_camel: Vec<RawHeader>,
     /// Opaque text of the application, base64.
     #[serde(rename = "clientState", deserialize_with = "lenient::text")]
     pub client_state: Option<String>,

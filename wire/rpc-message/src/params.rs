@@ -62,6 +62,11 @@ fn read_call_method(
                 cause: params.cause,
                 cause_code: params.cause_code,
                 sip_code: params.sip_code,
+                headers: {
+                    let mut headers = params.dialog_params.custom_headers;
+                    headers.extend(params.dialog_params.custom_headers_camel);
+                    headers
+                },
             }))
         }
         "info" => {
@@ -135,6 +140,10 @@ struct Params {
     trickle: bool,
     #[serde(deserialize_with = "lenient::text")]
     action: Option<String>,
+    #[serde(deserialize_with = "lenient::text")]
+    destination: Option<String>,
+    #[serde(rename = "replaceCallID", deserialize_with = "lenient::text")]
+    replace_call_id: Option<String>,
     #[serde(deserialize_with = "lenient::text")]
     cause: Option<String>,
     #[serde(rename = "causeCode", deserialize_with = "lenient::number")]
@@ -222,6 +231,18 @@ impl Params {
                 let Answer { sdp, trickle, .. } = self.with_sdp()?;
                 ModifyAction::UpdateMedia { sdp, trickle }
             }
+            Some("transfer") => ModifyAction::Transfer {
+                destination: self.destination.unwrap_or_default(),
+            },
+            Some("replace") => ModifyAction::Replace {
+                other: self
+                    .replace_call_id
+                    .as_deref()
+                    .and_then(ClientCallId::new)
+                    .ok_or_else(|| {
+                        RpcError::new(ErrorCode::InvalidParams, "replaceCallID names the other call")
+                    })?,
+            },
             other => ModifyAction::Other(cut(other.unwrap_or_default(), METHOD_LEN_MAX)),
         };
         Ok(Modify { call, action })

@@ -73,9 +73,14 @@ impl Destination {
 /// Why a custom header is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidHeader {
-    /// Only extension headers may be set, so that nobody rewrites routing.
-    #[error("only headers whose names start with X- may be set, other than X-Offhook-")]
+    /// Only extension headers and those that the operator allows may be set.
+    #[error(
+        "only headers whose names start with X-, other than X-Offhook-, and those that are allowed may be set"
+    )]
     Name,
+    /// The header decides where a message goes, who sent it or how it is read.
+    #[error("the header is written by the server alone")]
+    Reserved,
     /// Longer than [`HEADER_NAME_LEN_MAX`] or [`HEADER_VALUE_LEN_MAX`].
     #[error(
         "a header has at most {HEADER_NAME_LEN_MAX} characters of name and {HEADER_VALUE_LEN_MAX} of value"
@@ -86,7 +91,45 @@ pub enum InvalidHeader {
     Value,
 }
 
-/// A header `X-…` with a value of one line.
+/// Headers that nobody but the SIP stack writes, in lower case: routing, identity, framing, extensions. Compact forms have
+/// one letter, and no such name is taken.
+const RESERVED: [&str; 33] = [
+    "via",
+    "from",
+    "to",
+    "call-id",
+    "cseq",
+    "contact",
+    "route",
+    "record-route",
+    "path",
+    "service-route",
+    "max-forwards",
+    "content-length",
+    "content-type",
+    "content-encoding",
+    "authorization",
+    "proxy-authorization",
+    "www-authenticate",
+    "proxy-authenticate",
+    "p-asserted-identity",
+    "p-preferred-identity",
+    "p-called-party-id",
+    "privacy",
+    "identity",
+    "replaces",
+    "refer-to",
+    "referred-by",
+    "require",
+    "proxy-require",
+    "supported",
+    "session-expires",
+    "min-se",
+    "rseq",
+    "rack",
+];
+
+/// A header `X-…`, or one that the operator allows, with a value of one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CustomHeader {
     name: String,
@@ -94,15 +137,23 @@ pub struct CustomHeader {
 }
 
 impl CustomHeader {
-    /// Takes `name` and `value` if they are safe in a SIP message.
+    /// Takes `name` and `value` if they are safe in a SIP message and the name starts with `X-`.
     pub fn new(name: &str, value: &str) -> Result<Self, InvalidHeader> {
+        Self::with_allowed(name, value, &[])
+    }
+
+    /// The same, for names of `allowed` (in lower case) too.
+    pub fn with_allowed(name: &str, value: &str, allowed: &[String]) -> Result<Self, InvalidHeader> {
         let lower = name.to_ascii_lowercase();
         let token = |b: u8| b.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&b);
         if name.len() > HEADER_NAME_LEN_MAX || value.len() > HEADER_VALUE_LEN_MAX {
             return Err(InvalidHeader::TooLong);
         }
-        let own = lower.starts_with("x-offhook-");
-        if name.len() < 3 || !lower.starts_with("x-") || own || !name.bytes().all(token) {
+        if is_reserved(&lower) {
+            return Err(InvalidHeader::Reserved);
+        }
+        let known = (lower.starts_with("x-") && name.len() > 2) || allowed.contains(&lower);
+        if !known || !name.bytes().all(token) {
             return Err(InvalidHeader::Name);
         }
         if value.chars().any(char::is_control) {
@@ -123,6 +174,11 @@ impl CustomHeader {
     pub fn value(&self) -> &str {
         &self.value
     }
+}
+
+/// Whether a header of this name, in lower case, is written by the SIP stack alone.
+pub fn is_reserved(lower: &str) -> bool {
+    lower.len() == 1 || lower.starts_with("x-offhook-") || RESERVED.contains(&lower)
 }
 
 /// `text` as a display name: control characters, quotes and backslashes dropped, cut to [`DISPLAY_NAME_LEN_MAX`].
@@ -184,20 +240,25 @@ mod tests {
 
     #[test]
     fn headers_cannot_smuggle_lines_or_routing() {
-        use InvalidHeader::{Name, TooLong, Value};
+        use InvalidHeader::{Name, Reserved, TooLong, Value};
         assert!(CustomHeader::new("X-Ticket", "8812").is_ok());
         for (name, value, why) in [
-            ("Route", "<sip:evil>", Name),
+            ("Route", "<sip:evil>", Reserved),
+            ("v", "SIP/2.0/UDP evil", Reserved),
+            ("Subject", "hi", Name),
             ("X-", "", Name),
             ("X-A:", "", Name),
             ("X-A\r\nVia", "", Name),
-            ("X-Offhook-Call-Id", "1", Name),
+            ("X-Offhook-Call-Id", "1", Reserved),
             ("X-A", "1\r\nVia: x", Value),
             ("X-A", "1\u{0}", Value),
         ] {
             assert_eq!(CustomHeader::new(name, value), Err(why), "{name:?}: {value:?}");
         }
         assert_eq!(CustomHeader::new("X-A", &"1".repeat(257)), Err(TooLong));
+        let allowed = ["user-to-user".to_owned(), "route".to_owned()];
+        assert!(CustomHeader::with_allowed("User-to-User", "00", &allowed).is_ok());
+        assert_eq!(CustomHeader::with_allowed("Route", "", &allowed), Err(Reserved));
     }
 
     #[test]

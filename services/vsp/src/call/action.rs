@@ -1,10 +1,10 @@
 //! What a call wants done, and what it remembers of it until the answer comes.
 
-use crate::output::{ConnectionId, Note};
+use crate::output::{ConnectionId, EndedBy, Note};
 use offhook_media_control::Command;
 use offhook_rpc_message::validate::{CustomHeader, Destination};
 use offhook_rpc_message::{FrameId, HoldState, Party, ResultBody, RpcError, ServerMessage};
-use offhook_sip::user_agent::IncomingId;
+use offhook_sip::user_agent::{IncomingId, LegId};
 use std::time::Instant;
 
 /// A client's request that waits for its answer.
@@ -29,8 +29,14 @@ pub(crate) enum Action {
     Media(Command, Purpose),
     /// Send the INVITE.
     Invite(Box<OutgoingCall>, String),
-    /// CANCEL or BYE, whichever fits, with this value of `Reason`.
-    HangUp(Option<String>),
+    /// CANCEL or BYE, whichever fits, with this value of `Reason` and the client's headers.
+    HangUp(Option<String>, Vec<CustomHeader>),
+    /// A client has acknowledged that this leg rings.
+    Rings(LegId),
+    /// This leg rings here no more, and not because it was answered; with the status that says why, and whose doing it was.
+    RingsNoMore(LegId, u16, EndedBy),
+    /// Answer the incoming INVITE with this SDP and these headers.
+    AnswerIncoming(LegId, String, Vec<CustomHeader>),
     /// Answer a request of the SIP side: status and SDP.
     Respond(IncomingId, u16, Option<String>),
     /// Send a request in the SIP dialog.
@@ -87,6 +93,10 @@ pub(crate) enum Purpose {
     EarlyAnswer(Vec<CustomHeader>),
     /// To apply the SDP of the 200, whose headers go to the client.
     FinalAnswer(Vec<CustomHeader>),
+    /// To make the offer for a client that is called.
+    Offer,
+    /// To apply the answer of a client that was called.
+    Accept,
     /// To send digits.
     Dtmf(Asked, String),
     /// To answer a new offer of the client.

@@ -31,6 +31,9 @@ impl Call {
                 };
                 out.push(Action::Media(command, Purpose::UpdateMedia(asked)));
             }
+            ModifyAction::Transfer { .. } | ModifyAction::Replace { .. } => {
+                out.push(Action::Reply(asked, failed("calls cannot be transferred yet")));
+            }
             ModifyAction::Other(action) => {
                 let error = RpcError::new(
                     ErrorCode::InvalidParams,
@@ -314,6 +317,8 @@ impl Call {
             Purpose::Open
             | Purpose::EarlyAnswer(_)
             | Purpose::FinalAnswer(_)
+            | Purpose::Offer
+            | Purpose::Accept
             | Purpose::Close
             | Purpose::Nothing => {}
         }

@@ -197,9 +197,18 @@ impl Call {
         headers: Vec<CustomHeader>,
         out: &mut Vec<Action>,
     ) {
+        self.activate(now, out);
+        if let State::Active(active) = &mut self.state {
+            active.acknowledged = false;
+        }
+        out.push(Action::Client(self.answer(sdp, headers)));
+    }
+
+    /// The one way into `Active`.
+    pub(super) fn activate(&mut self, now: Instant, out: &mut Vec<Action>) {
         self.state = State::Active(Box::new(Active {
             since: now,
-            acknowledged: false,
+            acknowledged: true,
             hold: HoldState::Active,
             hold_change: None,
             digits: VecDeque::new(),
@@ -209,7 +218,6 @@ impl Call {
             CallTimer::State,
             self.duration_max.map(|duration| now + duration),
         ));
-        out.push(Action::Client(self.answer(sdp, headers)));
         let setup = now.saturating_duration_since(self.started);
         out.push(Action::Note(Note::CallAnswered {
             call_id: self.id.clone(),

@@ -81,9 +81,12 @@ impl Notes {
             } => {
                 self.metrics.call_started();
                 self.traces.describe(&call_id, &from, &to);
-                self.traces.alias(&call_id, &client_call);
+                if !client_call.is_empty() {
+                    self.traces.alias(&call_id, &client_call);
+                }
                 tracing::info!(%call_id, from, to, "call started");
             }
+            Note::CallOffered { call_id, client_call } => self.traces.alias(&call_id, &client_call),
             Note::SipCallId { call_id, sip_call_id } => self.traces.alias(&call_id, &sip_call_id),
             Note::CallAnswered { call_id, setup } => {
                 self.metrics.call_answered(setup);

@@ -61,11 +61,14 @@ impl Server {
                     }
                 }
             },
-            Action::HangUp(reason) => {
+            Action::HangUp(reason, headers) => {
                 if let Some(leg) = call.leg {
-                    self.send_hang_up(now, leg, reason);
+                    self.send_hang_up(now, leg, reason, &headers);
                 }
             }
+            Action::Rings(leg) => self.tell_ringing(now, leg),
+            Action::RingsNoMore(leg, status, by) => self.rings_no_more(now, leg, key, status, by),
+            Action::AnswerIncoming(leg, sdp, headers) => self.answer_incoming(now, leg, key, sdp, &headers),
             Action::Respond(incoming, status, sdp) => self.send_response(now, incoming, status, sdp),
             Action::Request(request, purpose) => {
                 if let (Some(purpose), Some(call)) = (
@@ -258,7 +261,7 @@ impl Server {
                 leg,
                 Leg {
                     call_id,
-                    key,
+                    key: Some(key),
                     over: false,
                 },
             );
@@ -280,12 +283,11 @@ impl Server {
         }
     }
 
-    pub(super) fn note_sip_call_id(&mut self, key: CallKey, sip_call_id: String) {
-        if let Some(call) = self.calls.get_mut(&key) {
+    pub(super) fn note_sip_call_id(&mut self, key: Option<CallKey>, call_id: CallId, sip_call_id: String) {
+        if let Some(call) = key.and_then(|key| self.calls.get_mut(&key)) {
             call.set_sip_call_id(sip_call_id.clone());
-            let call_id = call.id.clone();
-            self.note(Note::SipCallId { call_id, sip_call_id });
         }
+        self.note(Note::SipCallId { call_id, sip_call_id });
     }
 
     pub(super) fn refuse_call(&mut self, now: Instant, key: CallKey, refused: Refused) {

@@ -175,9 +175,7 @@ impl Server {
 
     /// New credentials for the session that the socket has: nothing else changes. A clientReady would destroy calls.
     fn relogin(&mut self, now: Instant, id: ConnectionId, pending: PendingLogin, session: &SessionId) {
-        if let Some(state) = self.sessions.get_mut(session) {
-            state.early_answer = pending.login.early_sdp_answer;
-        }
+        self.note_client(session, &pending.login);
         self.logged_in(id, &pending.frame, session);
         self.run_queued(now, id, pending.queued);
     }
@@ -190,7 +188,6 @@ impl Server {
             return;
         };
         let mut session = Session::new(user, connection.voice_sdk_id.clone(), id);
-        session.early_answer = pending.login.early_sdp_answer;
         if self.settings.call_reports {
             let report_id = format!("cr-{}", self.new_uuid());
             self.note(Note::ReportIssued(report_id.clone()));
@@ -198,6 +195,7 @@ impl Server {
         }
         let session_id = SessionId(self.new_uuid().into());
         self.sessions.insert(session_id.clone(), session);
+        self.note_client(&session_id, &pending.login);
         self.logged_in(id, &pending.frame, &session_id);
         self.send_message(
             id,
@@ -206,6 +204,7 @@ impl Server {
                 reattached: Some(Vec::new()),
             },
         );
+        self.offer_ringing_calls(now, &session_id);
         self.run_queued(now, id, pending.queued);
     }
 
@@ -223,7 +222,6 @@ impl Server {
             return;
         };
         session.connection = Some(id);
-        session.early_answer = pending.login.early_sdp_answer;
         let reattached = session.calls.keys().cloned().collect();
         let mut missed: Vec<_> = session
             .missed_byes()
@@ -238,6 +236,7 @@ impl Server {
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.voice_sdk_id = session.voice_sdk_id.clone();
         }
+        self.note_client(&session_id, &pending.login);
         self.logged_in(id, &pending.frame, &session_id);
         self.send_message(
             id,
@@ -249,7 +248,21 @@ impl Server {
         for (key, message) in missed {
             self.send_message(id, key, &message);
         }
+        self.offer_ringing_calls(now, &session_id);
         self.run_queued(now, id, pending.queued);
+    }
+
+    /// Takes over what the client says of itself.
+    fn note_client(&mut self, session: &SessionId, login: &Login) {
+        if let Some(session) = self.sessions.get_mut(session) {
+            session.early_answer = login.early_sdp_answer;
+            let agent = login
+                .user_agent
+                .as_deref()
+                .unwrap_or_default()
+                .to_ascii_lowercase();
+            session.acknowledges = !(agent.starts_with("android") || agent.starts_with("ios"));
+        }
     }
 
     fn logged_in(&mut self, id: ConnectionId, frame: &FrameId, session: &SessionId) {

@@ -1,7 +1,7 @@
 //! What a client that has logged in asks for.
 
 use super::Server;
-use crate::call::{Action, Asked, Call, CallKey, NewCall, OutgoingCall};
+use crate::call::{Action, Asked, Call, CallKey, NewCall, OutgoingCall, Start};
 use crate::limits::{CUSTOM_HEADERS_SENT_MAX, DTMF_DIGITS_MAX};
 use crate::output::{Note, Rejection};
 use crate::translate::End;
@@ -98,8 +98,9 @@ impl Server {
         };
         match method {
             ClientMethod::Bye(bye) => {
+                let headers = passable_headers(&bye.headers, &self.settings.headers_allowed);
                 self.with_call(now, key, |call, out| {
-                    call.hang_up_by_client(now, asked, &bye, out)
+                    call.hang_up_by_client(now, asked, &bye, headers, out)
                 });
             }
             ClientMethod::Modify(modify) => {
@@ -116,8 +117,12 @@ impl Server {
             }
             ClientMethod::RingingAck { .. } => {
                 let result = Ok(ResultBody::Call(client_call));
-                self.with_call(now, key, |_, out| out.push(Action::Reply(asked, result)));
+                self.with_call(now, key, |call, out| {
+                    out.push(Action::Reply(asked, result));
+                    call.rings(out);
+                });
             }
+            ClientMethod::Answer(answer) => self.on_answer(now, asked, key, *answer),
             _ => self.with_call(now, key, |_, out| not_here(out, asked)),
         }
     }
@@ -209,10 +214,10 @@ impl Server {
         }
         let outgoing = match self.outgoing(&user, &invite) {
             Ok(outgoing) if !self.draining => outgoing,
-            Ok(_) => return self.refuse_invite(&asked, invite.call, End::DRAINING),
+            Ok(_) => return self.refuse_invite(&asked, invite.call, End::DRAINING, End::DRAINING.sip_reason),
             Err((end, why)) => {
                 self.reject(asked.connection, Rejection::Value, &why);
-                return self.refuse_invite(&asked, invite.call, end);
+                return self.refuse_invite(&asked, invite.call, end, &why);
             }
         };
         let key = CallKey(self.next_key());
@@ -257,9 +262,12 @@ impl Server {
             media: MediaSessionId(self.new_uuid()),
             leg_id: self.new_uuid(),
             user: user.to_owned(),
-            outgoing,
+            caller: outgoing.caller.clone(),
             callee,
-            ring_timeout: self.settings.ring_timeout,
+            start: Start::Outgoing {
+                outgoing: Box::new(outgoing),
+                ring_timeout: self.settings.ring_timeout,
+            },
             duration_max: self.settings.call_duration_max,
         };
         Call::new(now, new)
@@ -270,7 +278,8 @@ impl Server {
         let dialog = &invite.dialog;
         let destination = Destination::new(dialog.destination_number.as_deref().unwrap_or_default())
             .map_err(|why| (End::NOT_A_NUMBER, why.to_string()))?;
-        let headers = outgoing_headers(&dialog.custom_headers).map_err(|why| (End::BAD_HEADER, why))?;
+        let headers = outgoing_headers(&dialog.custom_headers, &self.settings.headers_allowed)
+            .map_err(|why| (End::BAD_HEADER, why))?;
         let user = self.settings.users.get(user_name).cloned().unwrap_or_default();
         let number = user
             .caller_number(user_name, dialog.caller_id_number.as_deref())
@@ -289,14 +298,14 @@ impl Server {
     }
 
     /// As a result and a `bye`, so that the application sees cause and status.
-    fn refuse_invite(&mut self, asked: &Asked, call: ClientCallId, end: End) {
+    fn refuse_invite(&mut self, asked: &Asked, call: ClientCallId, end: End, why: &str) {
         self.reply(asked, Ok(ResultBody::CallCreated(call.clone())));
         let bye = ServerMessage::Bye(ByeMessage {
             call,
             cause: end.cause.name.to_owned(),
             cause_code: end.cause.code,
             sip_code: Some(end.sip_code),
-            sip_reason: Some(end.sip_reason.to_owned()),
+            sip_reason: Some(why.to_owned()),
             sip_call_id: None,
             headers: Vec::new(),
         });
@@ -312,18 +321,29 @@ impl Server {
     }
 }
 
-/// The client's `X-` headers; others, which it may not set, are left out.
-fn outgoing_headers(raw: &[RawHeader]) -> Result<Vec<CustomHeader>, String> {
+/// The client's headers. Those that are not allowed are left out; a reserved or malformed one is named.
+pub(super) fn outgoing_headers(raw: &[RawHeader], allowed: &[String]) -> Result<Vec<CustomHeader>, String> {
     let mut headers = Vec::new();
     for header in raw {
-        match CustomHeader::new(&header.name, &header.value) {
+        match CustomHeader::with_allowed(&header.name, &header.value, allowed) {
             Ok(header) => headers.push(header),
             Err(InvalidHeader::Name) => {}
-            Err(why) => return Err(why.to_string()),
+            Err(why) => {
+                let name = validate::display_name(&header.name);
+                return Err(format!("header {name:?}: {why}"));
+            }
         }
     }
     if headers.len() > CUSTOM_HEADERS_SENT_MAX {
         return Err(format!("at most {CUSTOM_HEADERS_SENT_MAX} custom headers"));
     }
     Ok(headers)
+}
+
+/// Those of the client's headers that may pass: for requests that must not fail on one that may not.
+pub(super) fn passable_headers(raw: &[RawHeader], allowed: &[String]) -> Vec<CustomHeader> {
+    raw.iter()
+        .filter_map(|header| CustomHeader::with_allowed(&header.name, &header.value, allowed).ok())
+        .take(CUSTOM_HEADERS_SENT_MAX)
+        .collect()
 }

@@ -1,6 +1,6 @@
 //! The SIP side: verbs of the user agent for what calls want, and its events for calls.
 
-use super::Server;
+use super::{Leg, Server};
 use crate::call::{CallKey, OutgoingCall, Refused, SipOutcome, SipPurpose, SipRequest};
 use crate::limits::{CUSTOM_HEADERS_SENT_MAX, DTMF_DURATION_MS};
 use crate::output::{EndedBy, Output};
@@ -104,10 +104,17 @@ impl Server {
     }
 
     /// CANCEL or BYE, with this value of `Reason`.
-    pub(super) fn send_hang_up(&mut self, now: Instant, leg: LegId, reason: Option<String>) {
+    pub(super) fn send_hang_up(
+        &mut self,
+        now: Instant,
+        leg: LegId,
+        reason: Option<String>,
+        headers: &[CustomHeader],
+    ) {
+        let reason = reason.and_then(|reason| Header::new("Reason", &reason).ok());
         let headers = reason
-            .and_then(|reason| Header::new("Reason", &reason).ok())
             .into_iter()
+            .chain(headers.iter().filter_map(sip_header))
             .collect();
         if let Err(error) = self
             .user_agent
@@ -169,16 +176,14 @@ impl Server {
     }
 
     fn on_observed(&mut self, observation: Observation) {
+        let sip_call_id = self.first_invite(&observation);
         let Some(leg) = self.legs.get(&observation.leg) else {
             return;
         };
-        let (key, call_id) = (leg.key, leg.call_id.clone());
-        if observation.name == "INVITE"
-            && observation.direction == Direction::Sent
-            && let Ok(message) = Message::parse(observation.bytes.clone())
-            && let Some(Ok(header::CallId(id))) = message.get()
-        {
-            self.note_sip_call_id(key, String::from_utf8_lossy(id).into_owned());
+        let call_id = leg.call_id.clone();
+        if let Some(sip_call_id) = sip_call_id {
+            let key = leg.key;
+            self.note_sip_call_id(key, call_id.clone(), sip_call_id);
         }
         let (from, to) = match observation.direction {
             Direction::Sent => (Hop::Vsp, Hop::SipProxy),
@@ -194,22 +199,42 @@ impl Server {
         );
     }
 
+    /// The Call-ID, if this is an INVITE. One for a leg that we do not know starts a call for a user.
+    fn first_invite(&mut self, observation: &Observation) -> Option<String> {
+        if observation.name != "INVITE" {
+            return None;
+        }
+        let message = Message::parse(observation.bytes.clone()).ok()?;
+        if observation.direction == Direction::Received && !self.legs.contains_key(&observation.leg) {
+            let leg = Leg {
+                call_id: self.name_incoming(&message),
+                key: None,
+                over: false,
+            };
+            self.legs.insert(observation.leg, leg);
+        }
+        let header::CallId(id) = message.get()?.ok()?;
+        Some(String::from_utf8_lossy(id).into_owned())
+    }
+
     fn on_sip_event(&mut self, now: Instant, event: Event) {
         match event {
             Event::Provisional { leg, response } => {
                 let status = response.status().map_or(100, StatusCode::code);
+                let headers = custom_headers(&response, &self.settings.headers_allowed);
                 self.with_leg(now, leg, |call, out| {
-                    call.on_provisional(status, sdp_of(&response), custom_headers(&response), out);
+                    call.on_provisional(status, sdp_of(&response), headers, out);
                 });
             }
             Event::Answered { leg, response } => {
+                let headers = custom_headers(&response, &self.settings.headers_allowed);
                 self.with_leg(now, leg, |call, out| {
-                    call.on_answered(now, sdp_of(&response), custom_headers(&response), out);
+                    call.on_answered(now, sdp_of(&response), headers, out);
                 });
             }
             Event::Failed { leg, failure } => {
-                if let Some(key) = self.legs.get(&leg).map(|leg| leg.key) {
-                    self.refuse_call(now, key, refused(&failure));
+                if let Some(key) = self.legs.get(&leg).and_then(|leg| leg.key) {
+                    self.refuse_call(now, key, refused(&failure, &self.settings.headers_allowed));
                 }
                 self.leg_over(leg);
             }
@@ -238,17 +263,29 @@ impl Server {
             Event::RequestFailed { request, .. } => {
                 self.on_sip_response(now, request, Err((408, "no answer".to_owned())));
             }
-            // Clients cannot be called yet.
-            Event::IncomingInvite { incoming, .. } => self.send_response(now, incoming, 480, None),
-            Event::Cancelled { leg, .. } => self.leg_over(leg),
+            Event::IncomingInvite {
+                leg,
+                incoming,
+                request,
+                source,
+            } => self.on_incoming_invite(now, leg, incoming, &request, source.remote),
+            Event::Cancelled { leg, request } => self.on_cancelled(now, leg, &request),
         }
     }
 
     fn on_terminated(&mut self, now: Instant, leg: LegId, ending: &Ending) {
         match ending {
-            Ending::Local | Ending::Unanswered => {}
+            Ending::Local => {}
+            Ending::Unanswered => self.on_ring_timeout(now, leg),
             Ending::Remote(bye) => {
-                let (cause, headers) = (q850_of(bye), custom_headers(bye));
+                let (cause, headers) = (q850_of(bye), custom_headers(bye, &self.settings.headers_allowed));
+                self.end_incoming(
+                    now,
+                    leg,
+                    EndedBy::Carrier,
+                    End::CANCELLED.sip_code,
+                    Some(End::CANCELLED),
+                );
                 self.with_leg(now, leg, |call, out| call.on_remote_bye(now, cause, headers, out));
             }
             Ending::AckMissing | Ending::Lost => {
@@ -267,7 +304,7 @@ impl Server {
         incoming: IncomingId,
         request: &Message,
     ) {
-        let key = leg.and_then(|leg| self.legs.get(&leg)).map(|leg| leg.key);
+        let key = leg.and_then(|leg| self.legs.get(&leg)).and_then(|leg| leg.key);
         let offers = matches!(request.method(), Some(Method::Invite))
             || (matches!(request.method(), Some(Method::Update)) && sdp_of(request).is_some());
         let Some(key) = key.filter(|key| self.calls.contains_key(key)) else {
@@ -297,7 +334,7 @@ impl Server {
         leg: LegId,
         act: impl FnOnce(&mut crate::call::Call, &mut Vec<crate::call::Action>),
     ) {
-        if let Some(key) = self.legs.get(&leg).map(|leg| leg.key) {
+        if let Some(key) = self.legs.get(&leg).and_then(|leg| leg.key) {
             self.with_call(now, key, act);
         }
     }
@@ -323,25 +360,26 @@ fn outgoing_request(request: SipRequest) -> OutgoingRequest {
     }
 }
 
-fn sip_header(header: &CustomHeader) -> Option<Header> {
+pub(super) fn sip_header(header: &CustomHeader) -> Option<Header> {
     Header::new(header.name(), header.value()).ok()
 }
 
 /// The SDP of a message, unread.
-fn sdp_of(message: &Message) -> Option<String> {
+pub(super) fn sdp_of(message: &Message) -> Option<String> {
     let is_sdp = matches!(message.get::<ContentType<'_>>(), Some(Ok(kind)) if kind.is("application", "sdp"));
     (is_sdp && !message.body().is_empty()).then(|| String::from_utf8_lossy(message.body()).into_owned())
 }
 
 /// The `X-` headers of a message that a client may see.
-fn custom_headers(message: &Message) -> Vec<CustomHeader> {
+pub(super) fn custom_headers(message: &Message, allowed: &[String]) -> Vec<CustomHeader> {
     message
         .headers()
         .filter_map(|line| {
             let value = header::unfold(line.value);
-            CustomHeader::new(
+            CustomHeader::with_allowed(
                 std::str::from_utf8(line.raw_name).ok()?,
                 std::str::from_utf8(&value).ok()?,
+                allowed,
             )
             .ok()
         })
@@ -367,7 +405,7 @@ fn phrase(response: &Message) -> String {
     }
 }
 
-fn refused(failure: &Failure) -> Refused {
+fn refused(failure: &Failure, allowed: &[String]) -> Refused {
     let own = |status: StatusCode| Refused {
         status: status.code(),
         reason: status.phrase().to_owned(),
@@ -379,7 +417,7 @@ fn refused(failure: &Failure) -> Refused {
             status: response.status().map_or(500, StatusCode::code),
             reason: phrase(response),
             q850: q850_of(response),
-            headers: custom_headers(response),
+            headers: custom_headers(response, allowed),
         },
         Failure::TimedOut => own(StatusCode::REQUEST_TIMEOUT),
         Failure::Transport => own(StatusCode::SERVICE_UNAVAILABLE),

@@ -91,7 +91,7 @@ impl Server {
                     Ok(ResultBody::Empty),
                 );
             }
-            Ok(ClientFrame::Ack { id: Some(sent), .. }) => self.on_ack(id, sent),
+            Ok(ClientFrame::Ack { id: Some(sent), .. }) => self.on_ack(now, id, sent),
             Ok(ClientFrame::Ack { id: None, .. } | ClientFrame::SpeedTest(_)) => {}
             Ok(ClientFrame::Notification(ClientMethod::AiConversation)) => {}
             Ok(ClientFrame::Notification(method)) => {
@@ -152,7 +152,7 @@ impl Server {
         }
     }
 
-    fn on_ack(&mut self, id: ConnectionId, sent: u64) {
+    fn on_ack(&mut self, now: Instant, id: ConnectionId, sent: u64) {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
@@ -165,8 +165,7 @@ impl Server {
         {
             session.bye_acknowledged(key);
         }
-        if let Some(call) = self.calls.get_mut(&key) {
-            call.on_ack(name);
+        if let Some(call) = self.calls.get(&key) {
             let call_id = call.id.clone();
             self.trace(
                 &call_id,
@@ -176,6 +175,7 @@ impl Server {
                 format!("ack {name}"),
                 String::new(),
             );
+            self.with_call(now, key, |call, out| call.on_ack(name, out));
         }
     }
 

@@ -1,6 +1,6 @@
 //! While a call is up: M19 to M21 as far as signalling goes, digits, texts, candidates, and offers of the far end.
 
-use crate::world::{self, CARRIER_ANSWER, CARRIER_OFFER, World, header};
+use crate::world::{CARRIER_ANSWER, CARRIER_OFFER, World, header};
 use offhook_media_control::{
     Command, CommandErrorKind, Direction, Event, GoneReason, LegName, SessionSummary,
 };
@@ -477,36 +477,4 @@ fn a_re_invite_without_offer_is_answered_with_ours() {
     );
     assert_ne!(response.body(), CARRIER_OFFER.as_bytes());
     assert_eq!(world.frames_left(client), 0);
-}
-
-#[test]
-fn calls_for_clients_are_unavailable_for_now() {
-    let mut world = World::new();
-    world.log_in("bob");
-    let uri = |text: &str| offhook_sip_message::UriBuf::new(text.to_owned()).unwrap();
-    let name = |text: &str| user_agent::NameAddr {
-        display_name: String::new(),
-        uri: uri(text),
-    };
-    let invite = user_agent::OutgoingInvite {
-        request_uri: uri("sip:bob@127.0.0.1:5070"),
-        destination: offhook_sip::Flow::udp(world::vsp_address()),
-        from: name("sip:1@127.0.0.1"),
-        to: name("sip:bob@127.0.0.1"),
-        headers: Vec::new(),
-        sticky_headers: Vec::new(),
-        body: Some(user_agent::Body::sdp(CARRIER_OFFER.to_owned())),
-        credentials: None,
-        give_up_after: None,
-    };
-    world.far_end.invite(world.now, invite).unwrap();
-    world.settle();
-    let user_agent::Event::Failed {
-        failure: user_agent::Failure::Response(response),
-        ..
-    } = world.far_event()
-    else {
-        panic!()
-    };
-    assert_eq!(response.status().unwrap().code(), 480);
 }

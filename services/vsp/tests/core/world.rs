@@ -23,6 +23,9 @@ pub(crate) const CARRIER_OFFER: &str = "v=0\r\no=gateway offer\r\n";
 pub(crate) const CARRIER_ANSWER: &str = "v=0\r\no=carrier answer\r\n";
 pub(crate) const CLIENT_ANSWER: &str = "v=0\r\no=gateway answer\r\n";
 
+pub(crate) const CARRIER_SIDE_OFFER: &str = "v=0\r\no=carrier offer\r\n";
+pub(crate) const BROWSER_ANSWER: &str = "v=0\r\no=browser answer\r\n";
+
 pub(crate) struct World {
     pub(crate) now: Instant,
     pub(crate) server: Server,
@@ -69,29 +72,25 @@ pub(crate) fn settings() -> Settings {
     let user = |numbers: &[&str], caller_id: Option<&str>| User {
         numbers: numbers.iter().map(|number| (*number).to_owned()).collect(),
         caller_id: caller_id.map(str::to_owned),
-        display_name: None,
+        ..User::default()
     };
+    let sip = SipSettings {
+        contact: vsp_address(),
+        proxy: proxy_address(),
+        peers: Vec::new(),
+        domain: "voice.example.com".to_owned(),
+    };
+    let users = HashMap::from([
+        (
+            "alice".to_owned(),
+            user(&["+15550100", "+15550101"], Some("+15550101")),
+        ),
+        ("bob".to_owned(), user(&[], None)),
+    ]);
     Settings {
         site: "NJ1".to_owned(),
         region: "north-america".to_owned(),
-        sip: SipSettings {
-            contact: vsp_address(),
-            proxy: proxy_address(),
-            domain: "voice.example.com".to_owned(),
-        },
-        users: HashMap::from([
-            (
-                "alice".to_owned(),
-                user(&["+15550100", "+15550101"], Some("+15550101")),
-            ),
-            ("bob".to_owned(), user(&[], None)),
-        ]),
-        tokens: Default::default(),
-        limits: Default::default(),
-        ring_timeout: Duration::from_secs(60),
-        call_duration_max: None,
-        reattach_grace: Duration::from_secs(60),
-        call_reports: true,
+        ..Settings::new(sip, users)
     }
 }
 
@@ -240,6 +239,63 @@ impl World {
         let result = self.ask(from, "telnyx_rtc.invite", invite_params(call, number));
         assert_eq!(result["result"]["message"], "CALL CREATED", "{result}");
         assert_eq!(result["result"]["callID"], call);
+    }
+
+    /// The SIP proxy brings a call for a user: the far end's leg.
+    pub(crate) fn far_call(&mut self, user: &str, headers: &[(&str, &str)]) -> LegId {
+        self.far_call_from(user, "\"Bob\" <sip:+4940555666@carrier.example>", headers)
+    }
+
+    pub(crate) fn far_call_from(&mut self, user: &str, from: &str, headers: &[(&str, &str)]) -> LegId {
+        let uri = |text: String| UriBuf::new(text).unwrap();
+        let (name, address) = from.split_once('<').unwrap();
+        let headers: Vec<_> = headers
+            .iter()
+            .map(|(name, value)| Header::new(name, value).unwrap())
+            .collect();
+        let invite = user_agent::OutgoingInvite {
+            request_uri: uri(format!("sip:{user}@voice.example.com")),
+            destination: Flow::udp(vsp_address()),
+            from: user_agent::NameAddr {
+                display_name: name.trim().trim_matches('"').to_owned(),
+                uri: uri(address.trim_end_matches('>').to_owned()),
+            },
+            to: user_agent::NameAddr {
+                display_name: String::new(),
+                uri: uri(format!("sip:{user}@voice.example.com")),
+            },
+            headers,
+            sticky_headers: Vec::new(),
+            body: Some(Body::sdp(CARRIER_SIDE_OFFER.to_owned())),
+            credentials: None,
+            give_up_after: None,
+        };
+        let leg = self.far_end.invite(self.now, invite).unwrap();
+        self.settle();
+        leg
+    }
+
+    /// The client answers the call that it was offered.
+    pub(crate) fn answer(&mut self, client: ConnectionId, call: &Value) -> String {
+        let params = json!({"sdp": BROWSER_ANSWER, "dialogParams": {"callID": call}});
+        self.request(client, "telnyx_rtc.answer", params)
+    }
+
+    /// Statuses of the responses that the far end has got to its INVITE since the last time.
+    pub(crate) fn far_statuses(&mut self) -> Vec<u16> {
+        let status = |message: &Message| message.status().unwrap().code();
+        self.far_events
+            .drain(..)
+            .filter_map(|event| match event {
+                user_agent::Event::Provisional { response, .. }
+                | user_agent::Event::Answered { response, .. } => Some(status(&response)),
+                user_agent::Event::Failed {
+                    failure: user_agent::Failure::Response(response),
+                    ..
+                } => Some(status(&response)),
+                _ => None,
+            })
+            .collect()
     }
 
     /// The far end's next INVITE.
