@@ -139,6 +139,17 @@ impl Confirmed {
             unacked: None,
         }
     }
+
+    /// The call that we placed with `invite`, whose 2xx waits for its ACK.
+    pub(super) fn unacknowledged(dialog: Dialog, invite: ClientTransactionId, cseq: u32) -> Self {
+        Self {
+            ack_due: Some(AckDue {
+                transaction: invite,
+                cseq,
+            }),
+            ..Self::new(dialog, true)
+        }
+    }
 }
 
 /// Which ACK is owed.

@@ -2,7 +2,7 @@
 
 use super::api::{ActionError, Body, Event, Failure, LegId, OutgoingInvite};
 use super::compose::{self, FirstRequestIds, Rest};
-use super::leg::{AckDue, Calling, Confirmed, EARLY_DIALOGS_MAX, InvitePlan, Leg, RING_MAX, State};
+use super::leg::{Calling, Confirmed, EARLY_DIALOGS_MAX, InvitePlan, Leg, RING_MAX, State};
 use super::reliable::{EarlyDialog, Provisional};
 use super::session_timer::{OwnLines, Session};
 use super::{ClientUse, UserAgent};
@@ -400,12 +400,7 @@ impl UserAgent {
         }
         self.dialogs.insert(dialog.id.clone(), leg_id);
         if let Some(leg) = self.legs.get_mut(&leg_id) {
-            let mut confirmed = Confirmed::new(dialog, true);
-            confirmed.ack_due = Some(AckDue {
-                transaction: id,
-                cseq,
-            });
-            leg.state = State::Confirmed(Box::new(confirmed));
+            leg.state = State::Confirmed(Box::new(Confirmed::unacknowledged(dialog, id, cseq)));
         }
         self.retime(leg_id);
         if cancelled {
@@ -437,12 +432,7 @@ impl UserAgent {
         let fork = LegId(self.new_id());
         self.dialogs.insert(dialog.id.clone(), fork);
         let cseq = dialog.local_cseq;
-        let mut confirmed = Confirmed::new(dialog, true);
-        confirmed.ack_due = Some(AckDue {
-            transaction: id,
-            cseq,
-        });
-        let state = State::Confirmed(Box::new(confirmed));
+        let state = State::Confirmed(Box::new(Confirmed::unacknowledged(dialog, id, cseq)));
         self.legs.insert(fork, Leg::new(state, flow, sticky));
         self.close(now, fork, Vec::new());
     }
