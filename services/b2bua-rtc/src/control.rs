@@ -13,4 +13,4 @@ pub use local::{CommandRequest, LocalLink};
 pub(crate) use json_rpc::serve as serve_json_rpc;
 pub(crate) use local::serve as serve_local;
 pub(crate) use ng::serve as serve_ng;
-pub(crate) use router::{Router, RouterConfig};
+pub(crate) use router::{Links, Router, RouterConfig};

@@ -14,7 +14,6 @@ pub mod config;
 mod control;
 mod leg;
 mod media;
-mod metrics;
 pub mod outbox;
 pub mod params;
 mod rtp_leg;

@@ -1,13 +1,15 @@
 //! Starts the gateway: binds, spawns the workers, serves the control links, leaves.
 
+mod metrics;
+
 use crate::config::{Config, Preference};
-use crate::control::{LocalLink, Router, RouterConfig, serve_json_rpc, serve_local, serve_ng};
+use crate::control::{Links, LocalLink, Router, RouterConfig, serve_json_rpc, serve_local, serve_ng};
 use crate::media::{
     SharedAddress, WorkerConfig, WorkerEvent, WorkerHandle, bind_shared, local_addresses, spawn,
 };
-use crate::metrics::GatewayMetrics;
 use crate::params::{AudioParams, SessionParams, Timeouts, WallClock};
 use crate::tones::Tones;
+use metrics::GatewayMetrics;
 use offhook_offer_answer::Prefer;
 use offhook_process::{Context, Problem, RoleState, Severity, Shutdown};
 use offhook_webrtc::{Certificate, LegConfig};
@@ -70,14 +72,7 @@ pub async fn run(
     shutdown: Shutdown,
     links: Vec<LocalLink>,
 ) -> Result<(), Error> {
-    let errors: Vec<Problem> = config
-        .check()
-        .into_iter()
-        .filter(|p| p.severity == Severity::Error)
-        .collect();
-    if !errors.is_empty() {
-        return Err(Error::Config(errors));
-    }
+    refuse_errors(&config)?;
     let readiness = context.readiness.register(ROLE);
     let mut addresses = Vec::new();
     let control = match config.control.listen {
@@ -112,29 +107,14 @@ pub async fn run(
         "media gateway up"
     );
 
-    let (router, links_handle) = Router::new(RouterConfig {
+    let (router, entrances) = Router::new(RouterConfig {
         workers,
         events,
         grace: Duration::from_secs(config.control.grace_s),
         context: context.clone(),
         shutdown: shutdown.clone(),
     });
-    let mut front_ends = JoinSet::new();
-    for link in links {
-        front_ends.spawn(serve_local(link, links_handle.clone()));
-    }
-    if let Some(listener) = control {
-        let (links, shutdown) = (links_handle.clone(), shutdown.clone());
-        front_ends.spawn(async move {
-            if let Err(error) = serve_json_rpc(listener, links, shutdown).await {
-                tracing::error!(%error, "the control listener has failed");
-            }
-        });
-    }
-    if let Some(socket) = ng {
-        front_ends.spawn(serve_ng(socket, links_handle.clone()));
-    }
-    drop(links_handle);
+    let mut front_ends = start_front_ends(entrances, links, control, ng, &shutdown);
     readiness.ready(addresses);
     let mut draining = shutdown.clone();
     let router = router.run();
@@ -149,6 +129,42 @@ pub async fn run(
     front_ends.shutdown().await;
     tracing::info!("media gateway stopped");
     Ok(())
+}
+
+fn refuse_errors(config: &Config) -> Result<(), Error> {
+    let mut problems = config.check();
+    problems.retain(|problem| problem.severity == Severity::Error);
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::Config(problems))
+    }
+}
+
+/// Starts what signalling talks to; the tasks end when they are dropped.
+fn start_front_ends(
+    entrances: Links,
+    local: Vec<LocalLink>,
+    control: Option<TcpListener>,
+    ng: Option<UdpSocket>,
+    shutdown: &Shutdown,
+) -> JoinSet<()> {
+    let mut front_ends = JoinSet::new();
+    for link in local {
+        front_ends.spawn(serve_local(link, entrances.clone()));
+    }
+    if let Some(listener) = control {
+        let (entrances, shutdown) = (entrances.clone(), shutdown.clone());
+        front_ends.spawn(async move {
+            if let Err(error) = serve_json_rpc(listener, entrances, shutdown).await {
+                tracing::error!(%error, "the control listener has failed");
+            }
+        });
+    }
+    if let Some(socket) = ng {
+        front_ends.spawn(serve_ng(socket, entrances));
+    }
+    front_ends
 }
 
 fn bind<T>(key: &'static str, address: SocketAddr, result: io::Result<T>) -> Result<T, Error> {

@@ -6,8 +6,8 @@ mod support;
 use offhook_b2bua_rtc::{CommandRequest, Config, LocalLink, ROLE, run};
 use offhook_call_trace::CallId;
 use offhook_media_control::{
-    Command, CommandError, CommandErrorKind, Event, Frame, GoneReason, LegName, MediaSessionId, Reply,
-    RequestId,
+    Command, CommandError, CommandErrorKind, Event, Frame, GoneReason, LegName, LegQuality, MediaSessionId,
+    Reply, RequestId,
 };
 use offhook_process::{Context, NodeName, Shutdown, ShutdownTrigger, TraceLimits};
 use std::net::SocketAddr;
@@ -96,16 +96,16 @@ impl Gateway {
             .unwrap()
     }
 
+    /// Looks until the metric has this value: figures are published twice a second.
     async fn wait_for_metric(&self, name: &str, value: u64) {
-        let start = Instant::now();
-        while self.metric(name) != value {
-            assert!(
-                start.elapsed() < PATIENCE,
-                "{name} stays at {}",
-                self.metric(name)
-            );
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let mut looks = tokio::time::interval(Duration::from_millis(20));
+        let reached = async {
+            while self.metric(name) != value {
+                looks.tick().await;
+            }
+        };
+        let in_time = tokio::time::timeout(PATIENCE, reached).await.is_ok();
+        assert!(in_time, "{name} stays at {}", self.metric(name));
     }
 
     async fn stop(mut self) {
@@ -205,76 +205,103 @@ async fn the_same_with_io_uring_where_the_kernel_allows_it() {
     carry_calls("41050-41099", "io_uring").await;
 }
 
+/// A call on real sockets.
+struct RealCall {
+    name: String,
+    browser: Browser,
+    carrier: UdpSocket,
+    /// Where the carrier sends to.
+    gateway_rtp: SocketAddr,
+}
+
 async fn carry_calls(rtp_ports: &str, io: &str) {
     const CALLS: usize = 6;
     let mut gateway = Gateway::start(rtp_ports, serde_json::json!({"io": io})).await;
-    let webrtc = gateway.address("webrtc");
     let mut calls = Vec::new();
     for n in 0..CALLS {
-        let mut browser = Browser::new().await;
-        let offer = sdp::browser(&browser.client, "0");
-        let name = format!("call-{n}");
-        let Reply::Opened { offer, answer } = gateway.ask(open(&name, &offer)).await.unwrap() else {
+        calls.push(connect_call(&mut gateway, format!("call-{n}")).await);
+    }
+    for call in &mut calls {
+        talk(call).await;
+    }
+    gateway.wait_for_metric("media_sessions", CALLS as u64).await;
+    for call in &calls {
+        let Reply::Closed { summary } = gateway.ask(close(&call.name)).await.unwrap() else {
             panic!()
         };
-        browser.take_answer(&answer.unwrap(), webrtc);
-        let carrier = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let answer = Command::Answer {
-            session: MediaSessionId(name.clone()),
-            from: LegName::Carrier,
-            sdp: sdp::carrier(carrier.local_addr().unwrap(), "0"),
-            is_final: true,
-        };
-        assert_eq!(gateway.ask(answer).await, Ok(Reply::Answered { answer: None }));
-        browser.run(PATIENCE, true).await;
-        assert!(browser.client.is_connected(), "call {n} does not connect");
-        // What it still has to send goes out: the gateway may be waiting for the last check.
-        browser.run(Duration::from_millis(100), false).await;
-        let connected = MediaSessionId(name.clone());
-        gateway
-            .event(|event| {
-                matches!(event, Event::Connected { session } if session == connected).then_some(())
-            })
-            .await;
-        let gateway_rtp = SocketAddr::new(webrtc.ip(), sdp::port(&offer));
-        calls.push((name, browser, carrier, gateway_rtp));
-    }
-    for (name, browser, carrier, gateway_rtp) in &mut calls {
-        let (mut up, mut down) = (Voice::new(0, 1), Voice::new(0, 2));
-        browser.heard = 0;
-        for _ in 0..10 {
-            browser.speak(&mut up, &[0x11; 160]).await;
-            carrier
-                .send_to(&down.packet(&[0x22; 160], 160), *gateway_rtp)
-                .await
-                .unwrap();
-            browser.run(Duration::from_millis(20), false).await;
-        }
-        browser.run(Duration::from_millis(100), false).await;
-        assert!(browser.heard >= 10, "{name}: the browser heard {}", browser.heard);
-        let mut heard = 0;
-        let mut buffer = [0; 1500];
-        while let Ok((len, _)) = carrier.try_recv_from(&mut buffer) {
-            heard += usize::from(len == 172 && buffer[12] == 0x11);
-        }
-        assert_eq!(heard, 10, "{name}: the carrier");
-    }
-    for (name, ..) in &calls {
-        let Reply::Closed { summary } = gateway.ask(close(name)).await.unwrap() else {
-            panic!()
-        };
-        assert!(
-            summary
-                .legs
-                .iter()
-                .all(|leg| leg.packets_received >= 10 && leg.packets_lost == 0),
-            "{summary:?}"
-        );
+        let whole = |leg: &LegQuality| leg.packets_received >= 10 && leg.packets_lost == 0;
+        assert!(summary.legs.iter().all(whole), "{summary:?}");
     }
     gateway.wait_for_metric("media_sessions", 0).await;
     gateway.wait_for_metric("media_rtp_ports_in_use", 0).await;
     assert!(gateway.metric("media_datagrams_out_total") > 120);
-    let trace = gateway.context.traces.find("call-0").unwrap();
+    check_trace(&gateway, &calls[0]);
+    gateway.stop().await;
+}
+
+async fn connect_call(gateway: &mut Gateway, name: String) -> RealCall {
+    let webrtc = gateway.address("webrtc");
+    let mut browser = Browser::new().await;
+    let offer = sdp::browser(&browser.client, "0");
+    let Reply::Opened { offer, answer } = gateway.ask(open(&name, &offer)).await.unwrap() else {
+        panic!()
+    };
+    browser.take_answer(&answer.unwrap(), webrtc);
+    let carrier = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let answer = Command::Answer {
+        session: MediaSessionId(name.clone()),
+        from: LegName::Carrier,
+        sdp: sdp::carrier(carrier.local_addr().unwrap(), "0"),
+        is_final: true,
+    };
+    assert_eq!(gateway.ask(answer).await, Ok(Reply::Answered { answer: None }));
+    browser.run(PATIENCE, true).await;
+    assert!(browser.client.is_connected(), "{name} does not connect");
+    // What it still has to send goes out: the gateway may be waiting for the last check.
+    browser.run(Duration::from_millis(100), false).await;
+    let connected = MediaSessionId(name.clone());
+    gateway
+        .event(|event| matches!(event, Event::Connected { session } if session == connected).then_some(()))
+        .await;
+    let gateway_rtp = SocketAddr::new(webrtc.ip(), sdp::port(&offer));
+    RealCall {
+        name,
+        browser,
+        carrier,
+        gateway_rtp,
+    }
+}
+
+/// Ten packets each way, all of which arrive.
+async fn talk(call: &mut RealCall) {
+    let RealCall {
+        name,
+        browser,
+        carrier,
+        gateway_rtp,
+    } = call;
+    let (mut up, mut down) = (Voice::new(0, 1), Voice::new(0, 2));
+    browser.heard = 0;
+    for _ in 0..10 {
+        browser.speak(&mut up, &[0x11; 160]).await;
+        carrier
+            .send_to(&down.packet(&[0x22; 160], 160), *gateway_rtp)
+            .await
+            .unwrap();
+        browser.run(Duration::from_millis(20), false).await;
+    }
+    browser.run(Duration::from_millis(100), false).await;
+    assert!(browser.heard >= 10, "{name}: the browser heard {}", browser.heard);
+    let mut heard = 0;
+    let mut buffer = [0; 1500];
+    while let Ok((len, _)) = carrier.try_recv_from(&mut buffer) {
+        heard += usize::from(len == 172 && buffer[12] == 0x11);
+    }
+    assert_eq!(heard, 10, "{name}: the carrier");
+}
+
+fn check_trace(gateway: &Gateway, call: &RealCall) {
+    let trace = gateway.context.traces.find(&call.name).unwrap();
     let text = serde_json::to_string(&trace).unwrap();
     for name in [
         "open",
@@ -289,11 +316,11 @@ async fn carry_calls(rtp_ports: &str, io: &str) {
             "{name} is not in the trace: {text}"
         );
     }
+    let offer = sdp::browser(&call.browser.client, "0");
     assert!(
-        !text.contains(sdp::value(&sdp::browser(&calls[0].1.client, "0"), "a=ice-pwd:")),
+        !text.contains(sdp::value(&offer, "a=ice-pwd:")),
         "a secret in the trace"
     );
-    gateway.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -304,6 +331,7 @@ async fn two_hundred_sessions_leave_nothing_and_ports_run_out_clearly() {
     for n in 0..10 {
         assert!(gateway.ask(open(&format!("s{n}"), &offer)).await.is_ok(), "{n}");
     }
+    gateway.wait_for_metric("media_rtp_ports_in_use", 10).await;
     let refused = gateway.ask(open("one-more", &offer)).await.unwrap_err();
     assert_eq!(refused.kind, CommandErrorKind::Busy);
     let twice = gateway.ask(open("s0", &offer)).await.unwrap_err();
@@ -327,6 +355,11 @@ async fn two_hundred_sessions_leave_nothing_and_ports_run_out_clearly() {
         assert!(gateway.ask(open(&name, &offer)).await.is_ok(), "{n}");
         gateway.ask(close(&name)).await.unwrap();
     }
+    // One that stays, so that the figures are those after the two hundred.
+    gateway.ask(open("last", &offer)).await.unwrap();
+    gateway.wait_for_metric("media_sessions", 1).await;
+    gateway.wait_for_metric("media_rtp_ports_in_use", 1).await;
+    gateway.ask(close("last")).await.unwrap();
     gateway.wait_for_metric("media_sessions", 0).await;
     gateway.wait_for_metric("media_rtp_ports_in_use", 0).await;
     gateway.stop().await;
