@@ -21,8 +21,8 @@ use std::borrow::Cow;
 
 pub use address::{From, NameAddr, PAssertedIdentity, RecordRoute, ReferTo, ReferredBy, Route, To};
 pub use auth::{
-    Algorithm, AuthParams, AuthenticationInfo, Authorization, Challenge, Credentials, ProxyAuthenticate, ProxyAuthorization,
-    WwwAuthenticate,
+    Algorithm, AuthParams, AuthenticationInfo, Authorization, Challenge, Credentials, ProxyAuthenticate,
+    ProxyAuthorization, WwwAuthenticate,
 };
 pub use call_id::CallId;
 pub use contact::Contact;
