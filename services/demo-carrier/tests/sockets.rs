@@ -40,6 +40,7 @@ async fn a_call_over_loopback_is_heard_and_shutdown_ends_it() {
     let (mut heard, mut ended) = (Vec::new(), false);
     let (mut signal, mut media) = ([0; 4096], [0; 2048]);
     let deadline = now() + Duration::from_secs(20);
+    let mut ticks = tokio::time::interval(Duration::from_millis(50));
     while !ended {
         assert!(
             now() < deadline,
@@ -67,7 +68,7 @@ async fn a_call_over_loopback_is_heard_and_shutdown_ends_it() {
                     trigger.drain(now());
                 }
             }
-            () = tokio::time::sleep(Duration::from_millis(50)) => caller.handle_timeout(now()),
+            _ = ticks.tick() => caller.handle_timeout(now()),
         }
     }
     let frequency = dominant_frequency(&decode(&heard), SAMPLE_RATE_HZ).unwrap();
