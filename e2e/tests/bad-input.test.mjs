@@ -57,6 +57,119 @@ async function refusal(client, dialogParams, sdp) {
   return bye.params;
 }
 
+/**
+ * Does `once` one bad thing, and expects the counter `name` with `label` to count it and a log line that matches.
+ * The log lets a few lines of a kind through in ten seconds; a line that was held back is written for a later one.
+ */
+async function counted(name, label, line, once, timeoutMs = 5_000) {
+  const lines = () => world.offhook.log.filter((each) => line.test(each)).length;
+  const before = { counter: await world.offhook.counter(name, label), lines: lines() };
+  await once();
+  await until(
+    `${name} counts ${label}`,
+    async () => (await world.offhook.counter(name, label)) > before.counter,
+    timeoutMs,
+  );
+  const { counter } = before;
+  assert.equal(await world.offhook.counter(name, label), counter + 1, "counted once");
+  let tried = Date.now();
+  await until(
+    `a log line like ${line}`,
+    async () => {
+      if (lines() > before.lines) return true;
+      if (Date.now() - tried < 1_000) return false;
+      tried = Date.now();
+      await once();
+      return false;
+    },
+    20_000,
+  );
+  return lines() - before.lines;
+}
+
+for (const [reason, send] of [
+  ["binary", (client) => client.sendRaw(randomBytes(64))],
+  ["malformed", (client) => client.sendRaw("hello")],
+  ["params", (client) => client.request("telnyx_rtc.invite", 7)],
+  ["unknown-method", (client) => client.request("telnyx_rtc.teleport")],
+  [
+    "unknown-call",
+    (client) => client.request("telnyx_rtc.modify", { action: "hold", dialogParams: { callID: talk } }),
+  ],
+  ["value", async (client) => refusal(client, { destination_number: "+491000\r\nX-Evil: 1" }, await offer())],
+]) {
+  test(`a bad frame (${reason}) is counted once and logged in one line`, async () => {
+    const client = await bob();
+    const lines = await counted(
+      "offhook_vsp_frames_rejected",
+      `reason="${reason}"`,
+      new RegExp(`frame rejected.*reason="?${reason}"?`),
+      () => send(client),
+    );
+    assert.equal(lines, 1);
+    client.close();
+  });
+}
+
+test("a request before the login is counted once and logged in one line", async () => {
+  const client = await RawClient.open(world.host);
+  const lines = await counted(
+    "offhook_vsp_frames_rejected",
+    'reason="not-logged-in"',
+    /frame rejected.*reason="?not-logged-in"?/,
+    () => client.request("telnyx_rtc.gatewayState"),
+  );
+  assert.equal(lines, 1);
+  client.close();
+});
+
+test("a refused login is counted once and logged in one line, without the password", async () => {
+  const client = await RawClient.open(world.host);
+  const passwd = "a-password-that-nobody-has";
+  const lines = await counted("offhook_vsp_logins", 'outcome="wrong', /login refused/, () =>
+    client.request("login", { login: "alice", passwd }),
+  );
+  assert.equal(lines, 1);
+  assert.ok(!world.offhook.log.some((line) => line.includes(passwd)));
+  client.close();
+});
+
+test("a frame that is too large is counted once and logged in one line", async () => {
+  const lines = await counted(
+    "offhook_vsp_frames_rejected",
+    'reason="broken"',
+    /WebSocket broken off/,
+    async () => {
+      const client = await bob();
+      client.sendRaw(`"${"x".repeat(4 * MIB)}"`);
+      await client.untilClosed();
+    },
+  );
+  assert.equal(lines, 1);
+});
+
+test("a damaged SIP message is counted once and logged in one line", async () => {
+  const socket = await bindUdp(0);
+  const lines = await counted("offhook_sip_proxy_refused", "reason=", /a SIP message was refused/, () =>
+    socket.send("INVITE sip:x@127.0.0.1 SIP/2.0\r\nVia: nothing\r\n\r\n", world.ports.proxy, "127.0.0.1"),
+  );
+  assert.equal(lines, 1);
+  socket.close();
+});
+
+test("a datagram of no call is counted once and logged in one line", async () => {
+  const socket = await bindUdp(0);
+  const rtp = Buffer.concat([Buffer.from([0x80, 0, 0, 1, 0, 0, 0, 1, 9, 9, 9, 9]), randomBytes(160)]);
+  const lines = await counted(
+    "offhook_media_datagrams_unknown",
+    "",
+    /datagram to the WebRTC port that belongs to no call/,
+    () => socket.send(rtp, world.ports.webrtc, "127.0.0.1"),
+  );
+  assert.equal(lines, 1);
+  socket.close();
+});
+
 test("frames that are too large, binary or half end at most their own connection", async () => {
   const large = await bob();
   large.sendRaw(
