@@ -4,7 +4,8 @@ import { h } from "./dom.js";
 import { icon, type IconName } from "./icons.js";
 import { keypad } from "./keypad.js";
 import { Meter } from "./meter.js";
-import { duration, endInDetail, endInWords, stateInWords } from "./words.js";
+import { TransferForm } from "./transfer-form.js";
+import { duration, endInDetail, endInWords, holdInWords, stateInWords } from "./words.js";
 
 const REFRESH_MS = 500;
 
@@ -25,7 +26,9 @@ export class CallCard {
   readonly #ended = h("p", { class: "call-end" });
   readonly #buttons = h("div", { class: "call-buttons" });
   readonly #digits = h("output", { class: "sent-digits", "aria-label": "Digits sent" });
+  readonly #hold = h("p", { class: "call-hold muted", role: "status" });
   readonly #pad: HTMLElement;
+  readonly #transfer: TransferForm;
   readonly #you = new Meter("You", "you");
   readonly #them = new Meter("Far end", "them");
   #timer: ReturnType<typeof setInterval> | null = null;
@@ -44,6 +47,7 @@ export class CallCard {
       this.#digits,
       keypad("Send digits", (key) => this.press(key)),
     );
+    this.#transfer = new TransferForm((to) => this.#transferTo(to));
     this.element = h(
       "article",
       { class: "card call", "aria-label": `Call with ${title}`, "data-call": call.id },
@@ -68,9 +72,11 @@ export class CallCard {
         h("div", { class: "when" }, this.#state, this.#clock),
       ),
       this.#ended,
+      this.#hold,
       h("div", { class: "meters" }, this.#them.element, this.#you.element),
       this.#facts,
       this.#pad,
+      this.#transfer.element,
       this.#buttons,
     );
     this.#timer = setInterval(() => void this.#refresh(), REFRESH_MS);
@@ -92,6 +98,8 @@ export class CallCard {
     this.element.dataset["state"] = state;
     this.element.dataset["direction"] = direction;
     this.#state.textContent = stateInWords(state, direction);
+    this.element.dataset["held"] = this.call.heldByFarEnd ? "far" : "";
+    this.#hold.textContent = holdInWords(this.call.heldByFarEnd && !this.over);
     this.#them.follow(this.call.remoteStream);
     this.#you.follow(this.call.localStream);
     if (this.over) this.#finish();
@@ -123,6 +131,13 @@ export class CallCard {
     this.#them.stop();
     this.element.remove();
     this.#actions.onGone(this);
+  }
+
+  #transferTo(to: string): void {
+    this.call.transfer(to).then(
+      () => this.#transfer.close(),
+      (thrown: unknown) => this.#actions.onFailed(thrown),
+    );
   }
 
   async #refresh(): Promise<void> {
@@ -162,6 +177,7 @@ export class CallCard {
     this.#you.stop();
     this.#them.stop();
     this.#pad.hidden = true;
+    this.#transfer.close();
     const { end, direction, answeredAt } = this.call;
     if (!end) return;
     this.#ended.replaceChildren(
@@ -206,6 +222,10 @@ export class CallCard {
       this.#toggle(held ? "play" : "pause", "hold", held ? "Resume" : "Hold", held, () => this.toggleHold()),
       this.#toggle("keypad", "keypad", "Keypad", !this.#pad.hidden, () => {
         this.#pad.hidden = !this.#pad.hidden;
+        this.#showButtons();
+      }),
+      this.#toggle("transfer", "transfer", "Transfer", this.#transfer.open, () => {
+        this.#transfer.toggle();
         this.#showButtons();
       }),
       hangup("Hang up"),

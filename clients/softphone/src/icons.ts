@@ -13,6 +13,7 @@ const PATHS = {
   inbound: "M18 6L7 17M7 9v8h8",
   outbound: "M6 18L17 7M9 7h8v8",
   theme: "M12 3.5a8.5 8.5 0 1 0 0 17zM12 3.5a8.5 8.5 0 0 1 0 17",
+  transfer: "M4 8h13M13 4l4 4-4 4M20 16H7M11 12l-4 4 4 4",
   close: "M6 6l12 12M18 6L6 18",
   again: "M19.5 12a7.5 7.5 0 1 1-2.200-5.300M19.5 4v4h-4",
 } as const;

@@ -84,6 +84,12 @@ class Phone {
     );
     byId("top-actions").replaceChildren(themeButton(), signOut);
     client.on("notification", ({ call }) => this.#onCall(call));
+    client.on("farHold", ({ call, held }) => {
+      this.#calls.update(call);
+      this.#log.add(held ? "The far end has put you on hold." : "The far end has taken you back.", "plain");
+    });
+    client.on("digits", ({ digits }) => this.#log.add(`The far end pressed ${digits}.`, "plain"));
+    client.on("message", ({ text }) => this.#log.add(`The far end writes: ${text}`, "plain"));
     client.on("reconnecting", ({ attempt, delayMs }) => {
       this.#dial.setEnabled(false);
       showPresence("connecting", `Reconnecting, try ${attempt}`);

@@ -19,10 +19,17 @@ export function stateInWords(state: CallStateName, direction: CallDirection): st
       return "Talking";
     case "held":
       return "On hold";
+    case "recovering":
+      return "Reconnecting the sound";
     case "hangup":
     case "destroy":
       return "Ended";
   }
+}
+
+/** What there is to say of a call besides its state. */
+export function holdInWords(heldByFarEnd: boolean): string {
+  return heldByFarEnd ? "The far end has put you on hold." : "";
 }
 
 const BY_SIP_CODE: Readonly<Record<number, string>> = {
