@@ -1,5 +1,6 @@
 // A carrier of our own beside SIPp and baresip: it decodes what it hears, counts packets and can be told anything.
 import { bindUdp } from "./ports.mjs";
+import { IncomingCall } from "./caller.mjs";
 import { RtpEnd } from "./rtp.mjs";
 import { until } from "./wait.mjs";
 import { header, headers, hostPort, newBranch, newTag, parseSip, response, uriOf } from "./sip.mjs";
@@ -36,6 +37,8 @@ class Carrier {
   /** Every message received, in order. */
   received = [];
   calls = [];
+  /** Calls that it has placed. */
+  dialled = [];
   #socket = null;
   #options;
 
@@ -62,8 +65,18 @@ class Carrier {
     return this.received.filter((message) => message.method === method && message.status === undefined);
   }
 
+  /** Calls `number` through the proxy at `proxyPort`; `headers` are whole lines of the INVITE. */
+  async dial(proxyPort, number, { headers: lines = [], toneHz = this.#options.toneHz } = {}) {
+    const rtp = await RtpEnd.offering({ codecs: ["PCMU"], toneHz });
+    const send = (text, to) => this.#socket.send(text, to.port, to.address);
+    const call = new IncomingCall({ port: this.port, proxyPort, number, lines, rtp, send });
+    this.dialled.push(call);
+    call.invite();
+    return call;
+  }
+
   close() {
-    for (const call of this.calls) call.end();
+    for (const call of [...this.calls, ...this.dialled]) call.end();
     return new Promise((resolve) => this.#socket.close(resolve));
   }
 
@@ -71,7 +84,9 @@ class Carrier {
     const message = parseSip(datagram);
     if (!message) return;
     this.received.push(message);
-    const known = this.calls.find((call) => call.sipCallId === header(message, "call-id"));
+    const known = [...this.calls, ...this.dialled].find(
+      (call) => call.sipCallId === header(message, "call-id"),
+    );
     if (known) return known.handle(message, from);
     const send = (text, to) => this.#socket.send(text, to.port, to.address);
     if (message.method === "INVITE") this.#onInvite(message, from, send);

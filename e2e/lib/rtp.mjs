@@ -5,6 +5,7 @@ import { dominantHz, sine } from "./tone.mjs";
 
 const HOST = "127.0.0.1";
 const PACKET_MS = 20;
+const STATIC_TYPES = { PCMU: 0, PCMA: 8 };
 const SAMPLES = 160;
 const EVENTS = "0123456789*#ABCD";
 /** How much audio is judged: half a second. */
@@ -45,6 +46,21 @@ export class RtpEnd {
     end.#lateness = new Lateness();
     end.#socket.on("message", (packet) => end.#onPacket(packet));
     return end;
+  }
+
+  /** Opens a port to offer `codecs`; the answer goes to `accept`. */
+  static async offering({ codecs, toneHz }) {
+    const offer = codecs.map((name) => `a=rtpmap:${STATIC_TYPES[name]} ${name}/8000`).join("\n");
+    const types = codecs.map((name) => STATIC_TYPES[name]).join(" ");
+    const end = await RtpEnd.open(
+      `m=audio 9 RTP/AVP ${types} 101\n${offer}\na=rtpmap:101 telephone-event/8000\n`,
+      { codecs, toneHz },
+    );
+    return end;
+  }
+
+  accept(answer) {
+    this.#agree(answer, [this.codec]);
   }
 
   #agree(offer, codecs) {

@@ -49,6 +49,13 @@ function toneStream(frequency) {
 
 navigator.mediaDevices.getUserMedia = async () => toneStream(MICROPHONE_HZ);
 
+function newPlayer() {
+  const element = new Audio();
+  element.autoplay = true;
+  document.documentElement.append(element);
+  return element;
+}
+
 function onNotification(notification) {
   if (notification.type !== "callUpdate") {
     const { type, call, error, ...params } = notification;
@@ -98,10 +105,7 @@ window.phone = {
 
   /** Places a call; gives its id. Each call has an element of its own. */
   call(options) {
-    const element = new Audio();
-    element.autoplay = true;
-    document.documentElement.append(element);
-    const call = client.newCall({ remoteElement: element, audio: true, ...options });
+    const call = client.newCall({ remoteElement: newPlayer(), audio: true, ...options });
     calls.set(call.id, call);
     return call.id;
   },
@@ -110,7 +114,12 @@ window.phone = {
   dtmf: (id, digits) => calls.get(id).dtmf(digits),
   mute: (id) => calls.get(id).muteAudio(),
   unmute: (id) => calls.get(id).unmuteAudio(),
-  answer: (id, options) => void calls.get(id).answer(options),
+  /** Chromium gives a far end's audio to WebAudio only while an element plays it. */
+  answer(id, options) {
+    const call = calls.get(id);
+    call.options.remoteElement = newPlayer();
+    call.answer(options);
+  },
   hold: (id) => calls.get(id).hold(),
   unhold: (id) => calls.get(id).unhold(),
   toggleHold: (id) => calls.get(id).toggleHold(),

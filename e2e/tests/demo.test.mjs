@@ -3,16 +3,23 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { launchBrowser } from "../lib/browser.mjs";
 import { Offhook } from "../lib/offhook.mjs";
+import { isFree } from "../lib/ports.mjs";
 import { Softphone } from "../lib/softphone.mjs";
 import { until } from "../lib/wait.mjs";
 
 const PAGE = "http://localhost:8080/";
+const PORT = 8080;
 const ADMIN_PORT = 9090;
 
 let offhook;
 let browser;
 let softphone;
 before(async () => {
+  for (const port of [PORT, ADMIN_PORT])
+    assert.ok(
+      await isFree(port),
+      `port ${port}, one of the demo's own, is taken by another process: stop that`,
+    );
   offhook = await Offhook.start({ admin: ADMIN_PORT });
   browser = await launchBrowser();
   softphone = await Softphone.open(browser, PAGE);

@@ -80,3 +80,24 @@ test("dark colours, a small screen, and no error in the console", async () => {
   await softphone.screenshot("softphone-dark-small");
   assert.deepEqual(softphone.problems, []);
 });
+
+test("alice and bob call each other from two windows: it rings, both talk, one hangs up", async () => {
+  const bob = await Softphone.open(await world.browser(), `http://127.0.0.1:${world.ports.http}/`);
+  await bob.signIn("bob", USERS.bob);
+  await bob.page.waitForSelector(".phone");
+  await softphone.page.setViewportSize({ width: 1180, height: 900 });
+  await softphone.dial("bob");
+  await bob.card("ringing");
+  await bob.screenshot("softphone-incoming");
+  await bob.page.getByRole("button", { name: "Answer" }).click();
+  await Promise.all([bob.card("active"), softphone.card("active")]);
+  await Promise.all([bob.untilLoud("Far end"), softphone.untilLoud("Far end")]);
+  await bob.page.getByRole("button", { name: "Transfer" }).click();
+  await bob.page.getByLabel("Transfer to").waitFor();
+  await bob.screenshot("softphone-two-browsers");
+  await softphone.page.getByRole("button", { name: "Hang up" }).click();
+  await bob.card("destroy");
+  assert.match(await bob.page.locator(".call-end").first().textContent(), /They hung up/);
+  assert.deepEqual(bob.problems, []);
+  await bob.close();
+});
