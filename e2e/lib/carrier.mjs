@@ -111,6 +111,8 @@ class CarrierCall {
   /** What ended it: `null`, `"cancel"`, `"bye"` (theirs) or `"own-bye"`. */
   endedBy = null;
   acknowledged = false;
+  /** When it answered, in ms. */
+  answeredAt = null;
   /** re-INVITEs of the other side, in order. */
   reinvites = [];
   /** Responses to requests of ours, in order. */
@@ -183,6 +185,7 @@ class CarrierCall {
       return;
     }
     this.rtp.start();
+    this.answeredAt = Date.now();
     this.respond(200, "OK", this.rtp.sdp());
   }
 

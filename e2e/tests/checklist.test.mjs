@@ -8,7 +8,7 @@ import { RawClient } from "../lib/raw.mjs";
 import { throughout, until } from "../lib/wait.mjs";
 import { World } from "../lib/world.mjs";
 
-const ITEMS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 17, 18, 20, 22, 23, 24, 25, 26, 28, 29];
+const ITEMS = Array.from({ length: 29 }, (_, i) => i + 1);
 const BROWSER_HZ = 700;
 const CARRIER_HZ = 440;
 const REATTACH_GRACE_S = 3;
