@@ -1,7 +1,9 @@
 //! UDP for signalling: one wake-up, many datagrams.
 
+mod error_queue;
+
 use crate::BindError;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::{io, net::SocketAddr};
 use tokio::io::Interest;
 
@@ -9,6 +11,10 @@ use tokio::io::Interest;
 pub const DATAGRAM_LEN_MAX: usize = 65_507;
 /// Most datagrams taken in one wake-up, so that a flood cannot starve timers.
 pub const BATCH_MAX: usize = 64;
+/// Most ICMP errors taken in one wake-up, for the same reason.
+const ERRORS_MAX: usize = 64;
+/// How often one datagram is tried while errors of earlier ones stand before it.
+const SEND_TRIES: usize = 4;
 /// Kernel buffer asked for in each direction, bytes: a second of 2,000 SIP messages. The kernel may grant less.
 pub const KERNEL_BUFFER_LEN: usize = 4 * 1024 * 1024;
 
@@ -49,6 +55,8 @@ impl UdpSocket {
         let _ = socket.set_send_buffer_size(KERNEL_BUFFER_LEN);
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
+        // Best effort too: without it a dead peer is found by its silence.
+        let _ = error_queue::enable(SockRef::from(&socket), address.is_ipv4());
         let socket = tokio::net::UdpSocket::from_std(socket.into())?;
         let local_address = socket.local_addr()?;
         Ok(Self {
@@ -70,33 +78,90 @@ impl UdpSocket {
         mut take: impl FnMut(&[u8], SocketAddr),
     ) -> io::Result<usize> {
         loop {
-            self.socket.readable().await?;
-            for taken in 0..BATCH_MAX {
-                match self.socket.try_recv_from(&mut buffer.0) {
-                    Ok((len, from)) => take(&buffer.0[..len], from),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock && taken > 0 => return Ok(taken),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                    Err(error) if is_icmp(&error) => {}
-                    Err(error) => return Err(error),
-                }
-                if taken + 1 == BATCH_MAX {
-                    return Ok(BATCH_MAX);
-                }
+            let taken = self.receive_or_unreachable(buffer, &mut take, |_| {}).await?;
+            if taken > 0 {
+                return Ok(taken);
             }
         }
+    }
+
+    /// The same, and hands to `unreachable` the destinations of earlier sends at which nobody is, as ICMP says. May give 0
+    /// if there were only such.
+    pub async fn receive_or_unreachable(
+        &self,
+        buffer: &mut ReceiveBuffer,
+        mut take: impl FnMut(&[u8], SocketAddr),
+        mut unreachable: impl FnMut(SocketAddr),
+    ) -> io::Result<usize> {
+        loop {
+            let ready = self.socket.ready(Interest::READABLE | Interest::ERROR).await?;
+            let failed = ready.is_error() && self.take_errors(&mut unreachable);
+            let taken = self.take_datagrams(buffer, &mut take)?;
+            if failed || taken > 0 {
+                return Ok(taken);
+            }
+        }
+    }
+
+    fn take_datagrams(
+        &self,
+        buffer: &mut ReceiveBuffer,
+        take: &mut impl FnMut(&[u8], SocketAddr),
+    ) -> io::Result<usize> {
+        let mut taken = 0;
+        for _ in 0..BATCH_MAX {
+            match self.socket.try_recv_from(&mut buffer.0) {
+                Ok((len, from)) => {
+                    take(&buffer.0[..len], from);
+                    taken += 1;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if is_icmp(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Whether there was any.
+    fn take_errors(&self, unreachable: &mut impl FnMut(SocketAddr)) -> bool {
+        let mut any = false;
+        for _ in 0..ERRORS_MAX {
+            let taken = self.socket.try_io(Interest::ERROR, || {
+                error_queue::take(SockRef::from(&self.socket), self.local_address)
+            });
+            match taken {
+                Ok(Some(destination)) => {
+                    unreachable(destination);
+                    any = true;
+                }
+                Ok(None) => {}
+                Err(_) => break,
+            }
+        }
+        any
     }
 
     /// Sends one datagram without waiting. [`io::ErrorKind::WouldBlock`] says that the kernel's buffer is full: the
     /// datagram is lost like any other on the way, and SIP sends it again.
     pub fn try_send(&self, bytes: &[u8], to: SocketAddr) -> io::Result<()> {
+        let mut result = self.try_send_once(bytes, to);
+        for _ in 1..SEND_TRIES {
+            // The error belongs to an earlier datagram; this one has not been tried.
+            result = match result {
+                Err(error) if is_icmp(&error) => self.try_send_once(bytes, to),
+                result => return result,
+            };
+        }
+        result
+    }
+
+    fn try_send_once(&self, bytes: &[u8], to: SocketAddr) -> io::Result<()> {
         match self.socket.try_send_to(bytes, to) {
             // tokio has not seen the socket writable yet: ask the kernel itself.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let raw = socket2::SockRef::from(&self.socket);
-                raw.send_to(bytes, &to.into()).map(drop)
+                SockRef::from(&self.socket).send_to(bytes, &to.into()).map(drop)
             }
-            // The error belongs to an earlier datagram; this one has not been tried.
-            Err(error) if is_icmp(&error) => self.socket.try_send_to(bytes, to).map(drop),
             result => result.map(drop),
         }
     }
@@ -167,6 +232,24 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(got, 1);
+    }
+
+    #[tokio::test]
+    async fn a_dead_peer_is_named() {
+        for host in ["127.0.0.1:0", "[::1]:0"] {
+            let Ok(a) = UdpSocket::bind(host.parse().unwrap()) else {
+                continue; // A machine without IPv6.
+            };
+            let dead = UdpSocket::bind(host.parse().unwrap()).unwrap().local_address();
+            let other = UdpSocket::bind(host.parse().unwrap()).unwrap();
+            a.try_send(b"somebody there", other.local_address()).unwrap();
+            a.try_send(b"nobody there", dead).unwrap();
+            let mut named = Vec::new();
+            let mut buffer = ReceiveBuffer::default();
+            let taken = a.receive_or_unreachable(&mut buffer, |_, _| {}, |peer| named.push(peer));
+            assert_eq!(taken.await.unwrap(), 0);
+            assert_eq!(named, [dead]);
+        }
     }
 
     #[tokio::test]

@@ -1,5 +1,9 @@
 //! The role's shell: socket, clock, name look-ups, metrics, log lines. The only `select!` of the crate.
+//!
+//! The role has a thread of its own: under load it sleeps a moment between two looks at the socket, so that many messages
+//! cost one wake-up, and that must not hold up others.
 
+mod pace;
 mod resolve;
 
 use crate::config::Config;
@@ -10,12 +14,15 @@ use bytes::Bytes;
 use offhook_process::{Context, LogLimiter, Problem, RoleReadiness, RoleState, Shutdown};
 use offhook_transport::udp::{ReceiveBuffer, UdpSocket};
 use offhook_transport::{BindError, address};
+use pace::Pace;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use std::io;
+use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
+use std::{io, thread};
+use tokio::runtime;
+use tokio::sync::{mpsc, oneshot};
 
 /// Name of the role.
 pub const ROLE: &str = "sip-proxy";
@@ -41,6 +48,9 @@ pub enum Error {
     /// The socket could not be bound.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// The role's thread could not be started.
+    #[error("starting the thread of the SIP proxy failed: {0}")]
+    Thread(io::Error),
     /// The socket failed while running.
     #[error("receiving SIP on {address} failed: {source}")]
     Receive {
@@ -52,7 +62,29 @@ pub enum Error {
 }
 
 /// Runs the proxy until `shutdown`: while draining, calls go on but no new ones begin.
-pub async fn run(config: Config, context: Context, mut shutdown: Shutdown) -> Result<(), Error> {
+pub async fn run(config: Config, context: Context, shutdown: Shutdown) -> Result<(), Error> {
+    let (ended_sender, ended) = oneshot::channel();
+    let body = move || {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build();
+        let result = match runtime {
+            Ok(runtime) => runtime.block_on(serve(config, context, shutdown)),
+            Err(error) => Err(Error::Thread(error)),
+        };
+        // Nobody listens only if the process is being torn down.
+        let _ = ended_sender.send(result);
+    };
+    let thread = thread::Builder::new().name(ROLE.to_owned()).spawn(body);
+    let thread = thread.map_err(Error::Thread)?;
+    match ended.await {
+        Ok(result) => result,
+        Err(_) => match thread.join() {
+            Err(panic) => std::panic::resume_unwind(panic),
+            Ok(()) => unreachable!("the thread says how it ended, or panics"),
+        },
+    }
+}
+
+async fn serve(config: Config, context: Context, mut shutdown: Shutdown) -> Result<(), Error> {
     let readiness = context.readiness.register(ROLE);
     let socket = UdpSocket::bind(config.sip_proxy.udp)?;
     let bound = socket.local_address();
@@ -69,6 +101,7 @@ pub async fn run(config: Config, context: Context, mut shutdown: Shutdown) -> Re
 
     let mut draining_until: Option<Instant> = None;
     let mut buffer = ReceiveBuffer::default();
+    let mut pace = Pace::default();
     let mut stop = shutdown.clone();
     let result = loop {
         let now = Instant::now();
@@ -83,21 +116,29 @@ pub async fn run(config: Config, context: Context, mut shutdown: Shutdown) -> Re
             .flatten()
             .min();
         let wake_at = wake_at.unwrap_or(now + IDLE);
+        if let Some(nap) = pace.nap(now, wake_at) {
+            thread::sleep(nap);
+        }
         let Shell { proxy, socket, .. } = &mut shell;
+        let proxy = RefCell::new(proxy);
         tokio::select! {
             biased;
             () = stop.stopped() => break Ok(()),
             until = shutdown.draining(), if draining_until.is_none() => {
-                drain(proxy, &readiness);
+                drain(proxy.into_inner(), &readiness);
                 draining_until = Some(until);
             }
-            received = socket.receive_batch(&mut buffer, |bytes, from| {
-                proxy.handle_datagram(Instant::now(), from, Bytes::copy_from_slice(bytes));
-            }) => {
-                if let Err(source) = received {
-                    break Err(Error::Receive { address: bound, source });
-                }
-            }
+            received = socket.receive_or_unreachable(
+                &mut buffer,
+                |bytes, from| {
+                    let bytes = Bytes::copy_from_slice(bytes);
+                    proxy.borrow_mut().handle_datagram(Instant::now(), from, bytes);
+                },
+                |peer| proxy.borrow_mut().handle_transport_error(Instant::now(), peer),
+            ) => match received {
+                Ok(taken) => pace.received(Instant::now(), taken),
+                Err(source) => break Err(Error::Receive { address: bound, source }),
+            },
             Some((carrier, address)) = found.recv() => shell.carrier_found(carrier, address),
             () = tokio::time::sleep_until(wake_at.into()) => {}
         }

@@ -56,7 +56,7 @@ fn config(vsp: SocketAddr, carrier_port: u16) -> Config {
             vsp: vec![PeerAddress(vsp)],
             ..SipProxyConfig::default()
         },
-        carriers: vec![carrier("a", &format!("sip:localhost:{carrier_port}"))],
+        carriers: vec![carrier_config("a", &format!("sip:localhost:{carrier_port}"))],
         routes: vec![RouteConfig {
             prefix: String::new(),
             carriers: vec!["a".to_owned()],
@@ -65,7 +65,7 @@ fn config(vsp: SocketAddr, carrier_port: u16) -> Config {
     }
 }
 
-fn carrier(name: &str, uri: &str) -> CarrierConfig {
+fn carrier_config(name: &str, uri: &str) -> CarrierConfig {
     let text = format!("name = '{name}'\nuri = '{uri}'\n");
     offhook_process::config::parse("carrier", &text).expect("the text is right")
 }
@@ -130,6 +130,34 @@ async fn a_call_passes_and_the_role_leaves_when_it_is_over() {
         .expect("no call runs")
         .expect("no panic")
         .expect("no error");
+}
+
+/// ICMP says that nobody is there: the next carrier is tried at once, not after `carrier_timeout_ms`.
+#[tokio::test]
+async fn a_closed_port_fails_over_at_once() {
+    let ((vsp, vsp_address), (carrier, carrier_address)) = (socket().await, socket().await);
+    let closed = socket().await.1;
+    let mut config = config(vsp_address, 0);
+    config.sip_proxy.carrier_timeout_ms = 60_000;
+    config.carriers = vec![
+        carrier_config("dead", &format!("sip:{closed}")),
+        carrier_config("b", &format!("sip:{carrier_address}")),
+    ];
+    config.routes[0].carriers = vec!["dead".to_owned(), "b".to_owned()];
+    let context = Context::new(NodeName::default(), TraceLimits::default());
+    let (trigger, shutdown) = Shutdown::new();
+    let role = tokio::spawn(run(config, context.clone(), shutdown));
+    assert!(context.readiness.wait_for(&[ROLE], LIMIT).await);
+    let proxy = context.readiness.address(ROLE, SIP_UDP).expect("it is bound");
+
+    let request = invite("1", vsp_address, proxy);
+    vsp.send_to(request.bytes(), proxy).await.expect("loopback works");
+    assert_eq!(receive(&carrier).await.0.method(), Some(&Method::Invite));
+    let failed = "carrier_failures_total{carrier=\"dead\",failure=\"unreachable\"} 1";
+    let metrics = context.metrics.encode();
+    assert!(metrics.contains(failed), "{metrics}");
+    trigger.drain(Instant::now());
+    role.await.expect("no panic").expect("no error");
 }
 
 #[tokio::test]
