@@ -13,9 +13,10 @@ mod action;
 mod answer;
 mod midcall;
 mod setup;
+mod transfer;
 
 pub(crate) use action::{Action, Asked, CallTimer, OutgoingCall, Purpose, SipPurpose, SipRequest};
-pub(crate) use midcall::SipOutcome;
+pub(crate) use midcall::{MESSAGE_LEN_MAX, SipOutcome};
 pub(crate) use setup::Refused;
 
 use crate::limits::{CLOSE_WAIT_MAX, PENDING_PER_CALL_MAX};
@@ -136,6 +137,10 @@ struct Active {
     acknowledged: bool,
     hold: HoldState,
     hold_change: Option<HoldChange>,
+    /// The far end holds us.
+    far_held: bool,
+    /// The far end was asked to call somebody else.
+    transferring: bool,
     /// Digits that wait for their INFO.
     digits: VecDeque<char>,
     digit_sent: bool,
@@ -354,6 +359,7 @@ impl Call {
     pub(crate) fn on_timer(&mut self, now: Instant, timer: CallTimer, out: &mut Vec<Action>) {
         match (timer, &self.state) {
             (CallTimer::Hold, _) => self.hold_takes_long(out),
+            (CallTimer::Retry, _) => self.hold_again(out),
             (CallTimer::State, State::Closing(_)) => self.close(out),
             (CallTimer::State, State::Active(_)) => self.end(now, EndedBy::Vsp, End::TOO_LONG, out),
             (CallTimer::State, State::Answering) => {
@@ -421,6 +427,9 @@ impl Call {
             Purpose::FinalAnswer(headers) => self.on_final_answer(now, reply, headers, out),
             Purpose::Offer => self.on_offer_made(now, reply, out),
             Purpose::Accept => self.on_accepted(now, reply, out),
+            Purpose::Replacement(incoming, leg, party) => {
+                self.on_replacement(incoming, leg, party, reply, out);
+            }
             Purpose::Close => {
                 if let (State::Closing(record), Ok(Reply::Closed { summary })) = (&mut self.state, reply) {
                     record.media = Some(summary);
@@ -498,6 +507,7 @@ impl Call {
             Purpose::Close,
         ));
         out.push(Action::Deadline(CallTimer::Hold, None));
+        out.push(Action::Deadline(CallTimer::Retry, None));
         out.push(Action::Deadline(CallTimer::State, Some(now + CLOSE_WAIT_MAX)));
         self.state = State::Closing(Box::new(CallRecord {
             call_id: self.id.clone(),

@@ -43,6 +43,9 @@ pub struct Config {
     pub site: String,
     /// Region of the site. Default `local`.
     pub region: String,
+    /// How long a call whose other end is lost without a BYE goes on, seconds (RFC 4028): both ends refresh it before.
+    /// 0: for ever; else at least 90. Default 1800.
+    pub session_expires_s: u32,
     /// SIP status of a call that a user declines: `487`, `486` or `603`; an application may say another one for a call.
     /// Default 487.
     pub reject_code: u16,
@@ -153,6 +156,10 @@ pub struct UserConfig {
     /// Name shown to those called when the client asks for none. Default: none.
     #[serde(default)]
     pub display_name: Option<String>,
+    /// Whether those called may not see who calls; an application may also ask for it, with the caller number `anonymous`.
+    /// Default false.
+    #[serde(default)]
+    pub hide_caller: bool,
     /// Calls at once, over all clients of the user; over it the user is busy. Default: no limit.
     #[serde(default)]
     pub calls_max: Option<usize>,
@@ -173,6 +180,7 @@ impl Default for Config {
             control: None,
             site: "local".to_owned(),
             region: "local".to_owned(),
+            session_expires_s: 1800,
             reject_code: 487,
             no_answer_code: 480,
             headers_allowed: Vec::new(),
@@ -240,6 +248,14 @@ impl Config {
                 "60 suits most",
             ));
         }
+        if (1..90).contains(&self.session_expires_s) {
+            let what = format!("{} s is less than SIP allows", self.session_expires_s);
+            problems.push(Problem::error(
+                "session_expires_s",
+                what,
+                "Give at least 90, or 0 for none",
+            ));
+        }
         if !matches!(self.reject_code, 486 | 487 | 603) {
             let what = format!("{} is no status of a declined call", self.reject_code);
             problems.push(Problem::error("reject_code", what, "Give 487, 486 or 603"));
@@ -300,6 +316,7 @@ impl Config {
                 proxy: self.sip_proxy,
                 peers: self.sip_peers.iter().map(IpAddr::to_canonical).collect(),
                 domain: self.domain.clone(),
+                session_expires: (self.session_expires_s > 0).then(|| seconds(self.session_expires_s)),
             },
             users: users
                 .iter()
@@ -381,6 +398,7 @@ impl UserConfig {
             numbers: self.numbers.clone(),
             caller_id: self.caller_id.clone(),
             display_name: self.display_name.clone(),
+            hide_caller: self.hide_caller,
             calls_max: self.calls_max,
         }
     }

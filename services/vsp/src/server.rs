@@ -9,6 +9,7 @@ mod login;
 mod requests;
 mod sip;
 mod sockets;
+mod transfers;
 
 use crate::auth::Verdict;
 use crate::call::{Call, CallKey, CallTimer, Purpose, SipPurpose};
@@ -96,8 +97,12 @@ const ABANDONED_MAX: usize = 20_000;
 impl Server {
     /// A server without sockets. `rng` is for ids, tags and branches.
     pub fn new(settings: Settings, mut rng: StdRng) -> Self {
-        let user_agent = UserAgent::new(sip::user_agent_config(&settings), StdRng::from_rng(&mut rng))
-            .expect("a socket address can be reached at, and constants have no line breaks");
+        let user_agent = UserAgent::with_extensions(
+            sip::user_agent_config(&settings),
+            sip::extensions(&settings),
+            StdRng::from_rng(&mut rng),
+        )
+        .expect("a socket address can be reached at, and constants have no line breaks");
         Self {
             throttle: LoginThrottle::new(settings.limits.login_failures_max),
             settings,

@@ -70,6 +70,8 @@ pub struct SipSettings {
     pub peers: Vec<IpAddr>,
     /// Domain of our users and of the numbers they dial.
     pub domain: String,
+    /// How long a call lives without a refresh (RFC 4028); `None`: for ever.
+    pub session_expires: Option<Duration>,
 }
 
 /// A user.
@@ -81,6 +83,8 @@ pub struct User {
     pub caller_id: Option<String>,
     /// Name to show when the client asks for none.
     pub display_name: Option<String>,
+    /// Whether those called may not see who calls.
+    pub hide_caller: bool,
     /// Calls at once, over all clients of the user; over it the user is busy.
     pub calls_max: Option<usize>,
 }

@@ -142,6 +142,8 @@ impl End {
     pub const RING_TIMEOUT: End = end(Cause::NO_ANSWER, 408, "Request Timeout");
     /// The caller gave up.
     pub const CANCELLED: End = end(Cause::ORIGINATOR_CANCEL, 487, "Request Terminated");
+    /// The far end was connected with somebody else.
+    pub const TRANSFERRED: End = end(Cause::NORMAL_CLEARING, 200, "Transferred");
     /// Another phone has answered.
     pub const ANSWERED_ELSEWHERE: End = end(Cause::LOSE_RACE, 200, "Call completed elsewhere");
     /// The 200 had no SDP, or one that the gateway could not use.

@@ -37,6 +37,7 @@ pub(crate) fn vsp() -> Settings {
         proxy: PROXY,
         peers: Vec::new(),
         domain: "example.test".into(),
+        session_expires: None,
     };
     let users = [
         (ALICE.0.into(), user("+15550100")),

@@ -102,6 +102,13 @@ pub enum ResultBody {
         /// Whether the call is held.
         state: HoldState,
     },
+    /// To the transfers of `telnyx_rtc.modify`: the far end will try.
+    Transferring {
+        /// Call.
+        call: ClientCallId,
+        /// The action that was asked: `transfer`, `replace`.
+        action: &'static str,
+    },
     /// To `telnyx_rtc.info`.
     Sent,
     /// To candidates and other requests of a call of which nothing is read.
@@ -157,6 +164,7 @@ impl ResultBody {
             ResultBody::UpdatedMedia { call, sdp, state } => {
                 json!({"callID": call, "action": "updateMedia", "sdp": sdp, "holdState": state.as_str()})
             }
+            ResultBody::Transferring { call, action } => json!({"callID": call, "action": action}),
             ResultBody::Sent => json!({"message": "SENT"}),
             ResultBody::Call(call) => json!({"callID": call}),
             ResultBody::NotSubscribed { channels } => {

@@ -136,6 +136,17 @@ pub enum ServerMessage {
         /// Digits, if it is about digits.
         dtmf: Option<String>,
     },
+    /// A text of the far end; an `info` too.
+    Text {
+        /// Call.
+        call: ClientCallId,
+        /// Who wrote it.
+        from: String,
+        /// To whom.
+        to: String,
+        /// Text.
+        body: String,
+    },
     /// The far end's name or number changed.
     Display {
         /// Call.
@@ -159,7 +170,7 @@ impl ServerMessage {
             ServerMessage::Ping { .. } => "ping",
             ServerMessage::Punt {} => "punt",
             ServerMessage::Event { .. } => "event",
-            ServerMessage::Info { .. } => "info",
+            ServerMessage::Info { .. } | ServerMessage::Text { .. } => "info",
             ServerMessage::Display { .. } => "display",
         }
     }
@@ -240,6 +251,9 @@ impl ServerMessage {
                 dtmf: Some(dtmf),
             } => json!({"callID": call, "dtmf": dtmf}),
             ServerMessage::Info { call, dtmf: None } => json!({"callID": call}),
+            ServerMessage::Text { call, from, to, body } => {
+                json!({"callID": call, "msg": {"from": from, "to": to, "body": body}})
+            }
             ServerMessage::Display { call, party } => json!({
                 "callID": call, "display_name": party.name, "display_number": party.number,
                 "display_direction": "inbound",

@@ -39,6 +39,8 @@ pub(crate) enum Action {
     AnswerIncoming(LegId, String, Vec<CustomHeader>),
     /// Answer a request of the SIP side: status and SDP.
     Respond(IncomingId, u16, Option<String>),
+    /// Accept an INVITE that takes the place of the call's leg, with this SDP.
+    TakeLeg(IncomingId, LegId, String),
     /// Send a request in the SIP dialog.
     Request(SipRequest, SipPurpose),
     /// Set or clear a deadline.
@@ -58,6 +60,8 @@ pub(crate) struct OutgoingCall {
     pub(crate) destination: Destination,
     /// Who calls.
     pub(crate) caller: Party,
+    /// The one called shall not see who calls.
+    pub(crate) hides_caller: bool,
     /// The client's headers.
     pub(crate) headers: Vec<CustomHeader>,
 }
@@ -82,6 +86,8 @@ pub(crate) enum SipPurpose {
     Digit,
     /// To send a text.
     Message(Asked),
+    /// To transfer the call, by this action.
+    Transfer(Asked, &'static str),
 }
 
 /// What a command was given for.
@@ -103,6 +109,8 @@ pub(crate) enum Purpose {
     UpdateMedia(Asked),
     /// To answer a new offer of the SIP side.
     CarrierOffer(IncomingId),
+    /// To answer the offer of a new far end, which takes the place of the one before.
+    Replacement(IncomingId, LegId, Party),
     /// To make the offer that the SIP side asked for.
     OfferForCarrier(IncomingId),
     /// To make the offer that holds or resumes.
@@ -133,6 +141,8 @@ pub(crate) struct HoldChange {
 pub(crate) enum CallTimer {
     /// Of the state: how long to ring, to last, to close.
     State,
+    /// Of a change of hold that an offer of the far end was in the way of.
+    Retry,
     /// Of a change of hold: the SDK closes its socket when it has no answer after 10 s.
     Hold,
 }

@@ -6,12 +6,15 @@ use crate::limits::DTMF_DURATION_MS;
 use offhook_media_control::{Command, CommandError, CommandErrorKind, Direction, LegName, Reply};
 use offhook_rpc_message::{ErrorCode, HoldState, ModifyAction, ResultBody, RpcError, ServerMessage};
 use offhook_sip::user_agent::IncomingId;
+use serde_json::json;
 use std::time::{Duration, Instant};
 
 /// How long a change of hold may take: the SDK closes its socket when `modify` has no answer after 10 s.
 const HOLD_WAIT_MAX: Duration = Duration::from_secs(8);
+/// How long an offer of ours waits for one of the far end that was faster.
+const GLARE_WAIT: Duration = Duration::from_millis(300);
 /// Longest text of a message, in bytes: in one datagram with its headers (RFC 3428 §8).
-const MESSAGE_LEN_MAX: usize = 1_000;
+pub(crate) const MESSAGE_LEN_MAX: usize = 1_000;
 
 /// What a request in the dialog led to: the SDP of its 2xx if there was one, or status and reason phrase.
 pub(crate) type SipOutcome = Result<Option<String>, (u16, String)>;
@@ -31,9 +34,8 @@ impl Call {
                 };
                 out.push(Action::Media(command, Purpose::UpdateMedia(asked)));
             }
-            ModifyAction::Transfer { .. } | ModifyAction::Replace { .. } => {
-                out.push(Action::Reply(asked, failed("calls cannot be transferred yet")));
-            }
+            // They concern other calls, or none: the server does them.
+            ModifyAction::Transfer { .. } | ModifyAction::Replace { .. } => {}
             ModifyAction::Other(action) => {
                 let error = RpcError::new(
                     ErrorCode::InvalidParams,
@@ -109,6 +111,21 @@ impl Call {
                 asked,
                 failed("the far end does not answer the re-INVITE"),
             ));
+        }
+    }
+
+    /// Whether somebody still waits for a change of hold.
+    fn waits_for_hold(&self) -> bool {
+        matches!(&self.state, State::Active(active) if active.hold_change.as_ref().is_some_and(|change| change.asked.is_some()))
+    }
+
+    /// An offer of the far end was in the way of ours; now it may be over.
+    pub(super) fn hold_again(&mut self, out: &mut Vec<Action>) {
+        if let State::Active(active) = &self.state
+            && let Some(change) = &active.hold_change
+        {
+            let direction = direction_of(change.target);
+            out.push(Action::Media(self.make_offer(direction), Purpose::HoldOffer));
         }
     }
 
@@ -212,7 +229,13 @@ impl Call {
     }
 
     /// What a request of ours in the dialog led to.
-    pub(crate) fn on_response(&mut self, purpose: SipPurpose, outcome: SipOutcome, out: &mut Vec<Action>) {
+    pub(crate) fn on_response(
+        &mut self,
+        now: Instant,
+        purpose: SipPurpose,
+        outcome: SipOutcome,
+        out: &mut Vec<Action>,
+    ) {
         match (purpose, outcome) {
             (SipPurpose::Digit, _) => {
                 if let State::Active(active) = &mut self.state {
@@ -225,10 +248,16 @@ impl Call {
                 let why = format!("the far end refused the message: {status} {reason}");
                 out.push(Action::Reply(asked, failed(&why)));
             }
+            (SipPurpose::Transfer(asked, action), outcome) => {
+                self.on_refer_answered(asked, action, outcome, out);
+            }
             (SipPurpose::Hold, Ok(Some(sdp))) => {
                 out.push(Action::Media(self.carrier_answer(sdp, true), Purpose::HoldAnswer));
             }
             (SipPurpose::Hold, Ok(None)) => self.hold_failed("the far end answered without SDP", out),
+            (SipPurpose::Hold, Err((491, _))) if self.waits_for_hold() => {
+                out.push(Action::Deadline(CallTimer::Retry, Some(now + GLARE_WAIT)));
+            }
             (SipPurpose::Hold, Err((status, reason))) => {
                 self.hold_failed(&format!("the far end refused: {status} {reason}"), out);
             }
@@ -263,6 +292,35 @@ impl Call {
     pub(crate) fn carrier_ack(&mut self, sdp: Option<String>, out: &mut Vec<Action>) {
         if let (State::Active(_), Some(sdp)) = (&self.state, sdp) {
             out.push(Action::Media(self.carrier_answer(sdp, true), Purpose::Nothing));
+        }
+    }
+
+    /// The far end has put us on hold, or taken us back: the application may show it. Our own state stays.
+    fn far_end_holds(&mut self, direction: Direction, out: &mut Vec<Action>) {
+        let held = matches!(direction, Direction::SendOnly | Direction::Inactive);
+        let State::Active(active) = &mut self.state else {
+            return;
+        };
+        if std::mem::replace(&mut active.far_held, held) != held {
+            let state = if held { HoldState::Held } else { HoldState::Active };
+            let data = json!({"kind": "farHold", "holdState": state.as_str()});
+            out.push(Action::Client(self.event(data)));
+        }
+    }
+
+    /// A text of the far end.
+    pub(crate) fn carrier_message(&mut self, body: String, out: &mut Vec<Action>) {
+        if self.is_active() {
+            let (from, to) = match self.inbound {
+                true => (&self.caller, &self.callee),
+                false => (&self.callee, &self.caller),
+            };
+            out.push(Action::Client(ServerMessage::Text {
+                call: self.client_id.clone(),
+                from: from.number.clone(),
+                to: to.number.clone(),
+                body,
+            }));
         }
     }
 
@@ -302,6 +360,9 @@ impl Call {
                 out.push(Action::Reply(asked, result));
             }
             Purpose::CarrierOffer(incoming) | Purpose::OfferForCarrier(incoming) => {
+                if let Ok(Reply::Reoffered { direction, .. }) = &reply {
+                    self.far_end_holds(*direction, out);
+                }
                 out.push(match reply {
                     Ok(Reply::Reoffered { answer: sdp, .. } | Reply::Offered { offer: sdp }) => {
                         Action::Respond(incoming, 200, Some(sdp))
@@ -319,6 +380,7 @@ impl Call {
             | Purpose::FinalAnswer(_)
             | Purpose::Offer
             | Purpose::Accept
+            | Purpose::Replacement(..)
             | Purpose::Close
             | Purpose::Nothing => {}
         }
@@ -372,7 +434,7 @@ const fn direction_of(hold: HoldState) -> Direction {
     }
 }
 
-fn failed<T>(why: &str) -> Result<T, RpcError> {
+pub(super) fn failed<T>(why: &str) -> Result<T, RpcError> {
     Err(RpcError::new(ErrorCode::CallFailed, why))
 }
 

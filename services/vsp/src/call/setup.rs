@@ -211,6 +211,8 @@ impl Call {
             acknowledged: true,
             hold: HoldState::Active,
             hold_change: None,
+            far_held: false,
+            transferring: false,
             digits: VecDeque::new(),
             digit_sent: false,
         }));

@@ -70,12 +70,13 @@ impl Server {
             Action::RingsNoMore(leg, status, by) => self.rings_no_more(now, leg, key, status, by),
             Action::AnswerIncoming(leg, sdp, headers) => self.answer_incoming(now, leg, key, sdp, &headers),
             Action::Respond(incoming, status, sdp) => self.send_response(now, incoming, status, sdp),
+            Action::TakeLeg(incoming, leg, sdp) => self.take_leg(now, key, incoming, leg, sdp),
             Action::Request(request, purpose) => {
-                if let (Some(purpose), Some(call)) = (
+                if let (Err((purpose, status, reason)), Some(call)) = (
                     self.send_request(now, key, request, purpose),
                     self.calls.get_mut(&key),
                 ) {
-                    call.on_response(purpose, Err((503, "Service Unavailable".to_owned())), more);
+                    call.on_response(now, purpose, Err((status, reason.to_owned())), more);
                 }
             }
             Action::Deadline(timer, Some(at)) => self.deadlines.set(TimerKey::Call(key, timer), at),

@@ -36,6 +36,9 @@ impl Server {
         let Some(call_id) = self.legs.get(&leg).map(|leg| leg.call_id.clone()) else {
             return self.send_response(now, invite, 500, None);
         };
+        if self.is_trusted(source) && self.on_replacing_invite(now, leg, invite, request) {
+            return;
+        }
         let (user, offer) = match self.admit_incoming(request, source) {
             Ok(admitted) => admitted,
             Err(status) => {
@@ -362,7 +365,7 @@ fn cause_of_refusal(status: u16) -> Cause {
 }
 
 /// Who calls, and who is called.
-fn parties(invite: &Message, user: &str) -> (Party, Party) {
+pub(super) fn parties(invite: &Message, user: &str) -> (Party, Party) {
     let from = invite
         .get::<FromHeader<'_>>()
         .and_then(Result::ok)

@@ -14,6 +14,9 @@ use offhook_rpc_message::{
 };
 use std::time::Instant;
 
+/// The caller number with which a client asks that its own is not shown.
+const ANONYMOUS: &str = "anonymous";
+
 impl Server {
     pub(super) fn on_session_request(
         &mut self,
@@ -103,9 +106,7 @@ impl Server {
                     call.hang_up_by_client(now, asked, &bye, headers, out)
                 });
             }
-            ClientMethod::Modify(modify) => {
-                self.with_call(now, key, |call, out| call.modify(now, asked, modify.action, out));
-            }
+            ClientMethod::Modify(modify) => self.on_modify(now, asked, key, modify.action),
             ClientMethod::Info { info, .. } => self.on_info(now, asked, key, info),
             ClientMethod::Candidate(candidate) => {
                 self.with_call(now, key, |call, out| {
@@ -284,6 +285,10 @@ impl Server {
         let number = user
             .caller_number(user_name, dialog.caller_id_number.as_deref())
             .to_owned();
+        let asks_to_hide = dialog
+            .caller_id_number
+            .as_deref()
+            .is_some_and(|number| number.eq_ignore_ascii_case(ANONYMOUS));
         let asked_name = validate::display_name(dialog.caller_id_name.as_deref().unwrap_or_default());
         let name = if asked_name.is_empty() {
             user.display_name.unwrap_or_default()
@@ -293,6 +298,7 @@ impl Server {
         Ok(OutgoingCall {
             destination,
             caller: Party { name, number },
+            hides_caller: asks_to_hide || user.hide_caller,
             headers,
         })
     }

@@ -1,7 +1,7 @@
 //! The SIP side: verbs of the user agent for what calls want, and its events for calls.
 
 use super::{Leg, Server};
-use crate::call::{CallKey, OutgoingCall, Refused, SipOutcome, SipPurpose, SipRequest};
+use crate::call::{CallKey, MESSAGE_LEN_MAX, OutgoingCall, Refused, SipOutcome, SipPurpose, SipRequest};
 use crate::limits::{CUSTOM_HEADERS_SENT_MAX, DTMF_DURATION_MS};
 use crate::output::{EndedBy, Output};
 use crate::settings::Settings;
@@ -9,9 +9,11 @@ use crate::translate::End;
 use offhook_call_trace::{CALL_ID_HEADER, CallId, Hop, Protocol, redact_sip};
 use offhook_rpc_message::Party;
 use offhook_rpc_message::validate::CustomHeader;
+use offhook_sip::asserted_identity::{Privacy, anonymous, p_asserted_identity, privacy};
 use offhook_sip::user_agent::{
-    ActionError, Body, Config, Direction, Ending, Event, Failure, IncomingId, LegId, NameAddr, Observation,
-    OutgoingInvite, OutgoingRequest, Output as SipOutput, Reply, RequestId,
+    ActionError, Body, Config, Direction, Ending, Event, Extensions, Failure, IncomingId, LegId, NameAddr,
+    Observation, OutgoingInvite, OutgoingRequest, Output as SipOutput, ReliableProvisionals, Reply,
+    RequestId, SessionTimer, SessionTimerMode,
 };
 use offhook_sip::{Flow, Header, Timing};
 use offhook_sip_message::header::{self, ContentType, Reason};
@@ -22,6 +24,25 @@ use std::time::Instant;
 const LEGS_MAX: usize = 20_000;
 const PRODUCT: &str = concat!("Offhook-VSP/", env!("CARGO_PKG_VERSION"));
 
+/// What the user agent does beyond RFC 3261.
+pub(super) fn extensions(settings: &Settings) -> Extensions {
+    let mode = match settings.sip.session_expires {
+        Some(_) => SessionTimerMode::Require,
+        None => SessionTimerMode::Off,
+    };
+    let default = SessionTimer::default();
+    Extensions {
+        session_timer: SessionTimer {
+            mode,
+            interval: settings.sip.session_expires.unwrap_or(default.interval),
+            ..default
+        },
+        reliable_provisionals: ReliableProvisionals::WhenRequired,
+        transfers: true,
+        replaces: true,
+    }
+}
+
 /// Settings of the user agent.
 pub(super) fn user_agent_config(settings: &Settings) -> Config {
     let contact = settings.sip.contact;
@@ -31,10 +52,15 @@ pub(super) fn user_agent_config(settings: &Settings) -> Config {
         sent_by: contact.to_string(),
         contact: uri,
         product: PRODUCT.to_owned(),
-        allow: vec![Method::Update, Method::Info],
-        accept: ["application/sdp", "application/dtmf-relay", "application/dtmf"]
-            .map(str::to_owned)
-            .to_vec(),
+        allow: vec![Method::Update, Method::Info, Method::Message],
+        accept: [
+            "application/sdp",
+            "application/dtmf-relay",
+            "application/dtmf",
+            "text/plain",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
         legs_max: LEGS_MAX,
     }
 }
@@ -77,12 +103,19 @@ impl Server {
     ) -> Result<OutgoingInvite, InvalidUri> {
         let to = self.address(outgoing.destination.as_str(), "")?;
         let Party { name, number } = &outgoing.caller;
+        let own = self.address(number, name)?;
+        // Our proxy is trusted with it; towards carriers it does what they may know (RFC 3325).
+        let mut headers: Vec<_> = p_asserted_identity(&own).into_iter().collect();
+        if outgoing.hides_caller {
+            headers.extend(privacy(&[Privacy::Id]));
+        }
+        headers.extend(outgoing.headers.iter().filter_map(sip_header));
         Ok(OutgoingInvite {
             request_uri: to.uri.clone(),
             destination: Flow::udp(self.settings.sip.proxy),
-            from: self.address(number, name)?,
+            from: if outgoing.hides_caller { anonymous() } else { own },
             to,
-            headers: outgoing.headers.iter().filter_map(sip_header).collect(),
+            headers,
             sticky_headers: Header::new(CALL_ID_HEADER, call_id.as_str())
                 .into_iter()
                 .collect(),
@@ -93,7 +126,7 @@ impl Server {
     }
 
     /// `"name" <sip:user@domain>`.
-    fn address(&self, user: &str, name: &str) -> Result<NameAddr, InvalidUri> {
+    pub(super) fn address(&self, user: &str, name: &str) -> Result<NameAddr, InvalidUri> {
         let domain =
             Host::new(self.settings.sip.domain.as_bytes()).ok_or(InvalidUri { what: "the domain" })?;
         let uri = UriBuilder::sip(Some(user.as_bytes()), domain, None).build()?;
@@ -140,22 +173,23 @@ impl Server {
         }
     }
 
-    /// Sends a request in the dialog of a call. Gives `purpose` back if that cannot be done.
+    /// Sends a request in the dialog of a call. Gives `purpose` back with a status if that cannot be done.
     pub(super) fn send_request(
         &mut self,
         now: Instant,
         key: CallKey,
         request: SipRequest,
         purpose: SipPurpose,
-    ) -> Option<SipPurpose> {
+    ) -> Result<(), (SipPurpose, u16, &'static str)> {
         let leg = self.calls.get(&key).and_then(|call| call.leg);
         let sent = leg.map(|leg| self.user_agent.request(now, leg, outgoing_request(request)));
         match sent {
             Some(Ok(id)) => {
                 self.sip_requests.insert(id, (key, purpose));
-                None
+                Ok(())
             }
-            Some(Err(_)) | None => Some(purpose),
+            Some(Err(ActionError::State(why))) => Err((purpose, 491, why)),
+            Some(Err(_)) | None => Err((purpose, 503, "Service Unavailable")),
         }
     }
 
@@ -171,6 +205,9 @@ impl Server {
                 }
                 SipOutput::Observed(observation) => self.on_observed(observation),
                 SipOutput::Event(event) => self.on_sip_event(now, event),
+            }
+            while let Some(notice) = self.user_agent.poll_notice() {
+                self.on_notice(now, notice);
             }
         }
     }
@@ -317,6 +354,9 @@ impl Server {
             });
         }
         self.send_response(now, incoming, 200, None);
+        if let (Some(Method::Message), Some(text)) = (request.method(), text_body(request)) {
+            return self.with_call(now, key, |call, out| call.carrier_message(text, out));
+        }
         if let (Some(Method::Info), Some(digit)) = (request.method(), digit_of(request)) {
             self.with_call(now, key, |call, out| call.carrier_digit(digit, out));
         }
@@ -324,11 +364,11 @@ impl Server {
 
     fn on_sip_response(&mut self, now: Instant, request: RequestId, outcome: SipOutcome) {
         if let Some((key, purpose)) = self.sip_requests.remove(&request) {
-            self.with_call(now, key, |call, out| call.on_response(purpose, outcome, out));
+            self.with_call(now, key, |call, out| call.on_response(now, purpose, outcome, out));
         }
     }
 
-    fn with_leg(
+    pub(super) fn with_leg(
         &mut self,
         now: Instant,
         leg: LegId,
@@ -422,6 +462,13 @@ fn refused(failure: &Failure, allowed: &[String]) -> Refused {
         Failure::TimedOut => own(StatusCode::REQUEST_TIMEOUT),
         Failure::Transport => own(StatusCode::SERVICE_UNAVAILABLE),
     }
+}
+
+/// The text of a MESSAGE, unless it is longer than one may be.
+fn text_body(request: &Message) -> Option<String> {
+    let kind = request.get::<ContentType<'_>>()?.ok()?;
+    let fits = kind.is("text", "plain") && request.body().len() <= MESSAGE_LEN_MAX;
+    fits.then(|| String::from_utf8_lossy(request.body()).into_owned())
 }
 
 /// The digit of an INFO: `Signal=5` of `application/dtmf-relay`, or the digit alone of `application/dtmf`.

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails may panic")]
 
 mod bad_input;
+mod call_control;
 mod inbound_call;
 mod login;
 mod many_calls;

@@ -31,6 +31,7 @@ pub(crate) struct World {
     pub(crate) server: Server,
     pub(crate) far_end: UserAgent,
     pub(crate) far_events: VecDeque<user_agent::Event>,
+    pub(crate) far_notices: Vec<user_agent::Notice>,
     pub(crate) gateway: Gateway,
     pub(crate) closed: HashMap<ConnectionId, CloseReason>,
     pub(crate) traces: Vec<(CallId, TraceEvent)>,
@@ -79,6 +80,7 @@ pub(crate) fn settings() -> Settings {
         proxy: proxy_address(),
         peers: Vec::new(),
         domain: "voice.example.com".to_owned(),
+        session_expires: None,
     };
     let users = HashMap::from([
         (
@@ -111,10 +113,16 @@ impl World {
                 .to_vec(),
             legs_max: 1000,
         };
+        let extensions = user_agent::Extensions {
+            transfers: true,
+            replaces: true,
+            ..Default::default()
+        };
         Self {
             now: Instant::now(),
             server: Server::new(settings, StdRng::seed_from_u64(7)),
-            far_end: UserAgent::new(far_end, StdRng::seed_from_u64(8)).unwrap(),
+            far_end: UserAgent::with_extensions(far_end, extensions, StdRng::seed_from_u64(8)).unwrap(),
+            far_notices: Vec::new(),
             far_events: VecDeque::new(),
             gateway: Gateway {
                 telephone_event: true,
@@ -465,6 +473,8 @@ impl World {
                     user_agent::Output::Observed(_) => {}
                 }
             }
+            self.far_notices
+                .extend(std::iter::from_fn(|| self.far_end.poll_notice()));
             if !moved {
                 return;
             }
@@ -536,9 +546,13 @@ impl Gateway {
                     answer: first.then(|| CLIENT_ANSWER.to_owned()),
                 }
             }
-            Command::Reoffer { from, .. } => Reply::Reoffered {
+            Command::Reoffer { from, sdp, .. } => Reply::Reoffered {
                 answer: format!("v=0\r\no=answer to {from:?}\r\n"),
-                direction: offhook_media_control::Direction::SendRecv,
+                direction: if sdp.contains("sendonly") {
+                    offhook_media_control::Direction::SendOnly
+                } else {
+                    offhook_media_control::Direction::SendRecv
+                },
             },
             Command::MakeOffer { direction, .. } => Reply::Offered {
                 offer: format!("v=0\r\no=offer {direction:?}\r\n"),
