@@ -11,11 +11,13 @@
 
 mod action;
 mod answer;
+mod attach;
 mod midcall;
 mod setup;
 mod transfer;
 
 pub(crate) use action::{Action, Asked, CallTimer, OutgoingCall, Purpose, SipPurpose, SipRequest};
+pub(crate) use attach::Return;
 pub(crate) use midcall::{MESSAGE_LEN_MAX, SipOutcome};
 pub(crate) use setup::Refused;
 
@@ -122,12 +124,25 @@ enum State {
     Closing(Box<CallRecord>),
 }
 
+/// Whether the browser's end of the media is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ClientMedia {
+    /// As far as we know.
+    There,
+    /// It has fallen silent.
+    Silent,
+    /// We have offered it anew, and the client has not answered yet.
+    Offered,
+}
+
 #[derive(Debug)]
 struct Ringing {
     /// As it was sent, should it have to be sent again.
     invite: ServerMessage,
     /// The client has acknowledged it.
     acknowledged: bool,
+    /// Of the client, that came before its answer.
+    candidates: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -141,6 +156,8 @@ struct Active {
     far_held: bool,
     /// The far end was asked to call somebody else.
     transferring: bool,
+    /// The client's media.
+    client_media: ClientMedia,
     /// Digits that wait for their INFO.
     digits: VecDeque<char>,
     digit_sent: bool,
@@ -359,6 +376,7 @@ impl Call {
     pub(crate) fn on_timer(&mut self, now: Instant, timer: CallTimer, out: &mut Vec<Action>) {
         match (timer, &self.state) {
             (CallTimer::Hold, _) => self.hold_takes_long(out),
+            (CallTimer::Attach, _) => self.end(now, EndedBy::Vsp, End::CLIENT_GONE, out),
             (CallTimer::Retry, _) => self.hold_again(out),
             (CallTimer::State, State::Closing(_)) => self.close(out),
             (CallTimer::State, State::Active(_)) => self.end(now, EndedBy::Vsp, End::TOO_LONG, out),
@@ -427,6 +445,8 @@ impl Call {
             Purpose::FinalAnswer(headers) => self.on_final_answer(now, reply, headers, out),
             Purpose::Offer => self.on_offer_made(now, reply, out),
             Purpose::Accept => self.on_accepted(now, reply, out),
+            Purpose::AttachOffer => self.on_attach_offer(now, reply, out),
+            Purpose::AttachAnswer(asked) => self.on_attach_answer(now, asked, reply, out),
             Purpose::Replacement(incoming, leg, party) => {
                 self.on_replacement(incoming, leg, party, reply, out);
             }
@@ -508,6 +528,7 @@ impl Call {
         ));
         out.push(Action::Deadline(CallTimer::Hold, None));
         out.push(Action::Deadline(CallTimer::Retry, None));
+        out.push(Action::Deadline(CallTimer::Attach, None));
         out.push(Action::Deadline(CallTimer::State, Some(now + CLOSE_WAIT_MAX)));
         self.state = State::Closing(Box::new(CallRecord {
             call_id: self.id.clone(),

@@ -2,9 +2,9 @@
 
 use crate::auth::TokenPolicy;
 use crate::limits::Limits;
-use crate::settings::{Settings, SipSettings, User};
+use crate::settings::{AnonymousTarget, Settings, SipSettings, User};
 use offhook_process::{Problem, Secret};
-use offhook_rpc_message::validate::CustomHeader;
+use offhook_rpc_message::validate::{CustomHeader, Destination};
 use serde::Deserialize;
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -53,6 +53,8 @@ pub struct Config {
     pub no_answer_code: u16,
     /// Headers beside `X-…` that applications may set and see, for example `User-to-User`. Default: none.
     pub headers_allowed: Vec<String>,
+    /// What clients may call that log in without a name (`anonymous_login`). Default: none, and such logins are refused.
+    pub anonymous_targets: Vec<AnonymousTargetConfig>,
     /// How long a call may ring, seconds. Default 60.
     pub ring_timeout_s: u32,
     /// How long a call may last, seconds; 0: for ever. Default 0.
@@ -73,6 +75,25 @@ pub struct TlsConfig {
     pub cert: PathBuf,
     /// PEM file with the private key.
     pub key: PathBuf,
+}
+
+/// An entry of `anonymous_targets` of `[vsp]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnonymousTargetConfig {
+    /// `target_type` of the login, for example `ai_assistant`.
+    pub r#type: String,
+    /// `target_id` of the login.
+    pub id: String,
+    /// Number or user that such clients are connected with.
+    pub destination: String,
+    /// Number or name that they show. Default `anonymous`.
+    #[serde(default = "anonymous")]
+    pub caller: String,
+}
+
+fn anonymous() -> String {
+    "anonymous".to_owned()
 }
 
 /// `limits` of `[vsp]`.
@@ -184,6 +205,7 @@ impl Default for Config {
             reject_code: 487,
             no_answer_code: 480,
             headers_allowed: Vec::new(),
+            anonymous_targets: Vec::new(),
             ring_timeout_s: 60,
             call_duration_max_s: 0,
             reattach_grace_s: 60,
@@ -264,6 +286,14 @@ impl Config {
             let what = format!("{} is no status of an unanswered call", self.no_answer_code);
             problems.push(Problem::error("no_answer_code", what, "Give 480 or 408"));
         }
+        for (at, target) in self.anonymous_targets.iter().enumerate() {
+            for (key, value) in [("destination", &target.destination), ("caller", &target.caller)] {
+                if let Err(why) = Destination::new(value) {
+                    let path = format!("anonymous_targets[{at}].{key}");
+                    problems.push(Problem::error(path, why.to_string(), "Give a number or a user"));
+                }
+            }
+        }
         for name in &self.headers_allowed {
             let allowed = [name.to_ascii_lowercase()];
             if let Err(why) = CustomHeader::with_allowed(name, "", &allowed) {
@@ -334,6 +364,18 @@ impl Config {
                 .headers_allowed
                 .iter()
                 .map(|name| name.to_ascii_lowercase())
+                .collect(),
+            anonymous_targets: self
+                .anonymous_targets
+                .iter()
+                .filter_map(|target| {
+                    Some(AnonymousTarget {
+                        kind: target.r#type.clone(),
+                        id: target.id.clone(),
+                        destination: Destination::new(&target.destination).ok()?,
+                        caller: target.caller.clone(),
+                    })
+                })
                 .collect(),
             call_duration_max: (self.call_duration_max_s > 0).then(|| seconds(self.call_duration_max_s)),
             reattach_grace: seconds(self.reattach_grace_s),

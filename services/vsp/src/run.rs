@@ -10,7 +10,7 @@ pub(crate) mod verify;
 mod websocket;
 
 use crate::config::{AuthConfig, Config, UserConfig};
-use crate::output::{AskToken, ConnectionId, MediaToken, Output, Peer};
+use crate::output::{AskToken, ConnectionId, Departure, MediaToken, Output, Peer};
 use crate::{Server, auth::Verdict};
 use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -88,7 +88,7 @@ enum Input {
     Opened(ConnectionId, Peer, websocket::Writer),
     Text(ConnectionId, String),
     Binary(ConnectionId),
-    Closed(ConnectionId),
+    Closed(ConnectionId, Departure),
     /// A frame that the WebSocket layer refused; the socket is closed.
     Broken(ConnectionId, String),
     /// The client does not read; the socket is closed.
@@ -228,14 +228,14 @@ impl Shell {
             }
             Input::Text(id, text) => self.server.handle_text(now, id, &text),
             Input::Binary(id) => self.server.handle_binary(now, id),
-            Input::Closed(id) => {
+            Input::Closed(id, how) => {
                 self.writers.remove(&id);
-                self.server.handle_closed(now, id);
+                self.server.handle_closed(now, id, how);
             }
             Input::Broken(id, why) => {
                 self.notes.broken_socket(id, &why);
                 self.writers.remove(&id);
-                self.server.handle_closed(now, id);
+                self.server.handle_closed(now, id, Departure::Lost);
             }
             Input::Slow(id) => self.drop_slow(now, id),
             Input::Verdict(token, verdict) => self.server.handle_verdict(now, token, verdict),
@@ -322,7 +322,7 @@ impl Shell {
         tracing::warn!(connection = id.0, "client does not read and is dropped");
         self.notes.slow_client();
         self.writers.remove(&id);
-        self.server.handle_closed(now, id);
+        self.server.handle_closed(now, id, Departure::Lost);
     }
 
     /// Waits a moment until far ends have acknowledged the last BYEs, and sockets have sent their close frames.

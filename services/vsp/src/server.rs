@@ -16,7 +16,7 @@ use crate::call::{Call, CallKey, CallTimer, Purpose, SipPurpose};
 use crate::deadlines::Deadlines;
 use crate::incoming::Incoming;
 use crate::limits::LoginThrottle;
-use crate::output::{AskToken, ConnectionId, Counts, EndedBy, MediaToken, Note, Output, Peer};
+use crate::output::{AskToken, ConnectionId, Counts, Departure, EndedBy, MediaToken, Note, Output, Peer};
 use crate::session::{Connection, Session};
 use crate::settings::Settings;
 use crate::translate::End;
@@ -143,9 +143,9 @@ impl Server {
         self.on_binary(now, connection);
     }
 
-    /// A WebSocket is gone.
-    pub fn handle_closed(&mut self, now: Instant, connection: ConnectionId) {
-        self.on_socket_gone(now, connection);
+    /// A WebSocket is gone, in this way.
+    pub fn handle_closed(&mut self, now: Instant, connection: ConnectionId, how: Departure) {
+        self.on_socket_gone(now, connection, how);
         self.drain_user_agent(now);
     }
 

@@ -11,13 +11,17 @@
 
 use crate::call::CallKey;
 use crate::limits::{Limits, PING_INTERVAL, TokenBucket, UNAUTHENTICATED_MAX};
-use crate::output::{AskToken, ConnectionId, Peer};
+use crate::output::{AskToken, ConnectionId, Departure, Peer};
+use offhook_rpc_message::validate::Destination;
 use offhook_rpc_message::{ClientCallId, FrameId, Login, ServerMessage, SessionId, VoiceSdkId};
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Instant;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
 /// Calls that have ended and of which late requests may still come, or whose `bye` may have been lost.
 const ENDED_KEPT_MAX: usize = 16;
+/// How long after a return silence of the client's media still comes from before it.
+const JUST_BACK: Duration = Duration::from_secs(30);
 /// Messages whose acknowledgement is awaited.
 const SENT_KEPT_MAX: usize = 64;
 
@@ -60,6 +64,10 @@ pub(crate) struct PendingLogin {
     pub(crate) frame: FrameId,
     /// What the client asked for, its credentials taken out.
     pub(crate) login: Login,
+    /// When the token that is offered ends.
+    pub(crate) valid_until: Option<Instant>,
+    /// What an anonymous client may call.
+    pub(crate) target: Option<Destination>,
     /// Session of an earlier login on this socket.
     pub(crate) previous: Option<SessionId>,
     /// Frames that came meanwhile.
@@ -79,6 +87,10 @@ pub(crate) struct Probe {
 pub(crate) struct Session {
     pub(crate) voice_sdk_id: VoiceSdkId,
     pub(crate) user: String,
+    /// When its token ends, if it logged in with one: then it has to log in again before it may do anything new.
+    pub(crate) valid_until: Option<Instant>,
+    /// The one that an anonymous client may call.
+    pub(crate) target: Option<Destination>,
     /// The client wants SDP answers early.
     pub(crate) early_answer: bool,
     pub(crate) report_id: Option<String>,
@@ -88,6 +100,12 @@ pub(crate) struct Session {
     pub(crate) calls: BTreeMap<ClientCallId, CallKey>,
     /// `None` while detached.
     pub(crate) connection: Option<ConnectionId>,
+    /// When its client came back.
+    pub(crate) returned: Option<Instant>,
+    /// How its last socket was left.
+    pub(crate) departure: Departure,
+    /// Where its client was last.
+    pub(crate) address: Option<IpAddr>,
     ended: VecDeque<Ended>,
 }
 
@@ -151,13 +169,29 @@ impl Session {
         Self {
             voice_sdk_id,
             user,
+            valid_until: None,
+            target: None,
             early_answer: false,
             report_id: None,
             acknowledges: true,
             calls: BTreeMap::new(),
             connection: Some(connection),
+            returned: None,
+            departure: Departure::Lost,
+            address: None,
             ended: VecDeque::new(),
         }
+    }
+
+    /// Whether its token has ended.
+    pub(crate) fn is_expired(&self, now: Instant) -> bool {
+        self.valid_until.is_some_and(|until| until <= now)
+    }
+
+    /// Whether the client came back a moment ago: less than the gateway takes to notice silence, and some more.
+    pub(crate) fn is_just_back(&self, now: Instant) -> bool {
+        let back = self.returned.filter(|_| self.connection.is_some());
+        back.is_some_and(|back| now.saturating_duration_since(back) < JUST_BACK)
     }
 
     /// The client has this call no more.

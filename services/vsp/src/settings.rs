@@ -2,6 +2,7 @@
 
 use crate::auth::TokenPolicy;
 use crate::limits::Limits;
+use offhook_rpc_message::validate::Destination;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -29,6 +30,8 @@ pub struct Settings {
     pub no_answer_code: u16,
     /// Names of headers beside `X-…` that may pass between clients and SIP, in lower case.
     pub headers_allowed: Vec<String>,
+    /// What clients without a name may call.
+    pub anonymous_targets: Vec<AnonymousTarget>,
     /// How long a call may last.
     pub call_duration_max: Option<Duration>,
     /// How long a session without a socket keeps its calls.
@@ -52,6 +55,7 @@ impl Settings {
             reject_code: 487,
             no_answer_code: 480,
             headers_allowed: Vec::new(),
+            anonymous_targets: Vec::new(),
             call_duration_max: None,
             reattach_grace: minute,
             call_reports: true,
@@ -72,6 +76,19 @@ pub struct SipSettings {
     pub domain: String,
     /// How long a call lives without a refresh (RFC 4028); `None`: for ever.
     pub session_expires: Option<Duration>,
+}
+
+/// A destination that clients may call without logging in as somebody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnonymousTarget {
+    /// `target_type` of their login, for example `ai_assistant`.
+    pub kind: String,
+    /// `target_id` of their login.
+    pub id: String,
+    /// Number or user that they are connected with.
+    pub destination: Destination,
+    /// Number or name that they show.
+    pub caller: String,
 }
 
 /// A user.

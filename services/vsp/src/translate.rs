@@ -158,6 +158,8 @@ impl End {
     pub const CLIENT_GONE: End = end(Cause::RECOVERY_ON_TIMER_EXPIRE, 408, "Client connection lost");
     /// Nothing was dialled, or something that no number is.
     pub const NOT_A_NUMBER: End = end(Cause::INVALID_NUMBER_FORMAT, 484, "Address Incomplete");
+    /// Not for this caller.
+    pub const NOT_ALLOWED: End = end(Cause::CALL_REJECTED, 403, "Forbidden");
     /// A header that may not be set.
     pub const BAD_HEADER: End = end(Cause::MANDATORY_IE_MISSING, 400, "Bad Request");
 }

@@ -176,7 +176,8 @@ impl World {
         let (client, socket) = &mut self.clients[index];
         client.handle_closed();
         if let Some(connection) = socket.take() {
-            self.vsp.handle_closed(self.now, connection);
+            self.vsp
+                .handle_closed(self.now, connection, offhook_vsp::Departure::Lost);
         }
         self.settle();
     }

@@ -156,6 +156,8 @@ pub struct AnonymousLogin {
     pub target_type: Option<String>,
     /// Its id.
     pub target_id: Option<String>,
+    /// Session that the client wants back.
+    pub session: Option<String>,
 }
 
 /// Parameters of `invite`.

@@ -20,6 +20,7 @@ pub(crate) fn read_method(method: &str, params: Option<&RawValue>) -> Result<Cli
             ClientMethod::AnonymousLogin(Box::new(AnonymousLogin {
                 target_type: params.target_type,
                 target_id: params.target_id,
+                session: params.sessid,
             }))
         }
         "ai_conversation" => ClientMethod::AiConversation,

@@ -109,6 +109,10 @@ pub(crate) enum Purpose {
     UpdateMedia(Asked),
     /// To answer a new offer of the SIP side.
     CarrierOffer(IncomingId),
+    /// To make the offer that starts the client's media anew.
+    AttachOffer,
+    /// To apply the client's answer to it.
+    AttachAnswer(Asked),
     /// To answer the offer of a new far end, which takes the place of the one before.
     Replacement(IncomingId, LegId, Party),
     /// To make the offer that the SIP side asked for.
@@ -141,6 +145,8 @@ pub(crate) struct HoldChange {
 pub(crate) enum CallTimer {
     /// Of the state: how long to ring, to last, to close.
     State,
+    /// Of the client's answer to an attach.
+    Attach,
     /// Of a change of hold that an offer of the far end was in the way of.
     Retry,
     /// Of a change of hold: the SDK closes its socket when it has no answer after 10 s.

@@ -58,6 +58,7 @@ impl Call {
         self.state = State::Ringing(Box::new(Ringing {
             invite,
             acknowledged: false,
+            candidates: Vec::new(),
         }));
         if !acknowledges {
             self.rings(out);
@@ -69,14 +70,6 @@ impl Call {
         if let (State::Ringing(ringing), Some(leg)) = (&mut self.state, self.incoming) {
             ringing.acknowledged = true;
             out.push(Action::Rings(leg));
-        }
-    }
-
-    /// The invite once more, for a page that has forgotten it.
-    pub(crate) fn invite_again(&self) -> Option<ServerMessage> {
-        match &self.state {
-            State::Ringing(ringing) => Some(ringing.invite.clone()),
-            _ => None,
         }
     }
 
@@ -93,8 +86,9 @@ impl Call {
         headers: Vec<CustomHeader>,
         out: &mut Vec<Action>,
     ) {
-        match &self.state {
-            State::Ringing(_) => {
+        match &mut self.state {
+            State::Ringing(ringing) => {
+                let candidates = std::mem::take(&mut ringing.candidates);
                 self.state = State::Accepting {
                     asked: Some(asked),
                     headers,
@@ -106,6 +100,11 @@ impl Call {
                     is_final: true,
                 };
                 out.push(Action::Media(answer, Purpose::Accept));
+                for candidate in candidates {
+                    let session = self.media.clone();
+                    let command = Command::Candidate { session, candidate };
+                    out.push(Action::Media(command, Purpose::Nothing));
+                }
             }
             // A second answer to a call that is up changes nothing.
             State::Active(_) | State::Accepting { .. } if self.inbound => {

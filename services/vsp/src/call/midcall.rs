@@ -381,6 +381,8 @@ impl Call {
             | Purpose::Offer
             | Purpose::Accept
             | Purpose::Replacement(..)
+            | Purpose::AttachOffer
+            | Purpose::AttachAnswer(_)
             | Purpose::Close
             | Purpose::Nothing => {}
         }

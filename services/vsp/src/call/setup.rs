@@ -213,6 +213,7 @@ impl Call {
             hold_change: None,
             far_held: false,
             transferring: false,
+            client_media: super::ClientMedia::There,
             digits: VecDeque::new(),
             digit_sent: false,
         }));
@@ -248,7 +249,11 @@ impl Call {
                 candidates.push(candidate);
                 Ok(ResultBody::Call(self.client_id.clone()))
             }
-            State::Opening { .. } => {
+            State::Ringing(ringing) if ringing.candidates.len() < CANDIDATES_QUEUED_MAX => {
+                ringing.candidates.push(candidate);
+                Ok(ResultBody::Call(self.client_id.clone()))
+            }
+            State::Opening { .. } | State::Ringing(_) => {
                 let message = format!("at most {CANDIDATES_QUEUED_MAX} candidates are queued");
                 Err(RpcError::new(ErrorCode::CallFailed, message))
             }

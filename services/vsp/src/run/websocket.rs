@@ -2,7 +2,7 @@
 
 use super::Input;
 use super::http::Place;
-use crate::output::{CloseReason, ConnectionId, Peer};
+use crate::output::{CloseReason, ConnectionId, Departure, Peer};
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,6 +25,9 @@ const CLOSE_WAIT: Duration = Duration::from_secs(1);
 
 /// Close code: a frame that is too long, or breaks the protocol (RFC 6455 §7.4.1).
 const FRAME_REFUSED: u16 = 1009;
+
+/// Close code of browsers: the page was left or is loaded anew (RFC 6455 §7.4.1).
+const PAGE_LEFT: u16 = 1001;
 
 /// Sends to one socket.
 #[derive(Debug, Clone)]
@@ -80,13 +83,20 @@ pub(super) async fn serve(
     if inbox.send(Input::Opened(id, peer, writer)).await.is_err() {
         return;
     }
+    let mut how = Departure::Lost;
     loop {
         let input = tokio::select! {
             received = socket.recv() => match received {
                 Some(Ok(Message::Text(text))) => Input::Text(id, text.as_str().to_owned()),
                 Some(Ok(Message::Binary(_))) => Input::Binary(id),
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
-                Some(Ok(Message::Close(_))) | None => break,
+                Some(Ok(Message::Close(frame))) => {
+                    if frame.is_some_and(|frame| frame.code == PAGE_LEFT) {
+                        how = Departure::PageLeft;
+                    }
+                    break;
+                }
+                None => break,
                 Some(Err(error)) => {
                     close(&mut socket, FRAME_REFUSED, "frame too long or broken").await;
                     Input::Broken(id, error.to_string())
@@ -115,7 +125,7 @@ pub(super) async fn serve(
         }
     }
     // The core may have ended before us.
-    let _ = inbox.send(Input::Closed(id)).await;
+    let _ = inbox.send(Input::Closed(id, how)).await;
 }
 
 /// Says goodbye and waits a moment for the client to do so too. Whether it hears it changes nothing.

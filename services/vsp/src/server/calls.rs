@@ -231,8 +231,27 @@ impl Server {
             } => {
                 self.with_call(now, key, |call, out| call.carrier_digit(digit, out));
             }
+            Event::Connected { .. }
+            | Event::MediaStarted {
+                from: LegName::Client,
+                ..
+            } => {
+                self.with_call(now, key, |call, _| call.client_media_started());
+            }
+            Event::MediaStopped {
+                from: LegName::Client,
+                ..
+            } => {
+                let session = self
+                    .calls
+                    .get(&key)
+                    .and_then(|call| self.sessions.get(&call.session));
+                let just_back = session.is_some_and(|session| session.is_just_back(now));
+                self.with_call(now, key, |call, out| {
+                    call.client_media_stopped(now, just_back, out)
+                });
+            }
             Event::Dtmf { .. }
-            | Event::Connected { .. }
             | Event::MediaStarted { .. }
             | Event::MediaStopped { .. }
             | Event::Quality { .. }

@@ -62,8 +62,9 @@ impl Server {
         self.incoming.insert(leg, incoming);
         self.deadlines
             .set(TimerKey::Ring(leg), now + self.settings.ring_timeout);
-        let at_socket =
-            |session: &crate::session::Session| session.user == user && session.connection.is_some();
+        let at_socket = |session: &crate::session::Session| {
+            session.user == user && session.connection.is_some() && !session.is_expired(now)
+        };
         let sessions: Vec<_> = self
             .sessions
             .iter()

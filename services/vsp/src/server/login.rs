@@ -2,12 +2,15 @@
 
 use super::{Server, TimerKey};
 use crate::auth::{self, Credential, Question, Refusal, Verdict};
-use crate::call::Asked;
+use crate::call::{Asked, CallKey, Return};
 use crate::limits::RIVAL_PROBE;
-use crate::output::{AskToken, CloseReason, ConnectionId, Note, Output};
+use crate::output::{AskToken, CloseReason, ConnectionId, Departure, EndedBy, Note, Output};
 use crate::session::{PendingLogin, Probe, Session, Stage};
+use crate::settings::AnonymousTarget;
 use crate::translate::End;
-use offhook_rpc_message::{ErrorCode, FrameId, Login, ResultBody, RpcError, ServerMessage, SessionId};
+use offhook_rpc_message::{
+    AnonymousLogin, ErrorCode, FrameId, Login, ResultBody, RpcError, ServerMessage, SessionId,
+};
 use std::time::{Duration, Instant};
 
 /// Version of the client dialect.
@@ -30,8 +33,44 @@ enum Wanted {
 }
 
 impl Server {
-    pub(super) fn on_anonymous_login(&mut self, now: Instant, asked: Asked) {
-        self.refuse_login(now, asked.connection, &asked.frame, Refusal::Anonymous);
+    /// A client without a name may call one destination that the operator offers for it, and is called by nobody.
+    pub(super) fn on_anonymous_login(&mut self, now: Instant, asked: Asked, login: &AnonymousLogin) {
+        let offers = |target: &&AnonymousTarget| {
+            login.target_type.as_deref() == Some(target.kind.as_str())
+                && login.target_id.as_deref() == Some(target.id.as_str())
+        };
+        let target = self.settings.anonymous_targets.iter().find(offers);
+        let Some((caller, destination)) =
+            target.map(|target| (target.caller.clone(), target.destination.clone()))
+        else {
+            return self.refuse_login(now, asked.connection, &asked.frame, Refusal::Anonymous);
+        };
+        if self.draining {
+            return self.close_socket(now, asked.connection, CloseReason::Restart);
+        }
+        let Some(connection) = self.connections.get(&asked.connection) else {
+            return;
+        };
+        let previous = connection.session().cloned();
+        if previous.is_none() && self.sessions.len() >= self.settings.limits.sessions_max {
+            let error = RpcError::new(ErrorCode::CallFailed, "the server is full; try again later");
+            return self.reply(&asked, Err(error));
+        }
+        let pending = PendingLogin {
+            frame: asked.frame,
+            login: Login {
+                session: login.session.clone(),
+                reconnection: login.session.is_some(),
+                ..Login::default()
+            },
+            valid_until: None,
+            target: Some(destination),
+            previous,
+            queued: Vec::new(),
+        };
+        // No user has a name with a space.
+        let name = format!("anonymous {caller}");
+        self.on_good_login(now, asked.connection, Box::new(pending), name);
     }
 
     pub(super) fn on_login(&mut self, now: Instant, asked: Asked, mut login: Login) {
@@ -67,6 +106,8 @@ impl Server {
             let pending = PendingLogin {
                 frame: asked.frame,
                 login,
+                valid_until: None,
+                target: None,
                 previous,
                 queued: Vec::new(),
             };
@@ -83,7 +124,7 @@ impl Server {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
-        let pending = match std::mem::replace(&mut connection.stage, Stage::Connected) {
+        let mut pending = match std::mem::replace(&mut connection.stage, Stage::Connected) {
             Stage::Authenticating(pending, asked) if asked == token => pending,
             other => {
                 connection.stage = other;
@@ -91,7 +132,10 @@ impl Server {
             }
         };
         match self.user_of(&verdict) {
-            Ok(user) => self.on_good_login(now, id, pending, user),
+            Ok(user) => {
+                pending.valid_until = self.valid_until(now, &verdict);
+                self.on_good_login(now, id, pending, user);
+            }
             Err(refusal) => {
                 let frame = pending.frame.clone();
                 if let (Some(connection), Some(previous)) = (self.connections.get_mut(&id), pending.previous)
@@ -116,6 +160,15 @@ impl Server {
             true => Ok(user.to_owned()),
             false => Err(Refusal::UnknownUser),
         }
+    }
+
+    /// When the token ends that proved who the client is.
+    fn valid_until(&self, now: Instant, verdict: &Verdict) -> Option<Instant> {
+        let Verdict::Token { claims, unix_now_s } = verdict else {
+            return None;
+        };
+        let end_s = claims.expires_s?.saturating_add(self.settings.tokens.leeway_s);
+        now.checked_add(Duration::from_secs(end_s.saturating_sub(*unix_now_s)))
     }
 
     fn on_good_login(&mut self, now: Instant, id: ConnectionId, pending: Box<PendingLogin>, user: String) {
@@ -175,7 +228,7 @@ impl Server {
 
     /// New credentials for the session that the socket has: nothing else changes. A clientReady would destroy calls.
     fn relogin(&mut self, now: Instant, id: ConnectionId, pending: PendingLogin, session: &SessionId) {
-        self.note_client(session, &pending.login);
+        self.note_client(session, &pending);
         self.logged_in(id, &pending.frame, session);
         self.run_queued(now, id, pending.queued);
     }
@@ -195,7 +248,7 @@ impl Server {
         }
         let session_id = SessionId(self.new_uuid().into());
         self.sessions.insert(session_id.clone(), session);
-        self.note_client(&session_id, &pending.login);
+        self.note_client(&session_id, &pending);
         self.logged_in(id, &pending.frame, &session_id);
         self.send_message(
             id,
@@ -218,10 +271,16 @@ impl Server {
             self.end_session(now, previous, End::CLIENT_GONE);
         }
         self.deadlines.clear(&TimerKey::Grace(session_id.clone()));
+        let how = self.how_returned(id, &session_id);
+        if how == Return::Reloaded {
+            self.keep_best_call(now, &session_id);
+        }
         let Some(session) = self.sessions.get_mut(&session_id) else {
             return;
         };
         session.connection = Some(id);
+        session.returned = Some(now);
+        let keys: Vec<_> = session.calls.values().copied().collect();
         let reattached = session.calls.keys().cloned().collect();
         let mut missed: Vec<_> = session
             .missed_byes()
@@ -236,7 +295,7 @@ impl Server {
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.voice_sdk_id = session.voice_sdk_id.clone();
         }
-        self.note_client(&session_id, &pending.login);
+        self.note_client(&session_id, &pending);
         self.logged_in(id, &pending.frame, &session_id);
         self.send_message(
             id,
@@ -248,13 +307,55 @@ impl Server {
         for (key, message) in missed {
             self.send_message(id, key, &message);
         }
+        for key in keys {
+            self.with_call(now, key, |call, out| call.client_returned(now, how, out));
+        }
         self.offer_ringing_calls(now, &session_id);
         self.run_queued(now, id, pending.queued);
     }
 
+    /// What the page is like that takes up a session on this socket.
+    fn how_returned(&self, id: ConnectionId, session: &SessionId) -> Return {
+        let Some(session) = self.sessions.get(session) else {
+            return Return::Same;
+        };
+        let address = self
+            .connections
+            .get(&id)
+            .map(|connection| connection.peer.address);
+        match session.departure {
+            Departure::PageLeft => Return::Reloaded,
+            Departure::Lost if session.address.is_some() && session.address != address => Return::Elsewhere,
+            Departure::Lost => Return::Same,
+        }
+    }
+
+    /// A page that was loaded anew takes one call. The others end, before the client is told which ones there are.
+    fn keep_best_call(&mut self, now: Instant, session: &SessionId) {
+        let Some(session) = self.sessions.get(session) else {
+            return;
+        };
+        let rank = |key: &CallKey| self.calls.get(key).and_then(|call| call.rank_after_reload());
+        let up = |key: &CallKey| rank(key).is_some_and(|rank| rank < 2);
+        let best = session.calls.values().copied().filter(up).min_by_key(rank);
+        let lost = |key: &CallKey| match rank(key) {
+            Some(2) => false,
+            Some(_) => Some(*key) != best,
+            None => true,
+        };
+        for key in session.calls.values().copied().filter(lost).collect::<Vec<_>>() {
+            self.with_call(now, key, |call, out| {
+                call.end(now, EndedBy::Vsp, End::CLIENT_GONE, out)
+            });
+        }
+    }
+
     /// Takes over what the client says of itself.
-    fn note_client(&mut self, session: &SessionId, login: &Login) {
+    fn note_client(&mut self, session: &SessionId, pending: &PendingLogin) {
+        let login = &pending.login;
         if let Some(session) = self.sessions.get_mut(session) {
+            session.valid_until = pending.valid_until;
+            session.target = pending.target.clone();
             session.early_answer = login.early_sdp_answer;
             let agent = login
                 .user_agent
@@ -272,11 +373,13 @@ impl Server {
         connection.stage = Stage::Registered(session.clone());
         connection.login_failures = 0;
         let address = connection.peer.address;
-        let user = self
-            .sessions
-            .get(session)
-            .map(|session| session.user.clone())
-            .unwrap_or_default();
+        let session = self.sessions.get_mut(session);
+        let user = session.map(|session| {
+            session.address = Some(address);
+            session.departure = Departure::Lost;
+            session.user.clone()
+        });
+        let user = user.unwrap_or_default();
         self.note(Note::Login {
             address,
             outcome: Ok(user),

@@ -26,6 +26,18 @@ impl Server {
         method: ClientMethod,
         text: &str,
     ) {
+        let expired = self
+            .sessions
+            .get(session)
+            .is_some_and(|session| session.is_expired(now));
+        if expired && matches!(method, ClientMethod::Invite(_) | ClientMethod::GatewayState) {
+            // What is about calls that are up is still done: no call ends because a token does.
+            let error = RpcError::new(
+                ErrorCode::AuthenticationRequired,
+                "the token has expired; log in again",
+            );
+            return self.reply(&asked, Err(error));
+        }
         let result = match method {
             ClientMethod::Invite(invite) => return self.on_invite(now, asked, session, *invite, text),
             ClientMethod::GatewayState => Ok(ResultBody::Gateway(self.gateway_status(session))),
@@ -124,6 +136,9 @@ impl Server {
                 });
             }
             ClientMethod::Answer(answer) => self.on_answer(now, asked, key, *answer),
+            ClientMethod::Attach(answer) => {
+                self.with_call(now, key, |call, out| call.attached(asked, answer.sdp, out));
+            }
             _ => self.with_call(now, key, |_, out| not_here(out, asked)),
         }
     }
@@ -213,7 +228,8 @@ impl Server {
             self.reject(asked.connection, Rejection::Limit, "calls of one session");
             return self.reply(&asked, Err(error));
         }
-        let outgoing = match self.outgoing(&user, &invite) {
+        let target = session.target.clone();
+        let outgoing = match self.outgoing(&user, target, &invite) {
             Ok(outgoing) if !self.draining => outgoing,
             Ok(_) => return self.refuse_invite(&asked, invite.call, End::DRAINING, End::DRAINING.sip_reason),
             Err((end, why)) => {
@@ -275,15 +291,31 @@ impl Server {
     }
 
     /// Who calls whom with which headers, checked.
-    fn outgoing(&self, user_name: &str, invite: &Invite) -> Result<OutgoingCall, (End, String)> {
+    fn outgoing(
+        &self,
+        user_name: &str,
+        target: Option<Destination>,
+        invite: &Invite,
+    ) -> Result<OutgoingCall, (End, String)> {
         let dialog = &invite.dialog;
-        let destination = Destination::new(dialog.destination_number.as_deref().unwrap_or_default())
-            .map_err(|why| (End::NOT_A_NUMBER, why.to_string()))?;
+        let dialled = dialog.destination_number.as_deref().unwrap_or_default();
+        let destination = match target {
+            // Anonymous clients dial nothing, or what they may.
+            Some(target) if dialled.is_empty() || dialled == target.as_str() => target,
+            Some(_) => {
+                return Err((
+                    End::NOT_ALLOWED,
+                    "anonymous clients may call their target alone".to_owned(),
+                ));
+            }
+            None => Destination::new(dialled).map_err(|why| (End::NOT_A_NUMBER, why.to_string()))?,
+        };
         let headers = outgoing_headers(&dialog.custom_headers, &self.settings.headers_allowed)
             .map_err(|why| (End::BAD_HEADER, why))?;
         let user = self.settings.users.get(user_name).cloned().unwrap_or_default();
+        let own_name = user_name.strip_prefix("anonymous ").unwrap_or(user_name);
         let number = user
-            .caller_number(user_name, dialog.caller_id_number.as_deref())
+            .caller_number(own_name, dialog.caller_id_number.as_deref())
             .to_owned();
         let asks_to_hide = dialog
             .caller_id_number

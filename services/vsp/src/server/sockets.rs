@@ -3,7 +3,7 @@
 use super::{Server, TimerKey};
 use crate::call::Asked;
 use crate::limits::{PING_INTERVAL, QUEUED_WHILE_LOGIN_MAX, SILENCE_MAX};
-use crate::output::{CloseReason, ConnectionId, EndedBy, Note, Output, Peer, Rejection};
+use crate::output::{CloseReason, ConnectionId, Departure, EndedBy, Note, Output, Peer, Rejection};
 use crate::session::{Connection, Session, Stage};
 use crate::translate::End;
 use offhook_call_trace::{Hop, Protocol};
@@ -135,7 +135,7 @@ impl Server {
                 }
             }
             (_, ClientMethod::Login(login)) => self.on_login(now, asked, *login),
-            (_, ClientMethod::AnonymousLogin(_)) => self.on_anonymous_login(now, asked),
+            (_, ClientMethod::AnonymousLogin(login)) => self.on_anonymous_login(now, asked, &login),
             (Stage::Registered(session), method) => {
                 let session = session.clone();
                 self.on_session_request(now, asked, &session, method, text);
@@ -220,27 +220,28 @@ impl Server {
 
     pub(super) fn close_socket(&mut self, now: Instant, id: ConnectionId, reason: CloseReason) {
         self.outputs.push_back(Output::Close { to: id, reason });
-        self.on_socket_gone(now, id);
+        self.on_socket_gone(now, id, Departure::Lost);
     }
 
     /// Forgets a socket. Its session keeps its calls for the grace time, and ends at once if it has none.
-    pub(super) fn on_socket_gone(&mut self, now: Instant, id: ConnectionId) {
+    pub(super) fn on_socket_gone(&mut self, now: Instant, id: ConnectionId, how: Departure) {
         let Some(connection) = self.connections.remove(&id) else {
             return;
         };
         self.deadlines.clear(&TimerKey::Socket(id));
         self.deadlines.clear(&TimerKey::Probe(id));
         if let Some(session) = connection.session() {
-            self.detach(now, &session.clone());
+            self.detach(now, &session.clone(), how);
         }
         self.rival_gone(now, id);
     }
 
-    fn detach(&mut self, now: Instant, id: &SessionId) {
+    fn detach(&mut self, now: Instant, id: &SessionId, how: Departure) {
         let Some(session) = self.sessions.get_mut(id) else {
             return;
         };
         session.connection = None;
+        session.departure = how;
         if session.calls.is_empty() {
             self.sessions.remove(id);
         } else {

@@ -1,6 +1,6 @@
 //! Login, registration and the requests around them: M6 to M10, and whose session is whose.
 
-use crate::world::{self, World};
+use crate::world::{self, World, invite_params};
 use offhook_vsp::auth::{Claims, Question, Refusal, Verdict};
 use offhook_vsp::{CloseReason, Rejection};
 use serde_json::{Value, json};
@@ -9,6 +9,14 @@ use std::time::Duration;
 fn login(user: &str, password: &str) -> Value {
     json!({"login": user, "passwd": password, "reconnection": false, "userVariables": {"push_when_active": false},
         "loginParams": {"early_sdp_answer": false}, "User-Agent": {"sdkVersion": "2.27.10", "data": "Mozilla"}})
+}
+
+fn claims(subject: &str, expires_s: u64) -> Claims {
+    Claims {
+        subject: Some(subject.to_owned()),
+        expires_s: Some(expires_s),
+        ..Claims::default()
+    }
 }
 
 #[test]
@@ -26,11 +34,6 @@ fn m06_password_login_then_client_ready() {
 #[test]
 fn m07_token_login_and_its_refusals() {
     let now = 1_800_000_000;
-    let claims = |subject: &str, expires_s: u64| Claims {
-        subject: Some(subject.to_owned()),
-        expires_s: Some(expires_s),
-        ..Claims::default()
-    };
     for (verdict, outcome) in [
         (
             Verdict::Token {
@@ -288,4 +291,88 @@ fn a_full_server_says_so() {
     let client = world.open();
     let answer = world.ask(client, "login", login("bob", "bob-pw"));
     assert_eq!(answer["error"]["code"], -32002);
+}
+
+#[test]
+fn c07_an_expired_token_asks_for_one_login_and_ends_no_call() {
+    let mut world = World::new();
+    world.auto_verdict = false;
+    let client = world.open();
+    let log_in = |world: &mut World, seconds: u64| {
+        let id = world.request(
+            client,
+            "login",
+            json!({"login_token": "a.b.c", "reconnection": false}),
+        );
+        let (token, _) = world.questions.pop().expect("a question");
+        let verdict = Verdict::Token {
+            claims: claims("alice", 1_000 + seconds),
+            unix_now_s: 1_000,
+        };
+        world.server.handle_verdict(world.now, token, verdict);
+        world.settle();
+        let answer = world.frame(client);
+        assert_eq!(answer["id"], json!(id));
+        assert_eq!(answer["result"]["message"], "logged in");
+    };
+    log_in(&mut world, 60);
+    world.expect(client, "clientReady");
+    world.call(client, "call-1", "9196");
+    world.advance_alive(client, Duration::from_secs(60));
+    world.take_frames(client);
+    let about = json!({"dialogParams": {"callID": "call-1"}, "dtmf": "1"});
+    assert_eq!(
+        world.ask(client, "telnyx_rtc.info", about)["result"]["message"],
+        "SENT",
+        "a call that is up goes on"
+    );
+    assert_eq!(
+        world.ask(client, "telnyx_rtc.ping", json!({}))["result"]["message"],
+        "PONG"
+    );
+    let refused = world.ask(client, "telnyx_rtc.invite", invite_params("call-2", "9196"));
+    assert_eq!(refused["error"]["code"], -32000);
+    world.far_call("alice", &[]);
+    assert_eq!(world.far_statuses(), [480], "nor is it called");
+    log_in(&mut world, 600);
+    assert_eq!(
+        world.frames_left(client),
+        0,
+        "no clientReady: it would end the call"
+    );
+    let answer = world.ask(client, "telnyx_rtc.gatewayState", json!({}));
+    assert_eq!(answer["result"]["params"]["state"], "REGED");
+    assert_eq!(world.server.counts().calls, 1);
+}
+
+#[test]
+fn c01_clients_without_a_name_reach_their_target_and_nothing_else() {
+    let mut own = crate::world::settings();
+    own.anonymous_targets = vec![offhook_vsp::AnonymousTarget {
+        kind: "ai_assistant".to_owned(),
+        id: "desk".to_owned(),
+        destination: offhook_rpc_message::validate::Destination::new("9196").unwrap(),
+        caller: "website".to_owned(),
+    }];
+    let mut world = World::with(own);
+    let client = world.open();
+    let login = |id: &str| json!({"target_type": "ai_assistant", "target_id": id, "target_version_id": null, "target_params": {}});
+    assert_eq!(
+        world.ask(client, "anonymous_login", login("other"))["error"]["code"],
+        -32001
+    );
+    let result = world.ask(client, "anonymous_login", login("desk"));
+    assert_eq!(result["result"]["message"], "logged in");
+    world.expect(client, "clientReady");
+    world.invite(client, "call-1", "");
+    let (_, _, invite) = world.far_invite();
+    assert!(String::from_utf8_lossy(invite.bytes()).starts_with("INVITE sip:9196@voice.example.com SIP/2.0"));
+    assert!(
+        crate::world::header(&invite, "From")
+            .unwrap()
+            .contains("sip:website@")
+    );
+    world.invite(client, "call-2", "+1900555");
+    assert_eq!(world.expect(client, "bye")["sipCode"], 403);
+    assert!(world.far_events.is_empty());
 }

@@ -8,8 +8,8 @@ use offhook_sip::{Flow, Header, Timing};
 use offhook_sip_message::{HeaderName, HeaderValue, Message, Method, StatusCode, UriBuf};
 use offhook_vsp::auth::{Question, Refusal, Verdict};
 use offhook_vsp::{
-    CallRecord, CloseReason, ConnectionId, MediaToken, Note, Output, Peer, Rejection, Server, Settings,
-    SipSettings, User,
+    CallRecord, CloseReason, ConnectionId, Departure, MediaToken, Note, Output, Peer, Rejection, Server,
+    Settings, SipSettings, User,
 };
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -148,10 +148,14 @@ impl World {
     }
 
     pub(crate) fn open_with(&mut self, voice_sdk_id: Option<&str>) -> ConnectionId {
+        self.open_from("192.0.2.1", voice_sdk_id)
+    }
+
+    pub(crate) fn open_from(&mut self, address: &str, voice_sdk_id: Option<&str>) -> ConnectionId {
         self.last_connection += 1;
         let id = ConnectionId(self.last_connection);
         let peer = Peer {
-            address: "192.0.2.1".parse().unwrap(),
+            address: address.parse().unwrap(),
             voice_sdk_id: voice_sdk_id.map(str::to_owned),
         };
         self.server.handle_opened(self.now, id, peer);
@@ -219,7 +223,14 @@ impl World {
 
     /// The socket breaks.
     pub(crate) fn cut(&mut self, connection: ConnectionId) {
-        self.server.handle_closed(self.now, connection);
+        self.server.handle_closed(self.now, connection, Departure::Lost);
+        self.settle();
+    }
+
+    /// The page is left, or loaded anew.
+    pub(crate) fn leave_page(&mut self, connection: ConnectionId) {
+        self.server
+            .handle_closed(self.now, connection, Departure::PageLeft);
         self.settle();
     }
 

@@ -1,0 +1,157 @@
+//! A client that comes back: whether its media is still there, and starting it anew where it is not.
+
+use super::{Action, Asked, Call, CallTimer, ClientMedia, Purpose, State};
+use crate::output::EndedBy;
+use crate::translate::{self, End};
+use offhook_media_control::{Command, CommandError, Direction, LegName, Reply};
+use offhook_rpc_message::{ErrorCode, HoldState, ResultBody, RpcError, ServerMessage};
+use std::time::{Duration, Instant};
+
+/// How long the client may take to answer an attach: after a reload the browser may ask for the microphone first.
+const ATTACH_WAIT_MAX: Duration = Duration::from_secs(45);
+
+/// What the client that comes back is like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Return {
+    /// The same page at the same place: its media goes on, unless we know that it does not.
+    Same,
+    /// The same page in another network: its media cannot be there any more.
+    Elsewhere,
+    /// A page that was loaded anew: it knows nothing of the call.
+    Reloaded,
+}
+
+impl Call {
+    /// The order in which calls are handed to a page that was loaded anew, which takes one only: active, held, ringing
+    /// for the client. `None`: it cannot be handed over.
+    pub(crate) fn rank_after_reload(&self) -> Option<u8> {
+        match &self.state {
+            State::Active(active) if active.hold == HoldState::Active => Some(0),
+            State::Active(_) => Some(1),
+            State::Ringing(_) | State::Offering { .. } | State::Accepting { .. } => Some(2),
+            State::Opening { .. } | State::Inviting { .. } | State::Answering | State::Closing(_) => None,
+        }
+    }
+
+    /// The client is back.
+    pub(crate) fn client_returned(&mut self, now: Instant, how: Return, out: &mut Vec<Action>) {
+        match (&mut self.state, how) {
+            (State::Active(active), how)
+                if how != Return::Same || active.client_media != ClientMedia::There =>
+            {
+                self.attach(now, out);
+            }
+            (State::Ringing(ringing), Return::Reloaded) if ringing.acknowledged => {
+                out.push(Action::Client(ringing.invite.clone()));
+            }
+            _ => {}
+        }
+    }
+
+    /// The client's media was heard of. `just_back`: its socket came back a moment ago, so that silence means that a page
+    /// was loaded anew without saying goodbye; later the SDK mends its media by itself.
+    pub(crate) fn client_media_stopped(&mut self, now: Instant, just_back: bool, out: &mut Vec<Action>) {
+        if let State::Active(active) = &mut self.state
+            && active.client_media == ClientMedia::There
+        {
+            active.client_media = ClientMedia::Silent;
+            if just_back {
+                self.attach(now, out);
+            }
+        }
+    }
+
+    /// The client's media is there.
+    pub(crate) fn client_media_started(&mut self) {
+        if let State::Active(active) = &mut self.state
+            && active.client_media == ClientMedia::Silent
+        {
+            active.client_media = ClientMedia::There;
+        }
+    }
+
+    fn attach(&mut self, now: Instant, out: &mut Vec<Action>) {
+        let State::Active(active) = &mut self.state else {
+            return;
+        };
+        active.client_media = ClientMedia::Offered;
+        let command = Command::MakeOffer {
+            session: self.media.clone(),
+            to: LegName::Client,
+            direction: Direction::SendRecv,
+            renew: true,
+        };
+        out.push(Action::Media(command, Purpose::AttachOffer));
+        out.push(Action::Deadline(CallTimer::Attach, Some(now + ATTACH_WAIT_MAX)));
+    }
+
+    pub(super) fn on_attach_offer(
+        &mut self,
+        now: Instant,
+        reply: Result<Reply, CommandError>,
+        out: &mut Vec<Action>,
+    ) {
+        if !self.is_active() {
+            return;
+        }
+        match reply {
+            Ok(Reply::Offered { offer }) => out.push(Action::Client(ServerMessage::Attach {
+                call: self.client_id.clone(),
+                sdp: offer,
+                caller: self.caller.clone(),
+                callee: self.callee.clone(),
+                ids: self.ids.clone(),
+            })),
+            Ok(_) => self.end(now, EndedBy::Gateway, translate::MEDIA_GATEWAY_LOST, out),
+            Err(error) => {
+                let end = translate::end_of_command_error(error.kind);
+                self.end(now, EndedBy::Gateway, end, out);
+            }
+        }
+    }
+
+    /// The client answers an attach of ours.
+    pub(crate) fn attached(&mut self, asked: Asked, sdp: String, out: &mut Vec<Action>) {
+        let State::Active(active) = &self.state else {
+            let error = RpcError::new(ErrorCode::CallFailed, "the call is not active");
+            return out.push(Action::Reply(asked, Err(error)));
+        };
+        if active.client_media != ClientMedia::Offered {
+            let error = RpcError::new(ErrorCode::CallFailed, "no attach was sent for this call");
+            return out.push(Action::Reply(asked, Err(error)));
+        }
+        let answer = Command::Answer {
+            session: self.media.clone(),
+            from: LegName::Client,
+            sdp,
+            is_final: true,
+        };
+        out.push(Action::Media(answer, Purpose::AttachAnswer(asked)));
+    }
+
+    pub(super) fn on_attach_answer(
+        &mut self,
+        now: Instant,
+        asked: Asked,
+        reply: Result<Reply, CommandError>,
+        out: &mut Vec<Action>,
+    ) {
+        let State::Active(active) = &mut self.state else {
+            let call = self.client_id.clone();
+            return out.push(Action::Reply(asked, Ok(ResultBody::CallAttached(call))));
+        };
+        match reply {
+            Ok(_) => {
+                active.client_media = ClientMedia::There;
+                let call = self.client_id.clone();
+                out.push(Action::Reply(asked, Ok(ResultBody::CallAttached(call))));
+                out.push(Action::Deadline(CallTimer::Attach, None));
+            }
+            Err(error) => {
+                let message = RpcError::new(ErrorCode::CallFailed, &error.message);
+                out.push(Action::Reply(asked, Err(message)));
+                self.end(now, EndedBy::Client, End::UNUSABLE_ANSWER, out);
+            }
+        }
+    }
+}
