@@ -257,6 +257,11 @@ impl Call {
         }
     }
 
+    /// Whose call it is.
+    pub(crate) fn user(&self) -> &str {
+        &self.user
+    }
+
     /// Whether the client still has the call.
     pub(crate) fn is_live(&self) -> bool {
         !matches!(self.state, State::Closing(_))

@@ -1,8 +1,8 @@
 //! Configuration of the VSP: the sections `[vsp]` and `[auth]`, and the list `[[user]]`.
 
-use crate::auth::TokenPolicy;
+use crate::auth::{Credential, TokenPolicy};
 use crate::limits::Limits;
-use crate::settings::{AnonymousTarget, Settings, SipSettings, User};
+use crate::settings::{AnonymousTarget, Registrar, Settings, SipSettings, User};
 use offhook_process::{Problem, Secret};
 use offhook_rpc_message::validate::{CustomHeader, Destination};
 use serde::Deserialize;
@@ -177,6 +177,10 @@ pub struct UserConfig {
     /// Name shown to those called when the client asks for none. Default: none.
     #[serde(default)]
     pub display_name: Option<String>,
+    /// Account at somebody else's registrar (a PBX, Kamailio): registered there while the user has a client here, and all
+    /// calls of the user come and go there. Default: none.
+    #[serde(default)]
+    pub register: Option<RegisterConfig>,
     /// Whether those called may not see who calls; an application may also ask for it, with the caller number `anonymous`.
     /// Default false.
     #[serde(default)]
@@ -184,6 +188,59 @@ pub struct UserConfig {
     /// Calls at once, over all clients of the user; over it the user is busy. Default: no limit.
     #[serde(default)]
     pub calls_max: Option<usize>,
+}
+
+/// `register` of a `[[user]]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RegisterConfig {
+    /// Domain of the account.
+    pub domain: String,
+    /// UDP address of the registrar, or of the proxy in front of it.
+    pub address: SocketAddr,
+    /// Name of the account.
+    pub username: String,
+    /// Its password.
+    pub password: Secret,
+    /// Lifetime of a registration, seconds; the registrar may decide for another one. Default 600.
+    #[serde(default = "ten_minutes_s")]
+    pub expires_s: u32,
+}
+
+const fn ten_minutes_s() -> u32 {
+    600
+}
+
+impl RegisterConfig {
+    fn registrar(&self) -> Option<Registrar> {
+        Some(Registrar {
+            domain: self.domain.clone(),
+            address: self.address,
+            username: self.username.clone(),
+            password: Credential::new(self.password.expose().to_owned())?,
+            expires: Duration::from_secs(self.expires_s.into()),
+        })
+    }
+
+    fn check(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if offhook_sip_message::Host::new(self.domain.as_bytes()).is_none() {
+            let what = format!("{:?} is no host name", self.domain);
+            problems.push(Problem::error("domain", what, "Write it like pbx.example.com"));
+        }
+        if self.username.is_empty() || self.password.expose().len() > Credential::LEN_MAX {
+            problems.push(Problem::error(
+                "username",
+                "there is no account to register",
+                "Give username and password",
+            ));
+        }
+        if !(60..=86_400).contains(&self.expires_s) {
+            let what = format!("{} s is no usual lifetime", self.expires_s);
+            problems.push(Problem::error("expires_s", what, "Give 60 to 86400"));
+        }
+        problems
+    }
 }
 
 impl Default for Config {
@@ -440,6 +497,7 @@ impl UserConfig {
             numbers: self.numbers.clone(),
             caller_id: self.caller_id.clone(),
             display_name: self.display_name.clone(),
+            register: self.register.as_ref().and_then(RegisterConfig::registrar),
             hide_caller: self.hide_caller,
             calls_max: self.calls_max,
         }
@@ -452,6 +510,8 @@ impl UserConfig {
             let what = format!("{:?} cannot stand in a SIP address", self.name);
             problems.push(Problem::error("name", what, "Use letters, digits and - . _"));
         }
+        let register = self.register.iter().flat_map(RegisterConfig::check);
+        problems.extend(register.map(|problem| problem.below("register")));
         match (&self.password_hash, &self.password) {
             (Some(_), Some(_)) => problems.push(Problem::error(
                 "password",

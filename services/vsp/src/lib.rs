@@ -22,4 +22,4 @@ pub use output::{
     Peer, Rejection,
 };
 pub use server::Server;
-pub use settings::{AnonymousTarget, Settings, SipSettings, User};
+pub use settings::{AnonymousTarget, Registrar, Settings, SipSettings, User};

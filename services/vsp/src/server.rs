@@ -6,6 +6,7 @@
 mod calls;
 mod incoming;
 mod login;
+mod registrations;
 mod requests;
 mod sip;
 mod sockets;
@@ -45,6 +46,8 @@ pub struct Server {
     throttle: LoginThrottle,
     user_agent: UserAgent,
     incoming: BTreeMap<LegId, Incoming>,
+    /// Users' registrations elsewhere.
+    accounts: BTreeMap<String, registrations::Account>,
     legs: HashMap<LegId, Leg>,
     ended_legs: VecDeque<LegId>,
     sip_requests: HashMap<RequestId, (CallKey, SipPurpose)>,
@@ -85,6 +88,10 @@ enum TimerKey {
     Call(CallKey, CallTimer),
     /// Nobody answers.
     Ring(LegId),
+    /// The last client of this user has been gone for a while.
+    Unregister(String),
+    /// Clients of this user have waited long enough for its registrar.
+    Gateway(String),
     /// Calls that are still there are ended.
     Drain,
 }
@@ -115,6 +122,7 @@ impl Server {
             questions: HashMap::new(),
             user_agent,
             incoming: BTreeMap::new(),
+            accounts: BTreeMap::new(),
             legs: HashMap::new(),
             ended_legs: VecDeque::new(),
             sip_requests: HashMap::new(),
@@ -216,6 +224,8 @@ impl Server {
                     self.with_call(now, key, |call, out| call.on_timer(now, timer, out))
                 }
                 TimerKey::Ring(leg) => self.on_ring_timeout(now, leg),
+                TimerKey::Unregister(user) => self.unregister(now, &user),
+                TimerKey::Gateway(user) => self.tell_waiting(&user),
                 TimerKey::Drain => self.end_all_calls(now),
             }
         }
@@ -228,6 +238,9 @@ impl Server {
     pub fn handle_drain(&mut self, now: Instant, until: Instant) {
         self.draining = true;
         self.deadlines.set(TimerKey::Drain, until.max(now));
+        for user in self.accounts.keys().cloned().collect::<Vec<_>>() {
+            self.review_account(now, &user);
+        }
         self.close_idle_sockets(now);
         self.drain_user_agent(now);
     }
@@ -271,6 +284,7 @@ impl Server {
             && self.calls.is_empty()
             && self.incoming.is_empty()
             && self.user_agent.counts().legs == 0
+            && self.user_agent.registration_count() == 0
     }
 
     fn end_all_calls(&mut self, now: Instant) {

@@ -1,6 +1,6 @@
 //! What the core is told about its world: users, addresses, times. Made by `config`.
 
-use crate::auth::TokenPolicy;
+use crate::auth::{Credential, TokenPolicy};
 use crate::limits::Limits;
 use offhook_rpc_message::validate::Destination;
 use std::collections::HashMap;
@@ -91,6 +91,21 @@ pub struct AnonymousTarget {
     pub caller: String,
 }
 
+/// An account at somebody else's registrar.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registrar {
+    /// Domain of the account.
+    pub domain: String,
+    /// The registrar, or the proxy in front of it.
+    pub address: SocketAddr,
+    /// User part of the account's address, and name for challenges.
+    pub username: String,
+    /// Password.
+    pub password: Credential,
+    /// Lifetime to ask for.
+    pub expires: Duration,
+}
+
 /// A user.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct User {
@@ -100,6 +115,8 @@ pub struct User {
     pub caller_id: Option<String>,
     /// Name to show when the client asks for none.
     pub display_name: Option<String>,
+    /// The registrar elsewhere that the user has an account at; its calls come and go there.
+    pub register: Option<Registrar>,
     /// Whether those called may not see who calls.
     pub hide_caller: bool,
     /// Calls at once, over all clients of the user; over it the user is busy.

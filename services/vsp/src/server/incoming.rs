@@ -79,16 +79,20 @@ impl Server {
 
     /// The user who is called, and the caller's offer; or the status to refuse with.
     fn admit_incoming(&self, request: &Message, source: SocketAddr) -> Result<(String, String), u16> {
-        if !self.is_trusted(source) {
+        let uri = request.request_uri().and_then(Result::ok).ok_or(400_u16)?;
+        let user = uri.user_unescaped().ok_or(404_u16)?;
+        let user = std::str::from_utf8(&user).ok().ok_or(404_u16)?;
+        let settings = self.settings.users.get(user);
+        let registrar = settings.and_then(|settings| settings.register.as_ref());
+        let from_registrar = registrar
+            .is_some_and(|registrar| registrar.address.ip().to_canonical() == source.ip().to_canonical());
+        if !from_registrar && !self.is_trusted(source) {
             return Err(403);
         }
         if self.draining {
             return Err(503);
         }
-        let uri = request.request_uri().and_then(Result::ok).ok_or(400_u16)?;
-        let user = uri.user_unescaped().ok_or(404_u16)?;
-        let user = std::str::from_utf8(&user).ok().ok_or(404_u16)?;
-        let settings = self.settings.users.get(user).ok_or(404_u16)?;
+        let settings = settings.ok_or(404_u16)?;
         let busy = settings.calls_max.is_some_and(|max| self.calls_of(user) >= max);
         if busy {
             return Err(486);

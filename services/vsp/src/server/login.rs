@@ -247,7 +247,9 @@ impl Server {
             session.report_id = Some(report_id);
         }
         let session_id = SessionId(self.new_uuid().into());
+        let user = session.user.clone();
         self.sessions.insert(session_id.clone(), session);
+        self.review_account(now, &user);
         self.note_client(&session_id, &pending);
         self.logged_in(id, &pending.frame, &session_id);
         self.send_message(

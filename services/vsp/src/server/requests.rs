@@ -40,7 +40,7 @@ impl Server {
         }
         let result = match method {
             ClientMethod::Invite(invite) => return self.on_invite(now, asked, session, *invite, text),
-            ClientMethod::GatewayState => Ok(ResultBody::Gateway(self.gateway_status(session))),
+            ClientMethod::GatewayState => return self.on_gateway_state(now, asked, session),
             ClientMethod::Subscribe { channels } => Ok(ResultBody::NotSubscribed { channels }),
             ClientMethod::Unsubscribe { channels } => Ok(ResultBody::NotUnsubscribed { channels }),
             ClientMethod::Broadcast => Ok(ResultBody::Broadcast),
@@ -58,9 +58,9 @@ impl Server {
         self.reply(&asked, result);
     }
 
-    fn gateway_status(&self, session: &SessionId) -> GatewayStatus {
+    pub(super) fn gateway_status(&self, session: &SessionId, state: GatewayState) -> GatewayStatus {
         GatewayStatus {
-            state: GatewayState::Reged,
+            state,
             call_report_id: self
                 .sessions
                 .get(session)

@@ -4,7 +4,7 @@ use super::{Leg, Server};
 use crate::call::{CallKey, MESSAGE_LEN_MAX, OutgoingCall, Refused, SipOutcome, SipPurpose, SipRequest};
 use crate::limits::{CUSTOM_HEADERS_SENT_MAX, DTMF_DURATION_MS};
 use crate::output::{EndedBy, Output};
-use crate::settings::Settings;
+use crate::settings::{Registrar, Settings};
 use crate::translate::End;
 use offhook_call_trace::{CALL_ID_HEADER, CallId, Hop, Protocol, redact_sip};
 use offhook_rpc_message::Party;
@@ -74,9 +74,10 @@ impl Server {
         outgoing: &OutgoingCall,
         offer: String,
     ) -> Result<(), Refused> {
-        let Some(call_id) = self.calls.get(&key).map(|call| call.id.clone()) else {
+        let Some(call) = self.calls.get(&key) else {
             return Ok(());
         };
+        let (call_id, registrar) = (call.id.clone(), self.registrar_of(call.user()));
         let refused = |status: StatusCode| Refused {
             status: status.code(),
             reason: status.phrase().to_owned(),
@@ -84,7 +85,7 @@ impl Server {
             headers: Vec::new(),
         };
         let invite = self
-            .outgoing_invite(&call_id, outgoing, offer)
+            .outgoing_invite(&call_id, outgoing, registrar, offer)
             .map_err(|InvalidUri { .. }| refused(StatusCode::ADDRESS_INCOMPLETE))?;
         let leg = self.user_agent.invite(now, invite).map_err(|error| match error {
             ActionError::Full => refused(StatusCode::SERVICE_UNAVAILABLE),
@@ -99,40 +100,38 @@ impl Server {
         &self,
         call_id: &CallId,
         outgoing: &OutgoingCall,
+        registrar: Option<&Registrar>,
         offer: String,
     ) -> Result<OutgoingInvite, InvalidUri> {
-        let to = self.address(outgoing.destination.as_str(), "")?;
         let Party { name, number } = &outgoing.caller;
-        let own = self.address(number, name)?;
-        // Our proxy is trusted with it; towards carriers it does what they may know (RFC 3325).
-        let mut headers: Vec<_> = p_asserted_identity(&own).into_iter().collect();
+        let domain = registrar.map_or(&self.settings.sip.domain, |registrar| &registrar.domain);
+        let to = address(domain, outgoing.destination.as_str(), "")?;
+        let own = address(
+            domain,
+            registrar.map_or(number, |registrar| &registrar.username),
+            name,
+        )?;
+        let mut headers = Vec::new();
+        if registrar.is_none() {
+            // Our proxy is trusted with it; towards carriers it does what they may know (RFC 3325).
+            headers.extend(p_asserted_identity(&own));
+        }
         if outgoing.hides_caller {
             headers.extend(privacy(&[Privacy::Id]));
         }
         headers.extend(outgoing.headers.iter().filter_map(sip_header));
+        let hides = outgoing.hides_caller && registrar.is_none();
+        let call_id = Header::new(CALL_ID_HEADER, call_id.as_str()).into_iter();
         Ok(OutgoingInvite {
             request_uri: to.uri.clone(),
-            destination: Flow::udp(self.settings.sip.proxy),
-            from: if outgoing.hides_caller { anonymous() } else { own },
+            destination: Flow::udp(registrar.map_or(self.settings.sip.proxy, |registrar| registrar.address)),
+            from: if hides { anonymous() } else { own },
             to,
             headers,
-            sticky_headers: Header::new(CALL_ID_HEADER, call_id.as_str())
-                .into_iter()
-                .collect(),
+            sticky_headers: call_id.filter(|_| registrar.is_none()).collect(),
             body: Some(Body::sdp(offer)),
-            credentials: None,
+            credentials: registrar.map(Registrar::credentials),
             give_up_after: None,
-        })
-    }
-
-    /// `"name" <sip:user@domain>`.
-    pub(super) fn address(&self, user: &str, name: &str) -> Result<NameAddr, InvalidUri> {
-        let domain =
-            Host::new(self.settings.sip.domain.as_bytes()).ok_or(InvalidUri { what: "the domain" })?;
-        let uri = UriBuilder::sip(Some(user.as_bytes()), domain, None).build()?;
-        Ok(NameAddr {
-            display_name: name.to_owned(),
-            uri,
         })
     }
 
@@ -193,22 +192,27 @@ impl Server {
         }
     }
 
-    /// Takes all outputs of the user agent.
+    /// Takes all outputs and notices of the user agent.
     pub(super) fn drain_user_agent(&mut self, now: Instant) {
-        while let Some(output) = self.user_agent.poll_output() {
-            match output {
-                SipOutput::Transmit(transmit) => {
-                    self.outputs.push_back(Output::Datagram {
-                        to: transmit.flow.remote,
-                        bytes: transmit.bytes,
-                    });
-                }
-                SipOutput::Observed(observation) => self.on_observed(observation),
-                SipOutput::Event(event) => self.on_sip_event(now, event),
-            }
-            while let Some(notice) = self.user_agent.poll_notice() {
+        loop {
+            if let Some(output) = self.user_agent.poll_output() {
+                self.on_sip_output(now, output);
+            } else if let Some(notice) = self.user_agent.poll_notice() {
                 self.on_notice(now, notice);
+            } else {
+                return;
             }
+        }
+    }
+
+    fn on_sip_output(&mut self, now: Instant, output: SipOutput) {
+        match output {
+            SipOutput::Transmit(transmit) => self.outputs.push_back(Output::Datagram {
+                to: transmit.flow.remote,
+                bytes: transmit.bytes,
+            }),
+            SipOutput::Observed(observation) => self.on_observed(observation),
+            SipOutput::Event(event) => self.on_sip_event(now, event),
         }
     }
 
@@ -378,6 +382,16 @@ impl Server {
             self.with_call(now, key, act);
         }
     }
+}
+
+/// `"name" <sip:user@domain>`.
+pub(super) fn address(domain: &str, user: &str, name: &str) -> Result<NameAddr, InvalidUri> {
+    let domain = Host::new(domain.as_bytes()).ok_or(InvalidUri { what: "the domain" })?;
+    let uri = UriBuilder::sip(Some(user.as_bytes()), domain, None).build()?;
+    Ok(NameAddr {
+        display_name: name.to_owned(),
+        uri,
+    })
 }
 
 fn outgoing_request(request: SipRequest) -> OutgoingRequest {

@@ -243,7 +243,9 @@ impl Server {
         session.connection = None;
         session.departure = how;
         if session.calls.is_empty() {
+            let user = session.user.clone();
             self.sessions.remove(id);
+            self.review_account(now, &user);
         } else {
             self.deadlines
                 .set(TimerKey::Grace(id.clone()), now + self.settings.reattach_grace);
@@ -269,7 +271,9 @@ impl Server {
             self.with_call(now, key, |call, out| call.end(now, EndedBy::Vsp, end, out));
         }
         self.deadlines.clear(&TimerKey::Grace(id.clone()));
-        self.sessions.remove(id);
+        if let Some(session) = self.sessions.remove(id) {
+            self.review_account(now, &session.user);
+        }
     }
 
     /// While draining: closes the sockets, and ends the sessions without socket, that no call needs.

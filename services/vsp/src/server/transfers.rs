@@ -2,7 +2,7 @@
 
 use super::Server;
 use super::incoming::parties;
-use super::sip::sdp_of;
+use super::sip::{address, sdp_of};
 use crate::call::{Action, Asked, CallKey, SipPurpose};
 use offhook_rpc_message::validate::Destination;
 use offhook_rpc_message::{ClientCallId, ErrorCode, ModifyAction, RpcError};
@@ -14,7 +14,7 @@ impl Server {
     /// The client's `modify`.
     pub(super) fn on_modify(&mut self, now: Instant, asked: Asked, key: CallKey, action: ModifyAction) {
         let (action, refer) = match action {
-            ModifyAction::Transfer { destination } => ("transfer", self.blind(&destination)),
+            ModifyAction::Transfer { destination } => ("transfer", self.blind(key, &destination)),
             ModifyAction::Replace { other } => ("replace", self.attended(key, &other)),
             action => return self.with_call(now, key, |call, out| call.modify(now, asked, action, out)),
         };
@@ -40,12 +40,15 @@ impl Server {
         }
     }
 
-    fn blind(&self, destination: &str) -> Result<OutgoingRefer, RpcError> {
+    fn blind(&self, key: CallKey, destination: &str) -> Result<OutgoingRefer, RpcError> {
         let invalid = |why: String| RpcError::new(ErrorCode::InvalidParams, format!("destination: {why}"));
         let destination = Destination::new(destination).map_err(|why| invalid(why.to_string()))?;
-        let to = self
-            .address(destination.as_str(), "")
-            .map_err(|why| invalid(why.to_string()))?;
+        let registrar = self
+            .calls
+            .get(&key)
+            .and_then(|call| self.registrar_of(call.user()));
+        let domain = registrar.map_or(&self.settings.sip.domain, |registrar| &registrar.domain);
+        let to = address(domain, destination.as_str(), "").map_err(|why| invalid(why.to_string()))?;
         Ok(OutgoingRefer {
             to: to.uri,
             replaces: None,
@@ -105,6 +108,7 @@ impl Server {
                     tracing::info!(call_id = %state.call_id, "nobody refreshed the session in time");
                 }
             }
+            Notice::Registration { registration, state } => self.on_registration(registration, state),
             notice => tracing::trace!(?notice, "notice of the user agent"),
         }
     }

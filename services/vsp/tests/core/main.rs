@@ -12,5 +12,6 @@ mod many_calls;
 mod midcall;
 mod outbound_call;
 mod reconnect;
+mod register_elsewhere;
 mod sockets;
 mod world;

@@ -107,7 +107,7 @@ impl World {
             sent_by: proxy_address().to_string(),
             contact: UriBuf::new("sip:far@127.0.0.1:5060".to_owned()).unwrap(),
             product: String::new(),
-            allow: vec![Method::Info, Method::Update, Method::Message],
+            allow: vec![Method::Info, Method::Update, Method::Message, Method::Register],
             accept: ["application/sdp", "application/dtmf-relay", "text/plain"]
                 .map(str::to_owned)
                 .to_vec(),

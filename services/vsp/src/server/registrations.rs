@@ -1,0 +1,208 @@
+//! Users who are accounts at a registrar elsewhere: registered there while they have a client here.
+
+use super::{Server, TimerKey};
+use crate::call::Asked;
+use crate::settings::Registrar;
+use offhook_rpc_message::{GatewayState, ResultBody, SessionId};
+use offhook_sip::Flow;
+use offhook_sip::digest::Credentials;
+use offhook_sip::user_agent::{NameAddr, OutgoingRegistration, RegistrationId, RegistrationState};
+use offhook_sip_message::{Host, UriBuf, UriBuilder};
+use std::time::{Duration, Instant};
+
+/// How long a registration stays when the last client of its user has gone: pages are loaded anew, networks changed.
+const LINGER: Duration = Duration::from_secs(60);
+/// How long the question of a client waits for the registrar, before it is told to ask again.
+const GATEWAY_WAIT: Duration = Duration::from_millis(2_500);
+/// Clients of one user whose question waits; more are told to ask again.
+const WAITING_MAX: usize = 64;
+
+/// The registration of one user.
+#[derive(Debug)]
+pub(super) struct Account {
+    id: RegistrationId,
+    /// Clients that want to know how it stands.
+    waiting: Vec<(Asked, SessionId)>,
+}
+
+impl Account {
+    /// Whether this is its registration.
+    fn is(&self, id: RegistrationId) -> bool {
+        self.id == id
+    }
+}
+
+impl Server {
+    /// The user has a client, or one more, or one less.
+    pub(super) fn review_account(&mut self, now: Instant, user: &str) {
+        let Some(registrar) = self
+            .settings
+            .users
+            .get(user)
+            .and_then(|user| user.register.clone())
+        else {
+            return;
+        };
+        let wanted = self.sessions.values().any(|session| session.user == user);
+        let timer = TimerKey::Unregister(user.to_owned());
+        match (wanted, self.accounts.contains_key(user)) {
+            (true, true) => self.deadlines.clear(&timer),
+            (true, false) => self.register(now, user, &registrar),
+            (false, true) if self.draining => self.unregister(now, user),
+            (false, true) => self.deadlines.set(timer, now + LINGER),
+            (false, false) => {}
+        }
+    }
+
+    fn register(&mut self, now: Instant, user: &str, registrar: &Registrar) {
+        let plan = self.registration(user, registrar);
+        let registered = plan.map(|plan| self.user_agent.register(now, plan));
+        match registered {
+            Some(Ok(id)) => {
+                let waiting = Vec::new();
+                self.accounts.insert(user.to_owned(), Account { id, waiting });
+            }
+            Some(Err(error)) => tracing::error!(user, %error, "cannot register the user's account"),
+            None => tracing::error!(
+                user,
+                "the user's registrar or account cannot stand in a SIP address"
+            ),
+        }
+    }
+
+    fn registration(&self, user: &str, registrar: &Registrar) -> Option<OutgoingRegistration> {
+        let domain = Host::new(registrar.domain.as_bytes())?;
+        let account = UriBuilder::sip(Some(registrar.username.as_bytes()), domain, None)
+            .build()
+            .ok()?;
+        let contact = self.settings.sip.contact;
+        let host = contact.ip().to_string();
+        let host = if contact.is_ipv6() {
+            format!("[{host}]")
+        } else {
+            host
+        };
+        let contact = UriBuilder::sip(
+            Some(user.as_bytes()),
+            Host::new(host.as_bytes())?,
+            Some(contact.port()),
+        );
+        Some(OutgoingRegistration {
+            registrar: UriBuf::new(format!("sip:{}", registrar.domain)).ok()?,
+            destination: Flow::udp(registrar.address),
+            route: None,
+            account: NameAddr {
+                display_name: String::new(),
+                uri: account,
+            },
+            contact: contact.build().ok()?,
+            credentials: Some(registrar.credentials()),
+            expires: registrar.expires,
+            headers: Vec::new(),
+        })
+    }
+
+    /// The last client has been gone for a while.
+    pub(super) fn unregister(&mut self, now: Instant, user: &str) {
+        self.deadlines.clear(&TimerKey::Unregister(user.to_owned()));
+        self.deadlines.clear(&TimerKey::Gateway(user.to_owned()));
+        if let Some(account) = self.accounts.remove(user)
+            && let Err(error) = self.user_agent.unregister(now, account.id)
+        {
+            tracing::debug!(user, %error, "nothing to unregister");
+        }
+    }
+
+    /// Answers a client that asks whether it can be called, as soon as that is known.
+    pub(super) fn on_gateway_state(&mut self, now: Instant, asked: Asked, session: &SessionId) {
+        let user = self
+            .sessions
+            .get(session)
+            .map(|session| session.user.clone())
+            .unwrap_or_default();
+        let state = self.account_state(&user);
+        if state == GatewayState::NoReg
+            && let Some(account) = self.accounts.get_mut(&user)
+            && account.waiting.len() < WAITING_MAX
+        {
+            account.waiting.push((asked, session.clone()));
+            self.deadlines.set(TimerKey::Gateway(user), now + GATEWAY_WAIT);
+            return;
+        }
+        self.tell_gateway_state(&asked, session, state);
+    }
+
+    fn tell_gateway_state(&mut self, asked: &Asked, session: &SessionId, state: GatewayState) {
+        let status = self.gateway_status(session, state);
+        self.reply(asked, Ok(ResultBody::Gateway(status)));
+    }
+
+    /// The registrar has answered, or takes its time.
+    pub(super) fn tell_waiting(&mut self, user: &str) {
+        self.deadlines.clear(&TimerKey::Gateway(user.to_owned()));
+        let waiting = self
+            .accounts
+            .get_mut(user)
+            .map(|account| std::mem::take(&mut account.waiting));
+        let state = self.account_state(user);
+        for (asked, session) in waiting.unwrap_or_default() {
+            self.tell_gateway_state(&asked, &session, state);
+        }
+    }
+
+    /// Whether calls reach this user: by our own proxy always.
+    fn account_state(&self, user: &str) -> GatewayState {
+        if self
+            .settings
+            .users
+            .get(user)
+            .is_none_or(|user| user.register.is_none())
+        {
+            return GatewayState::Reged;
+        }
+        let account = self.accounts.get(user);
+        match account.and_then(|account| self.user_agent.registration(account.id)) {
+            Some(RegistrationState::Registered { .. }) => GatewayState::Reged,
+            Some(RegistrationState::Retrying {
+                bound_until: Some(_), ..
+            }) => GatewayState::Reged,
+            Some(RegistrationState::Registering) => GatewayState::NoReg,
+            _ => GatewayState::Failed,
+        }
+    }
+
+    /// A registration has changed.
+    pub(super) fn on_registration(&mut self, id: RegistrationId, state: RegistrationState) {
+        let user = self
+            .accounts
+            .iter()
+            .find(|(_, account)| account.is(id))
+            .map(|(user, _)| user.clone());
+        let Some(user) = user else {
+            return;
+        };
+        match state {
+            RegistrationState::Registering => return,
+            RegistrationState::Registered { .. } => {
+                tracing::info!(user, "registered at the user's registrar")
+            }
+            state => tracing::warn!(user, ?state, "the user's account is not registered"),
+        }
+        self.tell_waiting(&user);
+    }
+
+    /// The registrar of a user, which its calls go through.
+    pub(super) fn registrar_of(&self, user: &str) -> Option<&Registrar> {
+        self.settings.users.get(user)?.register.as_ref()
+    }
+}
+
+impl Registrar {
+    /// The account's, for challenges.
+    pub(super) fn credentials(&self) -> Credentials {
+        Credentials {
+            username: self.username.clone(),
+            password: self.password.expose().to_owned(),
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Users who are accounts at another registrar: C6, and where their calls go.
+
+use crate::world::{World, header, invite_params, proxy_address, settings};
+use offhook_sip::user_agent::{Event, IncomingId};
+use offhook_sip_message::{Message, Method};
+use offhook_vsp::auth::Credential;
+use offhook_vsp::{ConnectionId, Registrar};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+fn world() -> World {
+    let mut own = settings();
+    own.users.get_mut("alice").unwrap().register = Some(Registrar {
+        domain: "pbx.example.net".to_owned(),
+        address: proxy_address(),
+        username: "1001".to_owned(),
+        password: Credential::new("secret".to_owned()).unwrap(),
+        expires: Duration::from_secs(600),
+    });
+    World::with(own)
+}
+
+fn register(world: &mut World) -> (IncomingId, Message) {
+    while let Some(event) = world.far_events.pop_front() {
+        if let Event::IncomingRequest {
+            incoming, request, ..
+        } = event
+            && request.method() == Some(&Method::Register)
+        {
+            return (incoming, request);
+        }
+    }
+    panic!("a REGISTER at the far end")
+}
+
+fn accept(world: &mut World) {
+    let (incoming, _) = register(world);
+    world.far_respond_with(incoming, 200, None, &[("Expires", "600")]);
+}
+
+fn state(answer: &Value) -> &str {
+    answer["result"]["params"]["state"].as_str().unwrap()
+}
+
+fn ask_state(world: &mut World, client: ConnectionId) -> String {
+    let answer = world.ask(client, "telnyx_rtc.gatewayState", json!({}));
+    state(&answer).to_owned()
+}
+
+#[test]
+fn c06_a_client_hears_when_its_user_is_registered() {
+    let mut world = world();
+    let (client, _) = world.log_in("alice");
+    let id = world.request(client, "telnyx_rtc.gatewayState", json!({}));
+    assert_eq!(world.frames_left(client), 0, "the registrar is given a moment");
+    let (incoming, request) = register(&mut world);
+    assert!(String::from_utf8_lossy(request.bytes()).starts_with("REGISTER sip:pbx.example.net SIP/2.0"));
+    assert!(
+        header(&request, "To")
+            .unwrap()
+            .contains("sip:1001@pbx.example.net")
+    );
+    assert!(
+        header(&request, "Contact")
+            .unwrap()
+            .contains("sip:alice@127.0.0.1:5070")
+    );
+    world.far_respond_with(incoming, 200, None, &[("Expires", "600")]);
+    let answer = world.frame(client);
+    assert_eq!((&answer["id"], state(&answer)), (&json!(id), "REGED"));
+    world.advance_alive(client, Duration::from_secs(600));
+    register(&mut world);
+}
+
+#[test]
+fn c06_a_slow_registrar_means_ask_again() {
+    let mut world = world();
+    let (client, _) = world.log_in("alice");
+    world.request(client, "telnyx_rtc.gatewayState", json!({}));
+    world.advance(Duration::from_millis(2_400));
+    assert_eq!(world.frames_left(client), 0);
+    world.advance(Duration::from_millis(100));
+    let answer = world.frame(client);
+    assert_eq!(state(&answer), "NOREG");
+    accept(&mut world);
+    assert_eq!(ask_state(&mut world, client), "REGED");
+}
+
+#[test]
+fn c06_a_registrar_that_refuses_or_is_down_is_told() {
+    for status in [403, 503] {
+        let mut world = world();
+        let (client, _) = world.log_in("alice");
+        let (incoming, _) = register(&mut world);
+        world.far_respond(incoming, status, None);
+        assert_eq!(ask_state(&mut world, client), "FAILED");
+        let (bob, _) = world.log_in("bob");
+        assert_eq!(ask_state(&mut world, bob), "REGED", "whose user is ours");
+    }
+}
+
+#[test]
+fn calls_of_the_account_go_to_its_registrar_with_its_credentials() {
+    let mut world = world();
+    let (client, _) = world.log_in("alice");
+    accept(&mut world);
+    world.request(client, "telnyx_rtc.invite", invite_params("call-1", "2002"));
+    world.frame(client);
+    let (_, incoming, invite) = world.far_invite();
+    assert!(String::from_utf8_lossy(invite.bytes()).starts_with("INVITE sip:2002@pbx.example.net SIP/2.0"));
+    assert!(
+        header(&invite, "From")
+            .unwrap()
+            .contains("sip:1001@pbx.example.net")
+    );
+    assert_eq!(
+        (
+            header(&invite, "P-Asserted-Identity"),
+            header(&invite, "X-Offhook-Call-Id")
+        ),
+        (None, None)
+    );
+    let challenge = "Digest realm=\"pbx\", nonce=\"n\", algorithm=MD5, qop=\"auth\"";
+    world.far_respond_with(incoming, 401, None, &[("WWW-Authenticate", challenge)]);
+    world
+        .far_events
+        .retain(|event| matches!(event, Event::IncomingInvite { .. }));
+    let (.., invite) = world.far_invite();
+    assert!(
+        header(&invite, "Authorization")
+            .unwrap()
+            .contains("username=\"1001\"")
+    );
+    world.far_events.clear();
+
+    world.far_call("alice", &[]);
+    assert_eq!(world.expect(client, "invite")["callee_id_number"], "alice");
+    let secret = world
+        .traces
+        .iter()
+        .any(|(_, event)| format!("{event:?}").contains("secret"));
+    assert!(!secret);
+}
+
+#[test]
+fn the_account_leaves_some_time_after_its_last_client() {
+    let mut world = world();
+    let (client, _) = world.log_in("alice");
+    accept(&mut world);
+    world.cut(client);
+    world.advance(Duration::from_secs(30));
+    let (client, _) = world.log_in("alice");
+    world.advance_alive(client, Duration::from_secs(60));
+    assert!(
+        world.far_events.is_empty(),
+        "a page that is loaded anew costs no REGISTER"
+    );
+    world.cut(client);
+    world.advance(Duration::from_secs(60));
+    let (incoming, request) = register(&mut world);
+    assert!(
+        String::from_utf8_lossy(request.bytes()).contains("expires=0")
+            || header(&request, "Expires").as_deref() == Some("0")
+    );
+    world.far_respond(incoming, 200, None);
+    assert!(world.server.is_empty(), "{:?}", world.server.counts());
+}
+
+#[test]
+fn draining_takes_the_account_out_at_once() {
+    let mut world = world();
+    world.log_in("alice");
+    accept(&mut world);
+    let until = world.now + Duration::from_secs(5);
+    world.server.handle_drain(world.now, until);
+    world.settle();
+    let (incoming, _) = register(&mut world);
+    assert!(!world.server.is_empty(), "the registrar has not answered");
+    world.far_respond(incoming, 200, None);
+    assert!(world.server.is_empty(), "{:?}", world.server.counts());
+}
