@@ -94,17 +94,7 @@ impl Metrics {
             "Requests that found no room for a transaction",
             this.overload.clone(),
         );
-        registry.register(
-            "active_calls",
-            "Answered calls without BYE so far",
-            this.active_calls.clone(),
-        );
-        registry.register("requests", "Requests under way", this.requests.clone());
-        registry.register(
-            "transactions",
-            "Transactions that exist",
-            this.transactions.clone(),
-        );
+        this.register_gauges(registry);
         // From the start, so that a rate can be computed for the first one too.
         for reason in Refusal::ALL {
             let _ = this.refused.get_or_create(&RefusalLabels {
@@ -112,6 +102,20 @@ impl Metrics {
             });
         }
         this
+    }
+
+    fn register_gauges(&self, registry: &mut Registry) {
+        registry.register(
+            "active_calls",
+            "Answered calls without BYE so far",
+            self.active_calls.clone(),
+        );
+        registry.register("requests", "Requests under way", self.requests.clone());
+        registry.register(
+            "transactions",
+            "Transactions that exist",
+            self.transactions.clone(),
+        );
     }
 
     pub(crate) fn refused(&self, reason: Refusal) {

@@ -212,15 +212,7 @@ impl ServerMessage {
                 sdp,
                 ids,
                 headers,
-            } => {
-                let mut params =
-                    json!({"callID": call, "dialogParams": header_list(headers), "variables": {}});
-                set_ids(&mut params, ids);
-                if let Some(sdp) = sdp {
-                    set(&mut params, "sdp", json!(sdp));
-                }
-                params
-            }
+            } => answer_params(call, sdp.as_deref(), ids, headers),
             ServerMessage::Bye(bye) => bye_params(bye),
             ServerMessage::Invite {
                 call,
@@ -260,6 +252,15 @@ impl ServerMessage {
             }),
         }
     }
+}
+
+fn answer_params(call: &ClientCallId, sdp: Option<&str>, ids: &CallIds, headers: &[CustomHeader]) -> Value {
+    let mut params = json!({"callID": call, "dialogParams": header_list(headers), "variables": {}});
+    set_ids(&mut params, ids);
+    if let Some(sdp) = sdp {
+        set(&mut params, "sdp", json!(sdp));
+    }
+    params
 }
 
 fn bye_params(bye: &ByeMessage) -> Value {

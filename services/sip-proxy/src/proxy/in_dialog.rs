@@ -12,7 +12,7 @@ use offhook_call_trace::Hop;
 use offhook_sip::transaction::ServerTransactionId;
 use offhook_sip::{Flow, Transport, locate};
 use offhook_sip_message::header::{From, Header, NameAddr, Route};
-use offhook_sip_message::{HeaderValue, Message, StatusCode, Uri};
+use offhook_sip_message::{HeaderValue, Message, StatusCode, Uri, UriBuf};
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -143,6 +143,20 @@ impl Proxy {
         }
         let address = self.address_of(&next_hop);
         let address = address.ok_or(Rejection::new(StatusCode::BAD_GATEWAY, Refusal::NoAddress))?;
+        let changed_uri = (request_uri.as_bytes() != uri.as_bytes()).then(|| request_uri.to_buf());
+        Ok(self.routed(request, peer, &own, address, changed_uri, kept))
+    }
+
+    /// What is done to a request of a call on its way to `address`.
+    fn routed(
+        &self,
+        request: &Message,
+        peer: Peer,
+        own: &OwnRoute,
+        address: SocketAddr,
+        request_uri: Option<UriBuf>,
+        routes: Routes,
+    ) -> Routed {
         let from_tag = request
             .require::<From<'_>>()
             .ok()
@@ -160,8 +174,8 @@ impl Proxy {
             .copied()
             .unwrap_or_default();
         let forward = Forward {
-            request_uri: (request_uri.as_bytes() != uri.as_bytes()).then(|| request_uri.to_buf()),
-            routes: kept,
+            request_uri,
+            routes,
             shift: own.shift_for(from_tag) + shift_within,
             call: own
                 .call
@@ -184,12 +198,12 @@ impl Proxy {
             Some(Peer::Carrier(carrier)) => Some(carrier),
             _ => None,
         };
-        Ok(Routed {
+        Routed {
             forward,
             address,
             hop,
             carrier,
-        })
+        }
     }
 
     /// Without DNS: dialogs consist of addresses, or of the names of configured carriers.

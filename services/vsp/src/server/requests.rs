@@ -107,10 +107,6 @@ impl Server {
                 return self.reply_for_call(&call_id, &asked, Err(error));
             }
         }
-        let not_here = |out: &mut Vec<Action>, asked: Asked| {
-            let error = RpcError::new(ErrorCode::CallFailed, "the call was not offered to this client");
-            out.push(Action::Reply(asked, Err(error)));
-        };
         match method {
             ClientMethod::Bye(bye) => {
                 let headers = passable_headers(&bye.headers, &self.settings.headers_allowed);
@@ -139,7 +135,10 @@ impl Server {
             ClientMethod::Attach(answer) => {
                 self.with_call(now, key, |call, out| call.attached(asked, answer.sdp, out));
             }
-            _ => self.with_call(now, key, |_, out| not_here(out, asked)),
+            _ => {
+                let error = RpcError::new(ErrorCode::CallFailed, "the call was not offered to this client");
+                self.with_call(now, key, |_, out| out.push(Action::Reply(asked, Err(error))));
+            }
         }
     }
 

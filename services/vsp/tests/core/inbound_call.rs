@@ -70,6 +70,17 @@ fn m15_r30_to_r36_a_call_rings_is_answered_and_has_media() {
         json!([{"name": "X-Queue", "value": "support"}])
     );
 
+    is_answered(&mut world, client, &session, &invite);
+    world.advance(Duration::from_secs(40));
+    assert_eq!(
+        (world.server.counts().calls, world.server.counts().sip.legs),
+        (0, 0)
+    );
+    is_traced_by_the_id_of_the_proxy(&world);
+}
+
+/// The ringing call is answered, and ended by the caller.
+fn is_answered(world: &mut World, client: ConnectionId, session: &str, invite: &Value) {
     let id = world.answer(client, &invite["callID"]);
     assert!(world.gateway.commands.iter().any(|command| matches!(command,
         Command::Answer { from: LegName::Client, sdp, is_final: true, .. } if sdp == BROWSER_ANSWER)));
@@ -102,11 +113,9 @@ fn m15_r30_to_r36_a_call_rings_is_answered_and_has_media() {
         (EndedBy::Carrier, "alice")
     );
     assert!(world.records[0].talk.is_some() && world.records[0].media.is_some());
-    world.advance(Duration::from_secs(40));
-    assert_eq!(
-        (world.server.counts().calls, world.server.counts().sip.legs),
-        (0, 0)
-    );
+}
+
+fn is_traced_by_the_id_of_the_proxy(world: &World) {
     let names: Vec<_> = world
         .traces
         .iter()
