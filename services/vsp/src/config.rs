@@ -63,6 +63,10 @@ pub struct Config {
     pub reattach_grace_s: u32,
     /// Whether clients collect statistics and upload a report of each call. Default true.
     pub call_reports: bool,
+    /// Directory for the recordings that applications upload (`enableCallRecording`). Default: none, and they are refused.
+    pub recordings_dir: Option<PathBuf>,
+    /// How much it may hold, MiB; further recordings are refused. Default 1024.
+    pub recordings_max_mib: u32,
     /// Limits.
     pub limits: LimitsConfig,
 }
@@ -267,6 +271,8 @@ impl Default for Config {
             call_duration_max_s: 0,
             reattach_grace_s: 60,
             call_reports: true,
+            recordings_dir: None,
+            recordings_max_mib: 1024,
             limits: LimitsConfig::default(),
         }
     }
@@ -335,6 +341,15 @@ impl Config {
                 "Give at least 90, or 0 for none",
             ));
         }
+        problems.extend(self.check_calls());
+        problems.extend(self.check_control());
+        let limits = self.limits.check().into_iter();
+        problems.extend(limits.map(|problem| problem.below("limits")));
+        problems
+    }
+
+    fn check_calls(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
         if !matches!(self.reject_code, 486 | 487 | 603) {
             let what = format!("{} is no status of a declined call", self.reject_code);
             problems.push(Problem::error("reject_code", what, "Give 487, 486 or 603"));
@@ -358,13 +373,6 @@ impl Config {
                 problems.push(Problem::error("headers_allowed", what, "Take it out"));
             }
         }
-        problems.extend(self.check_control());
-        problems.extend(
-            self.limits
-                .check()
-                .into_iter()
-                .map(|problem| problem.below("limits")),
-        );
         problems
     }
 

@@ -5,6 +5,7 @@ mod gateway;
 mod http;
 mod metrics;
 mod notes;
+mod recordings;
 mod reports;
 pub(crate) mod verify;
 mod websocket;
@@ -74,6 +75,14 @@ pub enum Error {
     /// TLS is missing.
     #[error("{0} is reachable from outside without TLS; see `offhook check`")]
     Plain(SocketAddr),
+    /// The directory of recordings cannot be used.
+    #[error("recordings in {directory}: {source}; see vsp.recordings_dir")]
+    Recordings {
+        /// As configured.
+        directory: String,
+        /// What the system says.
+        source: io::Error,
+    },
     /// No gateway.
     #[error("no media gateway: name one in vsp.control, or run the role b2bua-rtc in this process")]
     NoGateway,

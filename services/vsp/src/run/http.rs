@@ -1,6 +1,7 @@
 //! The listener for clients: TLS, limits, and what each request is: WebSocket, report upload, page.
 
 use super::notes::Notes;
+use super::recordings::{self, Recordings};
 use super::reports;
 use super::{Error, Input, websocket};
 use crate::config::Config;
@@ -46,6 +47,7 @@ struct Door {
     trusted_proxies: Vec<IpAddr>,
     allowed_origins: Vec<String>,
     pages: Router,
+    recordings: Option<Recordings>,
     inbox: mpsc::Sender<Input>,
     notes: Notes,
     last_id: AtomicU64,
@@ -94,6 +96,17 @@ impl Listener {
                 address: config.listen,
                 source,
             })?;
+        let recordings = match &config.recordings_dir {
+            Some(directory) => {
+                let bytes_max = u64::from(config.recordings_max_mib) * 1024 * 1024;
+                let opened = Recordings::open(directory, bytes_max);
+                Some(opened.map_err(|source| Error::Recordings {
+                    directory: directory.display().to_string(),
+                    source,
+                })?)
+            }
+            None => None,
+        };
         let places = Places {
             max: config.limits.connections_max,
             per_address_max: config.limits.connections_per_address_max,
@@ -103,6 +116,7 @@ impl Listener {
             trusted_proxies: config.trusted_proxies.clone(),
             allowed_origins: config.allowed_origins.clone(),
             pages,
+            recordings,
             inbox,
             notes: notes.clone(),
             last_id: AtomicU64::new(0),
@@ -212,6 +226,12 @@ impl Door {
         }
         if request.uri().path() == reports::PATH {
             return reports::answer(request, &self.notes).await;
+        }
+        if request.uri().path() == recordings::PATH {
+            return match &self.recordings {
+                Some(recordings) => recordings.answer(request, &self.notes).await,
+                None => reports::to_any_origin(StatusCode::NOT_FOUND),
+            };
         }
         match self.pages.clone().oneshot(request).await {
             Ok(response) => response,

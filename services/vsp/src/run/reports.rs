@@ -1,4 +1,5 @@
-//! Call reports that SDKs upload at the end of a call: `POST /call_report`, from pages of any origin.
+//! What SDKs upload from pages of any origin: a report of each call, `POST /call_report`, and what `/call_recording` shares
+//! with it.
 
 use super::notes::Notes;
 use axum::body::Body;
@@ -29,6 +30,11 @@ pub(super) async fn answer(request: Request, notes: &Notes) -> Response {
         Method::POST => take(request, notes).await,
         _ => StatusCode::METHOD_NOT_ALLOWED,
     };
+    to_any_origin(status)
+}
+
+/// The answer to an upload, with what a page of another origin needs in order to read it.
+pub(super) fn to_any_origin(status: StatusCode) -> Response {
     let headers = [
         (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
         (header::ACCESS_CONTROL_ALLOW_METHODS, "POST"),
@@ -42,12 +48,7 @@ pub(super) async fn answer(request: Request, notes: &Notes) -> Response {
 }
 
 async fn take(request: Request, notes: &Notes) -> StatusCode {
-    let (report_id, call) = (
-        text(request.headers(), "x-call-report-id"),
-        text(request.headers(), "x-call-id"),
-    );
-    let known = report_id.is_some_and(|id| notes.issued(&id));
-    let Some(call) = call.filter(|_| known) else {
+    let Some(call) = call_of(request.headers(), notes) else {
         return StatusCode::FORBIDDEN;
     };
     let Ok(body) = axum::body::to_bytes(Body::new(request.into_body()), REPORT_LEN_MAX).await else {
@@ -61,6 +62,12 @@ async fn take(request: Request, notes: &Notes) -> StatusCode {
         }
         Err(_) => StatusCode::BAD_REQUEST,
     }
+}
+
+/// The call that an upload is about, if we have given its session the id that it shows.
+pub(super) fn call_of(headers: &HeaderMap, notes: &Notes) -> Option<String> {
+    let known = text(headers, "x-call-report-id").is_some_and(|id| notes.issued(&id));
+    text(headers, "x-call-id").filter(|_| known)
 }
 
 fn text(headers: &HeaderMap, name: &str) -> Option<String> {

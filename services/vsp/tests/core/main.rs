@@ -6,6 +6,7 @@
 mod attach;
 mod bad_input;
 mod call_control;
+mod gateway;
 mod inbound_call;
 mod login;
 mod many_calls;

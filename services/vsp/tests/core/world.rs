@@ -1,15 +1,17 @@
 //! A VSP core between a scripted browser, a scripted gateway and a SIP user agent as the far end, on a virtual clock.
 
+use crate::gateway::Gateway;
+pub(crate) use crate::gateway::{CARRIER_OFFER, CLIENT_ANSWER, tag};
 use bytes::Bytes;
 use offhook_call_trace::{CallId, TraceEvent};
-use offhook_media_control::{Command, CommandError, CommandErrorKind, MediaSessionId, Reply, SessionSummary};
+use offhook_media_control::{Command, MediaSessionId};
 use offhook_sip::user_agent::{self, Body, IncomingId, LegId, UserAgent};
 use offhook_sip::{Flow, Header, Timing};
 use offhook_sip_message::{HeaderName, HeaderValue, Message, Method, StatusCode, UriBuf};
 use offhook_vsp::auth::{Question, Refusal, Verdict};
 use offhook_vsp::{
-    CallRecord, CloseReason, ConnectionId, Departure, MediaToken, Note, Output, Peer, Rejection, Server,
-    Settings, SipSettings, User,
+    CallRecord, CloseReason, ConnectionId, Departure, Note, Output, Peer, Rejection, Server, Settings,
+    SipSettings, User,
 };
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -19,9 +21,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 pub(crate) const OFFER: &str = "v=0\r\no=browser offer\r\n";
-pub(crate) const CARRIER_OFFER: &str = "v=0\r\no=gateway offer\r\n";
 pub(crate) const CARRIER_ANSWER: &str = "v=0\r\no=carrier answer\r\n";
-pub(crate) const CLIENT_ANSWER: &str = "v=0\r\no=gateway answer\r\n";
 
 pub(crate) const CARRIER_SIDE_OFFER: &str = "v=0\r\no=carrier offer\r\n";
 pub(crate) const BROWSER_ANSWER: &str = "v=0\r\no=browser answer\r\n";
@@ -46,19 +46,6 @@ pub(crate) struct World {
     frames: HashMap<ConnectionId, VecDeque<Value>>,
     last_connection: u64,
     last_frame: u64,
-}
-
-/// A gateway that replies at once with fixed SDPs, unless told otherwise.
-#[derive(Default)]
-pub(crate) struct Gateway {
-    pub(crate) commands: Vec<Command>,
-    /// Errors for commands by tag.
-    pub(crate) refuse: HashMap<&'static str, CommandErrorKind>,
-    /// Replies wait here when true.
-    pub(crate) hold_replies: bool,
-    pub(crate) held: VecDeque<(MediaToken, Command)>,
-    pub(crate) telephone_event: bool,
-    answered: HashMap<MediaSessionId, bool>,
 }
 
 pub(crate) fn vsp_address() -> SocketAddr {
@@ -528,67 +515,6 @@ impl World {
             Output::Note(_) => {}
         }
     }
-}
-
-impl Gateway {
-    pub(crate) fn reply(&mut self, command: &Command) -> Result<Reply, CommandError> {
-        if let Some(kind) = self.refuse.get(tag(command).as_str()) {
-            return Err(CommandError {
-                kind: *kind,
-                message: "refused by the script".to_owned(),
-            });
-        }
-        Ok(match command {
-            Command::Open {
-                session,
-                early_answer,
-                ..
-            } => {
-                self.answered.insert(session.clone(), *early_answer);
-                let answer = early_answer.then(|| CLIENT_ANSWER.to_owned());
-                Reply::Opened {
-                    offer: CARRIER_OFFER.to_owned(),
-                    answer,
-                }
-            }
-            Command::Answer { session, .. } => {
-                let first = self.answered.insert(session.clone(), true) == Some(false);
-                Reply::Answered {
-                    answer: first.then(|| CLIENT_ANSWER.to_owned()),
-                }
-            }
-            Command::Reoffer { from, sdp, .. } => Reply::Reoffered {
-                answer: format!("v=0\r\no=answer to {from:?}\r\n"),
-                direction: if sdp.contains("sendonly") {
-                    offhook_media_control::Direction::SendOnly
-                } else {
-                    offhook_media_control::Direction::SendRecv
-                },
-            },
-            Command::MakeOffer { direction, .. } => Reply::Offered {
-                offer: format!("v=0\r\no=offer {direction:?}\r\n"),
-            },
-            Command::Dtmf { .. } => Reply::DtmfTaken {
-                as_telephone_event: self.telephone_event,
-            },
-            Command::Close { .. } => Reply::Closed {
-                summary: SessionSummary {
-                    duration_ms: 1,
-                    ..Default::default()
-                },
-            },
-            Command::Candidate { .. } | Command::Ringing { .. } | Command::Hold { .. } | Command::Ping {} => {
-                Reply::Done {}
-            }
-        })
-    }
-}
-
-pub(crate) fn tag(command: &Command) -> String {
-    serde_json::to_value(command).unwrap()["method"]
-        .as_str()
-        .unwrap()
-        .to_owned()
 }
 
 /// Passwords are the user's name and `-pw`.

@@ -114,3 +114,47 @@ async fn what_is_no_websocket_is_a_page_or_an_error() {
             .starts_with("HTTP/1.1 400")
     );
 }
+
+#[tokio::test]
+async fn c25_recordings_are_kept_where_the_operator_wants_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = vsp::config();
+    config.recordings_dir = Some(directory.path().join("recordings"));
+    config.recordings_max_mib = 1;
+    let vsp = vsp::start_with(config, Default::default()).await;
+    let mut client = Client::logged_in(&vsp).await;
+    let id = report_id(&mut client).await;
+    let head = format!("POST /call_recording HTTP/1.1\r\nx-call-id: ../../etc/x\r\nx-call-report-id: {id}");
+    let body = json!({"segment": "final", "track": "local", "packets": []}).to_string();
+    assert!(
+        http(&vsp, &head, body.as_bytes())
+            .await
+            .starts_with("HTTP/1.1 204")
+    );
+    let preflight = http(&vsp, "OPTIONS /call_recording HTTP/1.1", b"").await;
+    assert!(preflight.starts_with("HTTP/1.1 204") && preflight.contains("access-control-allow-headers"));
+    let stranger = "POST /call_recording HTTP/1.1\r\nx-call-id: c\r\nx-call-report-id: cr-guess";
+    assert!(
+        http(&vsp, stranger, body.as_bytes())
+            .await
+            .starts_with("HTTP/1.1 403")
+    );
+    let long = [b"{".as_slice(), &vec![b' '; 1024 * 1024]].concat();
+    assert!(
+        http(&vsp, &head, &long).await.starts_with("HTTP/1.1 507"),
+        "the directory is full"
+    );
+    let kept: Vec<_> = std::fs::read_dir(directory.path().join("recordings"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    assert_eq!(std::fs::read_to_string(&kept[0]).unwrap(), body);
+}
+
+#[tokio::test]
+async fn c25_without_a_directory_recordings_are_refused() {
+    let vsp = vsp::start().await;
+    let answer = http(&vsp, "POST /call_recording HTTP/1.1", b"{}").await;
+    assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+}
