@@ -1,7 +1,7 @@
 //! The setting: addresses, users, carriers, routes. Numbers lead to carrier A, and to B where A fails.
 
 use offhook_sip_message::UriBuf;
-use offhook_sip_proxy::dial_plan::{CarrierId, DialPlan, Prefix};
+use offhook_sip_proxy::dial_plan::{CarrierId, DialPlan, Prefix, UserName};
 use offhook_sip_proxy::proxy;
 use offhook_vsp::{Settings, SipSettings, User};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -51,6 +51,9 @@ pub(crate) fn proxy() -> proxy::Settings {
     let prefix = |text| Prefix::new(text).expect("digits");
     dial_plan.add_route(prefix("1"), vec![CarrierId(0), CarrierId(1)]);
     dial_plan.add_route(prefix(SECOND_CARRIER_PREFIX), vec![CarrierId(1), CarrierId(0)]);
+    for (name, _) in [ALICE, BOB] {
+        dial_plan.add_user(UserName::new(name).expect("a name"));
+    }
     proxy::Settings {
         domain: Some("example.test".into()),
         vsps: vec![VSP],

@@ -28,7 +28,8 @@ pub struct Ending {
 /// A call as the client sees it, by the states of the SDK.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallView {
-    /// What happened, in order: `requesting`, `trying`, `ringing`, `early`, `active`, `hangup`.
+    /// What happened, in order: `requesting`, `trying`, `ringing`, `early`, `active`, `hangup`; for a call that came in:
+    /// `ringing`, `answering`, `active`, `hangup`.
     pub states: Vec<&'static str>,
     /// Set once it is over.
     pub ending: Option<Ending>,
@@ -61,6 +62,7 @@ enum Pending {
     Login,
     GatewayState,
     Invite(String),
+    Answer(String),
     Bye(String),
     Other,
 }
@@ -140,6 +142,17 @@ impl Client {
         self.request("telnyx_rtc.invite", params, Pending::Invite(call.into()));
     }
 
+    /// Answers a call that rings here.
+    pub fn answer(&mut self, call: &str) {
+        let Some(view) = self.calls.get_mut(call).filter(|view| view.states == ["ringing"]) else {
+            return;
+        };
+        view.states.push("answering");
+        let params =
+            json!({"sessid": self.session, "sdp": "answer of the browser", "dialogParams": {"callID": call}});
+        self.request("telnyx_rtc.answer", params, Pending::Answer(call.into()));
+    }
+
     /// Hangs up; without a socket only its own side of the call is over.
     pub fn hang_up(&mut self, call: &str) {
         let Some(view) = self.calls.get(call).filter(|view| view.ending.is_none()) else {
@@ -196,6 +209,14 @@ impl Client {
         match method.trim_start_matches("telnyx_rtc.") {
             "ping" => self.request("telnyx_rtc.ping", json!({}), Pending::Other),
             "clientReady" => self.on_client_ready(params),
+            "invite" => {
+                assert!(params["sdp"].is_string(), "an invite carries an SDP");
+                self.calls.entry(call.clone()).or_insert_with(|| CallView {
+                    states: Vec::new(),
+                    ending: None,
+                });
+                self.step(&call, "ringing", frame);
+            }
             "ringing" => self.step(&call, "ringing", frame),
             "media" => {
                 assert!(params["sdp"].is_string(), "media carries an SDP");
@@ -283,6 +304,19 @@ impl Client {
                     "the result of an invite comes before all else"
                 );
                 view.states.push("trying");
+            }
+            Pending::Answer(call) if is_error => {
+                let ending = Ending {
+                    cause: "CALL_REJECTED".into(),
+                    cause_code: 40005,
+                    sip_code: None,
+                };
+                self.end(&call, ending);
+            }
+            Pending::Answer(call) => {
+                if let Some(view) = self.calls.get_mut(&call).filter(|view| view.ending.is_none()) {
+                    view.states.push("active");
+                }
             }
             Pending::Bye(call) => assert!(!is_error, "the bye of {call} was answered with an error"),
             Pending::Other => {}
