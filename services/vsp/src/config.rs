@@ -110,6 +110,8 @@ pub struct LimitsConfig {
     pub connections_per_address_max: usize,
     /// Client sessions at once. Default 10000.
     pub sessions_max: usize,
+    /// Client sessions of one user at once. Default 100.
+    pub sessions_per_user_max: usize,
     /// Calls of one session at once. Default 16.
     pub calls_per_session_max: usize,
     /// Requests per second of one socket. Default 50.
@@ -285,6 +287,7 @@ impl Default for LimitsConfig {
             connections_max: 12_000,
             connections_per_address_max: 200,
             sessions_max: core.sessions_max,
+            sessions_per_user_max: core.sessions_per_user_max,
             calls_per_session_max: core.calls_per_session_max,
             requests_per_second: core.requests_per_second,
             requests_burst: core.requests_burst,
@@ -455,6 +458,7 @@ impl LimitsConfig {
             ("connections_max", self.connections_max),
             ("connections_per_address_max", self.connections_per_address_max),
             ("sessions_max", self.sessions_max),
+            ("sessions_per_user_max", self.sessions_per_user_max),
             ("calls_per_session_max", self.calls_per_session_max),
             ("requests_per_second", self.requests_per_second as usize),
             ("requests_burst", self.requests_burst as usize),
@@ -468,6 +472,7 @@ impl LimitsConfig {
     fn limits(&self) -> Limits {
         Limits {
             sessions_max: self.sessions_max,
+            sessions_per_user_max: self.sessions_per_user_max,
             calls_per_session_max: self.calls_per_session_max,
             requests_per_second: self.requests_per_second,
             requests_burst: self.requests_burst,

@@ -34,6 +34,8 @@ pub const DTMF_DURATION_MS: u16 = 160;
 pub struct Limits {
     /// Client sessions at once.
     pub sessions_max: usize,
+    /// Client sessions of one user at once.
+    pub sessions_per_user_max: usize,
     /// Calls of one session at once.
     pub calls_per_session_max: usize,
     /// Requests per second of one socket, over a while.
@@ -48,6 +50,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             sessions_max: 10_000,
+            sessions_per_user_max: 100,
             calls_per_session_max: 16,
             requests_per_second: 50,
             requests_burst: 200,

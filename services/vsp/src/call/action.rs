@@ -129,6 +129,28 @@ pub(crate) enum Purpose {
     Nothing,
 }
 
+impl Purpose {
+    /// The client's request that it was given for.
+    pub(crate) fn asked(self) -> Option<Asked> {
+        match self {
+            Purpose::Dtmf(asked, _) | Purpose::UpdateMedia(asked) | Purpose::AttachAnswer(asked) => {
+                Some(asked)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl SipPurpose {
+    /// The client's request that it was sent for.
+    pub(crate) fn asked(self) -> Option<Asked> {
+        match self {
+            SipPurpose::Message(asked) | SipPurpose::Transfer(asked, _) => Some(asked),
+            SipPurpose::Hold | SipPurpose::Digit => None,
+        }
+    }
+}
+
 /// A change of hold on its way.
 #[derive(Debug)]
 pub(crate) struct HoldChange {

@@ -5,7 +5,7 @@ use crate::call::{Action, Asked, Call, CallKey, Purpose, Refused};
 use crate::output::{ConnectionId, MediaToken, Note, Output};
 use offhook_call_trace::{CallId, Hop, Protocol, TraceEvent, redact_json};
 use offhook_media_control::{Command, CommandError, Event, LegName, Reply};
-use offhook_rpc_message::{ClientCallId, ResultBody, RpcError, ServerMessage, SessionId};
+use offhook_rpc_message::{ClientCallId, ErrorCode, ResultBody, RpcError, ServerMessage, SessionId};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::VecDeque;
@@ -105,6 +105,11 @@ impl Server {
         if let Some(session) = self.sessions.get_mut(session_id) {
             session.call_ended(key, call, told);
         }
+        // The user agent says nothing more of requests of a call that is over, and clients wait for their answers.
+        let over: Vec<_> = self.sip_requests.extract_if(|_, (of, _)| *of == key).collect();
+        for asked in over.into_iter().filter_map(|(_, (_, purpose))| purpose.asked()) {
+            self.reply(&asked, Err(has_ended()));
+        }
         self.close_idle_sockets(now);
     }
 
@@ -189,6 +194,12 @@ impl Server {
             Err(error) => (format!("error {name}"), error.to_string()),
         };
         self.trace(&call_id, Hop::B2buaRtc, Hop::Vsp, Protocol::Control, name, detail);
+        if !self.calls.contains_key(&key) {
+            if let Some(asked) = purpose.asked() {
+                self.reply(&asked, Err(has_ended()));
+            }
+            return;
+        }
         self.with_call(now, key, |call, out| {
             call.commands = call.commands.saturating_sub(1);
             call.on_reply(now, purpose, reply, out);
@@ -313,6 +324,10 @@ impl Server {
     pub(super) fn refuse_call(&mut self, now: Instant, key: CallKey, refused: Refused) {
         self.with_call(now, key, |call, out| call.on_refused(now, refused, out));
     }
+}
+
+fn has_ended() -> RpcError {
+    RpcError::new(ErrorCode::CallFailed, "the call has ended")
 }
 
 /// The tag of a command, reply or event, and all of it without secrets.

@@ -4,7 +4,7 @@ use super::{Server, TimerKey};
 use crate::auth::{self, Credential, Question, Refusal, Verdict};
 use crate::call::{Asked, CallKey, Return};
 use crate::limits::RIVAL_PROBE;
-use crate::output::{AskToken, CloseReason, ConnectionId, Departure, EndedBy, Note, Output};
+use crate::output::{AskToken, CloseReason, ConnectionId, Departure, EndedBy, Note, Output, Rejection};
 use crate::session::{PendingLogin, Probe, Session, Stage};
 use crate::settings::AnonymousTarget;
 use crate::translate::End;
@@ -233,7 +233,35 @@ impl Server {
         self.run_queued(now, id, pending.queued);
     }
 
+    /// One user has more clients than a user may have. Those that it has stay.
+    fn too_many_sessions(&mut self, id: ConnectionId, pending: PendingLogin) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        connection.stage = match pending.previous {
+            Some(previous) => Stage::Registered(previous),
+            None => Stage::Connected,
+        };
+        self.reject(id, Rejection::Limit, "sessions of one user");
+        let asked = Asked {
+            connection: id,
+            frame: pending.frame,
+            method: "login",
+        };
+        let message = "too many clients of this user; close some or try again later";
+        self.reply(&asked, Err(RpcError::new(ErrorCode::CallFailed, message)));
+        self.arm_socket(id);
+    }
+
     fn new_session(&mut self, now: Instant, id: ConnectionId, pending: PendingLogin, user: String) {
+        let of_user = self
+            .sessions
+            .values()
+            .filter(|session| session.user == user)
+            .count();
+        if of_user >= self.settings.limits.sessions_per_user_max {
+            return self.too_many_sessions(id, pending);
+        }
         if let Some(previous) = &pending.previous {
             self.end_session(now, previous, End::CLIENT_GONE);
         }

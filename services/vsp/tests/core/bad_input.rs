@@ -6,6 +6,7 @@ use offhook_rpc_message::{DEPTH_MAX, FRAME_LEN_MAX};
 use offhook_vsp::Rejection;
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 #[test]
 fn m22_unknown_methods_and_debug_frames() {
@@ -326,4 +327,109 @@ fn any_json() -> impl Strategy<Value = Value> {
                 .prop_map(|map| Value::from(map.into_iter().collect::<serde_json::Map<_, _>>())),
         ]
     })
+}
+
+#[test]
+fn one_user_does_not_take_all_sessions() {
+    let mut own = crate::world::settings();
+    own.limits.sessions_per_user_max = 2;
+    let mut world = World::with(own);
+    let (first, _) = world.log_in("alice");
+    world.log_in("alice");
+    let third = world.open();
+    let answer = world.ask(third, "login", json!({"login": "alice", "passwd": "alice-pw"}));
+    assert_eq!(answer["error"]["code"], -32002);
+    assert!(
+        answer["error"]["message"]
+            .as_str()
+            .unwrap()
+            .contains("too many clients")
+    );
+    world.log_in("bob");
+    world.cut(first);
+    let answer = world.ask(third, "login", json!({"login": "alice", "passwd": "alice-pw"}));
+    assert_eq!(answer["result"]["message"], "logged in");
+}
+
+#[test]
+fn requests_that_wait_when_their_call_ends_are_answered() {
+    let mut world = World::new();
+    let (client, _) = world.log_in("alice");
+    let leg = world.call(client, "call-1", "9196");
+    let about = |params: Value| {
+        let mut params = params;
+        params["dialogParams"] = json!({"callID": "call-1"});
+        params
+    };
+    let text = world.request(client, "telnyx_rtc.info", about(json!({"msg": {"body": "hi"}})));
+    let transfer = world.request(
+        client,
+        "telnyx_rtc.modify",
+        about(json!({"action": "transfer", "destination": "1"})),
+    );
+    world.gateway.hold_replies = true;
+    let digits = world.request(client, "telnyx_rtc.info", about(json!({"dtmf": "1"})));
+    world.far_bye(leg, None);
+    world.server.handle_link_down(world.now);
+    world.settle();
+    world.release_replies();
+    let frames = world.take_frames(client);
+    for id in [text, transfer, digits] {
+        let answers = frames.iter().filter(|frame| frame["id"] == json!(id)).count();
+        assert_eq!(answers, 1, "{id} in {frames:?}");
+    }
+    assert_eq!(world.server.counts().commands, 0);
+}
+
+#[test]
+fn requests_replayed_on_the_next_socket_change_nothing_twice() {
+    let mut world = World::new();
+    let (old, session) = world.log_in("alice");
+    world.far_call("alice", &[]);
+    let call = world.expect(old, "invite")["callID"].clone();
+    world.answer(old, &call);
+    world.cut(old);
+    let client = world.open();
+    let back = json!({"login": "alice", "passwd": "alice-pw", "reconnection": true, "sessid": session});
+    world.ask(client, "login", back.clone());
+    world.expect(client, "clientReady");
+    let commands = world.gateway.commands.len();
+    world.answer(client, &call);
+    assert_eq!(world.frame(client)["result"]["message"], "CALL ANSWERED");
+    world.ask(client, "login", back);
+    assert_eq!(world.frames_left(client), 0);
+    let bye = json!({"dialogParams": {"callID": call}});
+    for _ in 0..2 {
+        let ended = world.ask(client, "telnyx_rtc.bye", bye.clone());
+        assert_eq!(ended["result"]["message"], "CALL ENDED");
+    }
+    let closed = world.tags().iter().filter(|tag| *tag == "close").count();
+    assert_eq!((closed, world.gateway.commands.len() - commands), (1, 1));
+}
+
+#[test]
+fn a_caller_that_hangs_up_before_it_acknowledges_and_one_that_never_does() {
+    let mut world = World::new();
+    let (client, _) = world.log_in("alice");
+    for never in [false, true] {
+        let leg = world.far_call("alice", &[]);
+        let call = world.expect(client, "invite")["callID"].clone();
+        // What the caller sends from here on is lost, its BYE aside.
+        world.gateway.hold_replies = true;
+        world.answer(client, &call);
+        world.network_up = !never;
+        world.release_replies();
+        assert_eq!(world.frame(client)["result"]["message"], "CALL ANSWERED");
+        if !never {
+            world.far_bye(leg, None);
+        }
+        world.advance_alive(client, Duration::from_secs(40));
+        assert_eq!(world.find_bye(client)["callID"], call);
+        assert_eq!(world.server.counts().calls, 0);
+        world.network_up = true;
+        world.far_events.clear();
+        world.advance_alive(client, Duration::from_secs(70));
+        world.take_frames(client);
+    }
+    assert_eq!(world.server.counts().sip.legs, 0);
 }
