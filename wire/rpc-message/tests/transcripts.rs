@@ -124,7 +124,12 @@ fn what_requests_of_a_call_say() {
             trickle: true
         }
     );
-    assert_eq!(action("c-15"), ModifyAction::Transfer { destination: "9".into() });
+    assert_eq!(
+        action("c-15"),
+        ModifyAction::Transfer {
+            destination: "9".into()
+        }
+    );
 
     let ClientMethod::Bye(bye) = method("c-16") else {
         panic!()
