@@ -10,6 +10,7 @@ mod registrations;
 mod requests;
 mod sip;
 mod sockets;
+pub(crate) mod speed_test;
 mod transfers;
 
 use crate::auth::Verdict;

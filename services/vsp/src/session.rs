@@ -12,6 +12,7 @@
 use crate::call::CallKey;
 use crate::limits::{Limits, PING_INTERVAL, TokenBucket, UNAUTHENTICATED_MAX};
 use crate::output::{AskToken, ConnectionId, Departure, Peer};
+use crate::server::speed_test::Test as SpeedTest;
 use offhook_rpc_message::validate::Destination;
 use offhook_rpc_message::{ClientCallId, FrameId, Login, ServerMessage, SessionId, VoiceSdkId};
 use std::collections::{BTreeMap, VecDeque};
@@ -37,6 +38,8 @@ pub(crate) struct Connection {
     /// Closed then, if nobody has logged in.
     pub(crate) login_by: Instant,
     pub(crate) requests: TokenBucket,
+    /// The SDK's speed test, while there is one.
+    pub(crate) speed_test: Option<SpeedTest>,
     /// Requests refused by the rate, in a row.
     pub(crate) refused_in_row: u32,
     pub(crate) login_failures: u32,
@@ -128,6 +131,7 @@ impl Connection {
             next_ping: now + PING_INTERVAL,
             login_by: now + UNAUTHENTICATED_MAX,
             requests: TokenBucket::new(now, limits.requests_burst, f64::from(limits.requests_per_second)),
+            speed_test: None,
             refused_in_row: 0,
             login_failures: 0,
             next_id: 0,

@@ -44,7 +44,11 @@ impl Server {
             return;
         };
         connection.last_frame = now;
-        let allowed = connection.requests.take(now);
+        let announced = connection
+            .speed_test
+            .as_mut()
+            .is_some_and(|test| test.expects(text));
+        let allowed = announced || connection.requests.take(now);
         connection.refused_in_row = if allowed { 0 } else { connection.refused_in_row + 1 };
         let refused_max = self
             .settings
@@ -92,6 +96,7 @@ impl Server {
                 );
             }
             Ok(ClientFrame::Ack { id: Some(sent), .. }) => self.on_ack(now, id, sent),
+            Ok(ClientFrame::SpeedTest(step)) if allowed => self.on_speed_test(now, id, step),
             Ok(ClientFrame::Ack { id: None, .. } | ClientFrame::SpeedTest(_)) => {}
             Ok(ClientFrame::Notification(ClientMethod::AiConversation)) => {}
             Ok(ClientFrame::Notification(method)) => {
@@ -119,7 +124,11 @@ impl Server {
             return;
         };
         match (&mut connection.stage, method) {
-            (_, ClientMethod::Ping) => self.reply(&asked, Ok(ResultBody::Pong)),
+            (_, ClientMethod::Ping) => {
+                let id = asked.connection;
+                self.reply(&asked, Ok(ResultBody::Pong));
+                self.on_client_ping(now, id);
+            }
             (Stage::Authenticating(pending, _) | Stage::Probing(pending, _), _) => {
                 if pending.queued.len() < QUEUED_WHILE_LOGIN_MAX {
                     pending.queued.push(text.to_owned());

@@ -10,7 +10,14 @@ use std::time::Duration;
 fn m02_text_that_is_no_json_and_speed_tests_are_survived() {
     let mut world = World::new();
     let (client, _) = world.log_in("alice");
-    for text in ["#SPU 2048", "#SPB ........", "#SPE", "#SP"] {
+    for text in [
+        "#SPE",
+        "#SPU 99999999999",
+        "#SPU x",
+        "#SPB ........",
+        "#SPE",
+        "#SP",
+    ] {
         world.text(client, text);
     }
     assert_eq!(world.frames_left(client), 0);
@@ -158,4 +165,40 @@ fn draining_does_not_wait_for_a_client_that_is_gone() {
     assert_eq!(world.server.counts().calls, 1);
     world.far_bye(leg, None);
     assert!(world.server.is_empty(), "{:?}", world.server.counts());
+}
+
+#[test]
+fn c28_the_speed_test_tells_how_long_both_ways_took() {
+    let mut world = World::new();
+    let stranger = world.open();
+    world.text(stranger, "#SPU 1024");
+    world.text(stranger, "#SPE");
+    assert!(world.speed_test.is_empty(), "not before the login");
+    let (client, _) = world.log_in("alice");
+    let filler = format!("#SPB {}", ".".repeat(1024));
+    world.text(client, "#SPU 1048576");
+    for _ in 0..1024 {
+        world.text(client, &filler);
+    }
+    world.advance(Duration::from_millis(200));
+    world.text(client, "#SPE");
+    assert!(world.rejections.is_empty(), "announced filler is no flood");
+    assert_eq!(world.speed_test[0], "#SPU200");
+    let sent: usize = world.speed_test[1..].iter().map(|frame| frame.len() - 5).sum();
+    assert_eq!(sent, 256 * 1024);
+    world.advance(Duration::from_millis(50));
+    world.take_frames(client);
+    world.ask(client, "telnyx_rtc.ping", json!({}));
+    assert_eq!(
+        world.speed_test.last().unwrap(),
+        "#SPD200",
+        "four times as much as was sent"
+    );
+    world.ask(client, "telnyx_rtc.ping", json!({}));
+    let told = world
+        .speed_test
+        .iter()
+        .filter(|frame| frame.starts_with("#SPD"))
+        .count();
+    assert_eq!(told, 1);
 }

@@ -31,6 +31,8 @@ pub(crate) struct World {
     pub(crate) server: Server,
     pub(crate) far_end: UserAgent,
     pub(crate) far_events: VecDeque<user_agent::Event>,
+    /// Frames of the speed test.
+    pub(crate) speed_test: Vec<String>,
     pub(crate) far_notices: Vec<user_agent::Notice>,
     pub(crate) gateway: Gateway,
     pub(crate) closed: HashMap<ConnectionId, CloseReason>,
@@ -109,6 +111,7 @@ impl World {
             now: Instant::now(),
             server: Server::new(settings, StdRng::seed_from_u64(7)),
             far_end: UserAgent::with_extensions(far_end, extensions, StdRng::seed_from_u64(8)).unwrap(),
+            speed_test: Vec::new(),
             far_notices: Vec::new(),
             far_events: VecDeque::new(),
             gateway: Gateway {
@@ -482,6 +485,9 @@ impl World {
     fn take(&mut self, output: Output) {
         match output {
             Output::Text { to, text } => {
+                if text.starts_with("#SP") {
+                    return self.speed_test.push(text);
+                }
                 let frame: Value = serde_json::from_str(&text).unwrap();
                 assert_eq!(frame["jsonrpc"], "2.0");
                 assert!(frame["voice_sdk_id"].is_string(), "{frame}");

@@ -98,3 +98,42 @@ fn users_are_checked() {
         "{problems:?}"
     );
 }
+
+#[test]
+fn what_calls_for_users_need_is_checked() {
+    let config: Config = serde_json::from_value(json!({
+        "reject_code": 404, "no_answer_code": 503, "session_expires_s": 30,
+        "headers_allowed": ["User-to-User", "Route", "X-Offhook-Call-Id"],
+        "anonymous_targets": [{"type": "ai_assistant", "id": "desk", "destination": ""}],
+        "limits": {"sessions_per_user_max": 0},
+    }))
+    .unwrap();
+    let problems = config.check();
+    let (mut errors, _) = paths(&problems);
+    errors.sort();
+    assert_eq!(
+        errors,
+        [
+            "anonymous_targets[0].destination",
+            "headers_allowed",
+            "headers_allowed",
+            "limits.sessions_per_user_max",
+            "no_answer_code",
+            "reject_code",
+            "session_expires_s",
+        ]
+    );
+    let problems = users(
+        json!([{"name": "alice", "register": {"domain": "p b x", "address": "192.0.2.1:5060",
+        "username": "", "password": "p", "expires_s": 5}}]),
+    );
+    let (errors, _) = paths(&problems);
+    assert_eq!(
+        errors,
+        [
+            "[0].register.domain",
+            "[0].register.username",
+            "[0].register.expires_s"
+        ]
+    );
+}
