@@ -7,6 +7,7 @@ pub use assignment::{Assignment, Destination, Unanswered};
 pub use number::{NUMBER_LEN_MAX, Number, NumberError, Prefix, Rewrite, is_dialable};
 
 use offhook_sip_message::Uri;
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
@@ -38,6 +39,12 @@ impl UserName {
 
     /// The name as text.
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for UserName {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }
@@ -92,9 +99,10 @@ impl DialPlan {
         self.numbers.get(number.key())
     }
 
-    /// Whether the plan knows this user by name. Users who log in with tokens alone are not in it.
-    pub fn has_user(&self, user: &UserName) -> bool {
-        self.users.contains(user)
+    /// The user that a SIP URI names, if the plan has it. Users who log in with tokens alone are not in it.
+    pub fn user(&self, uri: &Uri<'_>) -> Option<&UserName> {
+        let name = uri.user_unescaped()?;
+        self.users.get(std::str::from_utf8(&name).ok()?)
     }
 }
 

@@ -68,7 +68,11 @@ pub struct Proxy {
     settings: Settings,
     layer: TransactionLayer,
     rng: StdRng,
-    contexts: HashMap<ServerTransactionId, ResponseContext>,
+    contexts: HashMap<ServerTransactionId, Box<ResponseContext>>,
+    /// Contexts that nothing more can happen to; they go when what they said is out.
+    settled: Vec<ServerTransactionId>,
+    /// Host and port of our Vias.
+    sent_by: String,
     branches: HashMap<ClientTransactionId, ServerTransactionId>,
     ring_timers: BTreeSet<(Instant, ServerTransactionId)>,
     /// What each carrier last challenged us with, to answer before it asks again.
@@ -96,6 +100,8 @@ impl Proxy {
             layer: TransactionLayer::new(config, StdRng::from_rng(&mut rng)),
             rng,
             contexts: HashMap::new(),
+            settled: Vec::new(),
+            sent_by: settings.address.to_string(),
             branches: HashMap::new(),
             ring_timers: BTreeSet::new(),
             authenticators: HashMap::new(),
@@ -212,6 +218,9 @@ impl Proxy {
                 transaction::Output::Transmit(transmit) => self.transmit(transmit),
                 transaction::Output::Event(event) => self.handle_event(now, event),
             }
+        }
+        for id in self.settled.drain(..) {
+            self.contexts.remove(&id);
         }
     }
 

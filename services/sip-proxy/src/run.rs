@@ -1,9 +1,7 @@
 //! The role's shell: socket, clock, name look-ups, metrics, log lines. The only `select!` of the crate.
 //!
-//! The role has a thread of its own: under load it sleeps a moment between two looks at the socket, so that many messages
-//! cost one wake-up, and that must not hold up others.
+//! The role has a thread of its own: its messages wait for nobody else's work, and no scheduler is between it and its socket.
 
-mod pace;
 mod resolve;
 
 use crate::config::Config;
@@ -14,7 +12,6 @@ use bytes::Bytes;
 use offhook_process::{Context, LogLimiter, Problem, RoleReadiness, RoleState, Shutdown};
 use offhook_transport::udp::{ReceiveBuffer, UdpSocket};
 use offhook_transport::{BindError, address};
-use pace::Pace;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use std::cell::RefCell;
@@ -101,7 +98,6 @@ async fn serve(config: Config, context: Context, mut shutdown: Shutdown) -> Resu
 
     let mut draining_until: Option<Instant> = None;
     let mut buffer = ReceiveBuffer::default();
-    let mut pace = Pace::default();
     let mut stop = shutdown.clone();
     let result = loop {
         let now = Instant::now();
@@ -116,9 +112,6 @@ async fn serve(config: Config, context: Context, mut shutdown: Shutdown) -> Resu
             .flatten()
             .min();
         let wake_at = wake_at.unwrap_or(now + IDLE);
-        if let Some(nap) = pace.nap(now, wake_at) {
-            thread::sleep(nap);
-        }
         let Shell { proxy, socket, .. } = &mut shell;
         let proxy = RefCell::new(proxy);
         tokio::select! {
@@ -135,10 +128,11 @@ async fn serve(config: Config, context: Context, mut shutdown: Shutdown) -> Resu
                     proxy.borrow_mut().handle_datagram(Instant::now(), from, bytes);
                 },
                 |peer| proxy.borrow_mut().handle_transport_error(Instant::now(), peer),
-            ) => match received {
-                Ok(taken) => pace.received(Instant::now(), taken),
-                Err(source) => break Err(Error::Receive { address: bound, source }),
-            },
+            ) => {
+                if let Err(source) = received {
+                    break Err(Error::Receive { address: bound, source });
+                }
+            }
             Some((carrier, address)) = found.recv() => shell.carrier_found(carrier, address),
             () = tokio::time::sleep_until(wake_at.into()) => {}
         }

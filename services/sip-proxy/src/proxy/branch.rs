@@ -19,7 +19,7 @@ use std::time::Instant;
 impl Proxy {
     pub(super) fn open_context(&mut self, id: ServerTransactionId, context: ResponseContext) {
         self.unanswered += 1;
-        self.contexts.insert(id, context);
+        self.contexts.insert(id, Box::new(context));
     }
 
     /// Starts with the next target; with none left, the caller gets the best of what came.

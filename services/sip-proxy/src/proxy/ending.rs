@@ -58,6 +58,10 @@ impl Proxy {
             return;
         };
         self.limits.release(context.held.take());
+        if !context.is_invite() {
+            // Repetitions are the transaction layer's; only an INVITE can still be answered by others.
+            self.settled.push(id);
+        }
         if context.request.method() != Some(&Method::Bye) {
             return;
         }

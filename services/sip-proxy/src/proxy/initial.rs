@@ -129,6 +129,12 @@ impl Proxy {
         if matches!(request.get::<MaxForwards>(), Some(Ok(MaxForwards(0)))) {
             return Err(Rejection::new(StatusCode::TOO_MANY_HOPS, Refusal::TooManyHops));
         }
+        // Vias pass unchanged, so that a look at the bytes says whether any can be ours.
+        let sent_by = self.sent_by.as_bytes();
+        let mut vias = request.headers_named(HeaderName::Via);
+        if !vias.any(|line| line.value.windows(sent_by.len()).any(|part| part == sent_by)) {
+            return Ok(());
+        }
         let own = |via: &Via<'_>| self.is_own_via(via);
         let mut own_vias = request.all::<Via<'_>>().flatten().filter(own).peekable();
         if own_vias.peek().is_some() {

@@ -2,7 +2,7 @@
 
 use super::Proxy;
 use super::forward::CALL_ID;
-use super::response_context::{Progress, ResponseContext};
+use super::response_context::Progress;
 use offhook_call_trace::Hop;
 use offhook_sip::Flow;
 use offhook_sip::transaction::{ClientTransactionId, SendOptions, ServerTransactionId};
@@ -47,10 +47,7 @@ impl Proxy {
                 .ok()
                 .map(|_| bye)
         });
-        let call = self
-            .contexts
-            .get(&id)
-            .and_then(|context: &ResponseContext| context.call.clone());
+        let call = self.contexts.get(&id).and_then(|context| context.call.clone());
         if self.settings.trace
             && let Some(call) = call
         {

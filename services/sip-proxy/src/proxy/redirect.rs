@@ -57,7 +57,7 @@ fn contacts(
     context: &ResponseContext,
     group: usize,
     response: &Message,
-) -> SmallVec<[Target; 2]> {
+) -> SmallVec<[Target; 1]> {
     let mut contacts: SmallVec<[(u16, Target); 2]> = SmallVec::new();
     for contact in response.all::<Contact<'_>>().flatten().take(CONTACTS_MAX) {
         let Some(address) = contact.address() else {

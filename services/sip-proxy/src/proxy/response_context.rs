@@ -50,8 +50,8 @@ pub(super) struct ResponseContext {
     /// How the request is changed, whatever its target.
     pub(super) forward: Forward,
     /// Not tried yet, the next one last.
-    pub(super) targets: SmallVec<[Target; 2]>,
-    pub(super) branches: SmallVec<[Branch; 2]>,
+    pub(super) targets: SmallVec<[Target; 1]>,
+    pub(super) branches: SmallVec<[Branch; 1]>,
     pub(super) best: Option<Outcome>,
     /// The next response to the caller repeats one that is in the trace already.
     pub(super) repeats: bool,
@@ -265,8 +265,8 @@ impl ResponseContext {
     pub(super) fn backward(&self, id: ClientTransactionId, response: &Message) -> Option<Message> {
         let upstream_audience = self.upstream_audience;
         let branch = self.branches.iter().find(|branch| branch.id == id)?;
-        let has_tag = response.require::<To<'_>>().is_ok_and(|to| to.tag().is_some());
-        let forms_dialog = has_tag && response.status().is_some_and(|status| status.code() < 300);
+        let has_tag = || response.require::<To<'_>>().is_ok_and(|to| to.tag().is_some());
+        let forms_dialog = || response.status().is_some_and(|status| status.code() < 300) && has_tag();
         let backward = Backward {
             request: &self.request,
             disclosure: Disclosure {
@@ -274,7 +274,7 @@ impl ResponseContext {
                 from_carrier: branch.forward.disclosure.audience != Audience::Vsp,
                 ..Disclosure::default()
             },
-            record_route: branch.forward.record_route.as_ref().filter(|_| forms_dialog),
+            record_route: branch.forward.record_route.as_ref().filter(|_| forms_dialog()),
         };
         backward.apply(response)
     }

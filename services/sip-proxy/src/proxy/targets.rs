@@ -10,7 +10,7 @@ use offhook_sip_message::{HeaderValue, Host, Message, StatusCode, Uri, UriBuf, U
 use smallvec::SmallVec;
 use std::net::SocketAddr;
 
-pub(super) type Targets = SmallVec<[Target; 2]>;
+pub(super) type Targets = SmallVec<[Target; 1]>;
 
 /// Where a call goes.
 pub(super) struct Destinations {
@@ -40,18 +40,17 @@ impl Proxy {
 
     fn dialled(&self, uri: &Uri<'_>) -> Result<Destinations, Rejection> {
         let plan = &self.settings.dial_plan;
-        let user = UserName::of(uri);
-        let known = user.as_ref().filter(|user| plan.has_user(user));
-        let number = Number::of(uri);
-        let targets = match (known, &number, &user) {
-            (Some(user), _, _) => self.user_targets(user, 0),
-            (None, Ok(number), _) => match plan.assignment(number) {
-                Some(assignment) => return Ok(self.assigned(number, assignment)),
-                None => self.number_targets(number, 0),
+        let targets = match (plan.user(uri), Number::of(uri)) {
+            (Some(user), _) => self.user_targets(user, 0),
+            (None, Ok(number)) => match plan.assignment(&number) {
+                Some(assignment) => return Ok(self.assigned(&number, assignment)),
+                None => self.number_targets(&number, 0),
             },
             // Whoever logs in with a token alone is known to the VSPs only.
-            (None, Err(NumberError::Character), Some(user)) => self.user_targets(user, 0),
-            (None, Err(error), _) => return Err(Rejection::new(error.status(), Refusal::BadNumber)),
+            (None, Err(error)) => match UserName::of(uri).filter(|_| error == NumberError::Character) {
+                Some(user) => self.user_targets(&user, 0),
+                None => return Err(Rejection::new(error.status(), Refusal::BadNumber)),
+            },
         };
         Ok(Destinations {
             targets,
