@@ -6,6 +6,8 @@ import { until } from "./wait.mjs";
 export class RawClient {
   /** Frames of the server, parsed, in order. */
   frames = [];
+  /** Text that is no JSON: the lines of the speed test, `#SP…`. */
+  speedTest = [];
   closed = null;
   #socket;
 
@@ -13,7 +15,9 @@ export class RawClient {
     const client = new RawClient();
     client.#socket = new WebSocket(url, options);
     client.#socket.on("message", (data, isBinary) => {
-      client.frames.push(isBinary ? { binary: true } : JSON.parse(data.toString()));
+      const text = data.toString();
+      if (!isBinary && text.startsWith("#SP")) client.speedTest.push(text);
+      else client.frames.push(isBinary ? { binary: true } : JSON.parse(text));
     });
     client.#socket.on("close", (code) => (client.closed = code));
     await new Promise((resolve, reject) => {

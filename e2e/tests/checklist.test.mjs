@@ -53,6 +53,7 @@ describe("the socket", () => {
     assert.ok(pong.result);
     assert.equal(client.closed, null);
     for (const frame of client.frames) assert.equal(frame.jsonrpc, "2.0", JSON.stringify(frame));
+    assert.match(client.speedTest[0], /^#SPU\d+$/);
     client.close();
   });
 

@@ -1,5 +1,6 @@
 //! Chores: run everything on this machine, test everything, keep the house tidy.
 
+mod failures;
 mod fuzz;
 mod install;
 mod process;

@@ -1,6 +1,8 @@
 //! Runs other programs, and says what goes on.
 
+use crate::failures::Failures;
 use std::{
+    collections::VecDeque,
     fs::File,
     io::{self, BufRead, BufReader, Write},
     path::Path,
@@ -76,12 +78,12 @@ pub(crate) struct Logged {
     pub(crate) success: bool,
     /// The last line that `closing` took, without colours.
     pub(crate) closing: Vec<String>,
-    /// The last lines of all.
-    pub(crate) last: Vec<String>,
+    /// The failed tests, or else the last lines of all.
+    pub(crate) reasons: Vec<String>,
 }
 
 /// Most lines that are kept in memory to be shown after a failure.
-const LAST_LINES: usize = 80;
+const LAST_LINES: usize = 60;
 
 /// Runs a command with all output in `log`, appended; lines that `closing` takes are shown at once and kept.
 pub(crate) fn run_logged(
@@ -103,11 +105,9 @@ pub(crate) fn run_logged(
         .map_err(|error| Failure(format!("cannot run `{name}`: {error}")))?;
     // It holds the write ends of the pipe, and reading would never end.
     drop(command);
-    let mut logged = Logged {
-        success: false,
-        closing: Vec::new(),
-        last: Vec::new(),
-    };
+    let mut shown = Vec::new();
+    let mut failures = Failures::default();
+    let mut last = VecDeque::with_capacity(LAST_LINES);
     for line in BufReader::new(reader).split(b'\n') {
         let line = line?;
         file.write_all(&line)?;
@@ -115,17 +115,26 @@ pub(crate) fn run_logged(
         let plain = without_colours(&String::from_utf8_lossy(&line));
         if closing(&plain) {
             say(&format!("    {}", plain.trim()));
-            logged.closing.push(plain.trim().to_owned());
+            shown.push(plain.trim().to_owned());
         }
-        if logged.last.len() == LAST_LINES {
-            logged.last.remove(0);
+        failures.take(&plain);
+        if last.len() == LAST_LINES {
+            last.pop_front();
         }
-        logged.last.push(plain);
+        last.push_back(plain);
     }
     let status = child.wait()?;
-    logged.success = status.success();
     writeln!(file, "{status} after {:.1} s", started.elapsed().as_secs_f32())?;
-    Ok(logged)
+    let failures = failures.into_lines();
+    Ok(Logged {
+        success: status.success(),
+        closing: shown,
+        reasons: if failures.is_empty() {
+            last.into()
+        } else {
+            failures
+        },
+    })
 }
 
 /// The path of a program, if it is there.
@@ -182,7 +191,7 @@ mod tests {
         let logged = run_logged(command, &log, |line| line.starts_with("result:")).unwrap();
         assert!(!logged.success);
         assert_eq!(logged.closing, ["result: two"]);
-        assert_eq!(logged.last, ["one", "result: two"]);
+        assert_eq!(logged.reasons, ["one", "result: two"]);
         assert!(
             std::fs::read_to_string(&log)
                 .unwrap()

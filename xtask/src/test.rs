@@ -103,7 +103,10 @@ fn run_suite(root: &Path, suite: &'static Suite, logs: &Path) -> std::result::Re
         result.closing.extend(logged.closing);
         if !logged.success {
             result.outcome = Outcome::Failed;
-            logged.last.iter().for_each(|line| say(&format!("    | {line}")));
+            logged
+                .reasons
+                .iter()
+                .for_each(|line| say(&format!("    | {line}")));
             break;
         }
     }
