@@ -9,6 +9,7 @@
 
 mod commands;
 mod media;
+mod replacement;
 mod upkeep;
 
 use crate::leg::{Discard, Inbound, Leg, Outbound, Transport, passes, sdp_error};
@@ -121,6 +122,10 @@ pub struct MediaSession {
     /// True once that offer was answered.
     offerer_answered: bool,
     bridge: Option<Bridge>,
+    /// A leg that is to take the place of another.
+    replacement: Option<Box<replacement::Replacement>>,
+    /// Frames that replaced legs were sent.
+    replaced_frames: u64,
     /// The client's audio is kept from the carrier.
     held: bool,
     transcoded: bool,
@@ -189,6 +194,8 @@ impl MediaSession {
             offerer: request.from,
             offerer_answered: answer.is_some(),
             bridge: None,
+            replacement: None,
+            replaced_frames: 0,
             held: false,
             transcoded: false,
             over: false,
@@ -241,7 +248,10 @@ impl MediaSession {
 
     /// Frames decoded and encoded so far.
     pub fn transcoded_frames(&self) -> u64 {
-        self.client.outbound.transcoded_frames + self.carrier.outbound.transcoded_frames
+        let legs = [&self.client, &self.carrier];
+        legs.iter()
+            .map(|leg| leg.outbound.transcoded_frames)
+            .fold(self.replaced_frames, u64::wrapping_add)
     }
 
     /// Ends the session on our own account.
@@ -412,18 +422,7 @@ impl LegMaker<'_> {
                     LegName::Carrier => 1,
                 }]
                 .ok_or_else(|| busy("no RTP port is left"))?;
-                Transport::Rtp(Box::new(RtpSide::new(
-                    RtpLegNegotiation::new(RtpLocal {
-                        session_id: rng.random::<u64>() >> 1,
-                        address: SocketAddr::new(self.params.rtp_address, port.port),
-                        rtcp_port: None,
-                        codecs,
-                        opus: OpusParams::default(),
-                        packet_ms: 20,
-                        max_bitrate_bps: None,
-                    }),
-                    port,
-                )))
+                Transport::Rtp(Box::new(new_rtp_side(self.params, port, codecs, rng)))
             }
         };
         let stream = OutgoingStream::new(Ssrc(ssrc), rng.random(), rng.random());
@@ -434,6 +433,19 @@ impl LegMaker<'_> {
             outbound: Outbound::new(stream, self.request.comfort),
         })
     }
+}
+
+fn new_rtp_side(params: &SessionParams, port: RtpPort, codecs: Vec<Codec>, rng: &mut StdRng) -> RtpSide {
+    let local = RtpLocal {
+        session_id: rng.random::<u64>() >> 1,
+        address: SocketAddr::new(params.rtp_address, port.port),
+        rtcp_port: None,
+        codecs,
+        opus: OpusParams::default(),
+        packet_ms: 20,
+        max_bitrate_bps: None,
+    };
+    RtpSide::new(RtpLegNegotiation::new(local), port)
 }
 
 fn new_webrtc_side(

@@ -110,6 +110,14 @@ mod tests {
                     early_answer: true,
                 },
             ),
+            Frame::Request(
+                RequestId(10),
+                Command::PrepareReplacement {
+                    session: session.clone(),
+                    leg: LegName::Client,
+                    ringback: true,
+                },
+            ),
             Frame::Request(RequestId(8), Command::Ping {}),
             Frame::Response(
                 RequestId(7),

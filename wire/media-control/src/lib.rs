@@ -97,6 +97,31 @@ pub enum Command {
         /// True to start the leg anew (fresh ICE and DTLS), as attach needs.
         renew: bool,
     },
+    /// Readies a plain RTP leg that is to take the place of one, for a transfer. The leg in place goes on until
+    /// [`Command::Replace`]. Reply: [`Reply::Offered`], for the new party.
+    PrepareReplacement {
+        /// Session.
+        session: MediaSessionId,
+        /// The leg that is to be replaced.
+        leg: LegName,
+        /// The other leg hears ringback meanwhile, and the leg in place no more.
+        ringback: bool,
+    },
+    /// The new party has answered: its leg takes the place of the old one, which is closed. Reply: [`Reply::Done`].
+    Replace {
+        /// Session.
+        session: MediaSessionId,
+        /// The leg that is replaced.
+        leg: LegName,
+        /// Answer of the new party.
+        sdp: String,
+    },
+    /// The new party does not come: what was readied is given back, and the legs go on as before. Reply:
+    /// [`Reply::Done`], also where nothing was readied.
+    DropReplacement {
+        /// Session.
+        session: MediaSessionId,
+    },
     /// A trickled ICE candidate of the client (RFC 8840 `candidate:` line). Reply: [`Reply::Done`].
     Candidate {
         /// Session.

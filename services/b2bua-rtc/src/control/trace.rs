@@ -10,6 +10,9 @@ pub(super) fn command_name(command: &Command) -> &'static str {
         Command::Answer { .. } => "answer",
         Command::Reoffer { .. } => "reoffer",
         Command::MakeOffer { .. } => "make-offer",
+        Command::PrepareReplacement { .. } => "prepare-replacement",
+        Command::Replace { .. } => "replace",
+        Command::DropReplacement { .. } => "drop-replacement",
         Command::Candidate { .. } => "candidate",
         Command::Ringing { .. } => "ringing",
         Command::Dtmf { .. } => "dtmf",
@@ -29,9 +32,10 @@ pub(super) fn command_event(command: &Command) -> TraceEvent {
         command_name(command),
     );
     match command {
-        Command::Open { sdp, .. } | Command::Answer { sdp, .. } | Command::Reoffer { sdp, .. } => {
-            event.with_detail(redact_sip(sdp.as_bytes()))
-        }
+        Command::Open { sdp, .. }
+        | Command::Answer { sdp, .. }
+        | Command::Reoffer { sdp, .. }
+        | Command::Replace { sdp, .. } => event.with_detail(redact_sip(sdp.as_bytes())),
         // Digits may be PINs: only their number is told.
         Command::Dtmf { digits, .. } => event.with_detail(format!("{} digits", digits.chars().count())),
         Command::Hold { held, .. } => event.with_detail(if *held { "held" } else { "resumed" }),

@@ -38,7 +38,7 @@ pub(crate) struct Outbound {
     /// When audio of the other leg was sent last.
     pub(super) last_audio: Option<Instant>,
     /// Keep audio flowing while there is none of the other leg.
-    pub(super) comfort: bool,
+    pub(crate) comfort: bool,
     /// Frames that a transcoder made for this leg.
     pub(crate) transcoded_frames: u64,
 }

@@ -1,5 +1,6 @@
 //! The sessions of one worker: which datagram belongs to which, their timers, ports and outputs.
 
+mod replacing;
 mod routes;
 
 use super::io::{Arrival, Io};
@@ -68,6 +69,8 @@ enum Purpose {
 struct Hosted {
     session: MediaSession,
     ports: [Option<RtpPort>; 2],
+    /// Of a leg that is readied to replace another.
+    spare: Option<RtpPort>,
     /// The deadline that is in the heap.
     scheduled: Option<Instant>,
     /// Our ufrags that lead here.
@@ -242,7 +245,8 @@ impl Host {
         let mut ports = [None, None];
         for (slot, leg) in ports.iter_mut().zip([LegName::Client, LegName::Carrier]) {
             if request.kind(leg) == LegKind::Rtp {
-                *slot = self.take_port(now, key, leg, io);
+                *slot = self.take_port(now, io);
+                self.route_port(*slot, key, leg);
                 if slot.is_none() {
                     break;
                 }
@@ -256,6 +260,7 @@ impl Host {
                 self.sessions.insert(Hosted {
                     session,
                     ports,
+                    spare: None,
                     scheduled: None,
                     ufrags: Vec::new(),
                     addresses: Vec::new(),
@@ -305,12 +310,19 @@ impl Host {
             .copied()
             .ok_or_else(|| refused(CommandErrorKind::UnknownSession, "no session of this id is open"))?;
         let hosted = &mut self.sessions[key];
-        if matches!(command, Command::Close { .. }) {
-            let summary = hosted.session.close(now, &mut self.outbox);
-            self.remove(now, key, io);
-            return Ok(Reply::Closed { summary });
-        }
-        let reply = hosted.session.handle_command(now, command, &mut self.rng);
+        let reply = match command {
+            Command::Close { .. } => {
+                let summary = hosted.session.close(now, &mut self.outbox);
+                self.remove(now, key, io);
+                return Ok(Reply::Closed { summary });
+            }
+            Command::PrepareReplacement { leg, ringback, .. } => {
+                self.prepare_replacement(now, key, *leg, *ringback, io)
+            }
+            Command::Replace { leg, sdp, .. } => self.replace(now, key, *leg, sdp, io),
+            Command::DropReplacement { .. } => Ok(self.drop_replacement(now, key, io)),
+            command => hosted.session.handle_command(now, command, &mut self.rng),
+        };
         self.after(key);
         reply
     }

@@ -13,8 +13,8 @@ use rand::rngs::StdRng;
 use std::time::Instant;
 
 impl MediaSession {
-    /// Does what signalling asks. [`Command::Open`], [`Command::Close`] and [`Command::Ping`] are not for a running
-    /// session and are refused; see [`Self::open`] and [`Self::close`].
+    /// Does what signalling asks. What opens, closes, or needs ports has functions of its own and is refused here:
+    /// [`Self::open`], [`Self::close`], [`Self::prepare_replacement`], [`Self::replace`], [`Self::drop_replacement`].
     ///
     /// # Errors
     /// Why it was not done; the session is then as it was.
@@ -47,7 +47,12 @@ impl MediaSession {
                 self.start_clocks(now);
                 Ok(Reply::Done {})
             }
-            Command::Open { .. } | Command::Close { .. } | Command::Ping {} => Err(CommandError {
+            Command::Open { .. }
+            | Command::PrepareReplacement { .. }
+            | Command::Replace { .. }
+            | Command::DropReplacement { .. }
+            | Command::Close { .. }
+            | Command::Ping {} => Err(CommandError {
                 kind: CommandErrorKind::WrongState,
                 message: "not a command for a running session".to_owned(),
             }),
@@ -191,7 +196,7 @@ impl MediaSession {
         Ok(Reply::DtmfTaken { as_telephone_event })
     }
 
-    fn trace_codecs(&mut self) {
+    pub(super) fn trace_codecs(&mut self) {
         let Some(bridge) = &self.bridge else {
             return;
         };

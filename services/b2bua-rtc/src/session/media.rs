@@ -53,6 +53,7 @@ impl MediaSession {
             return self.drop_datagram(from, Discard::Malformed);
         };
         let payload_type = packet.fields().payload_type;
+        let kept_back = self.keeps_back(from);
         let (sender, receiver) = match from {
             LegName::Client => (&mut self.client, &mut self.carrier),
             LegName::Carrier => (&mut self.carrier, &mut self.client),
@@ -62,7 +63,7 @@ impl MediaSession {
         };
         let starts = sender.inbound.audio(now, &packet.fields(), route.received.codec);
         let due = receiver.outbound.poll_timeout();
-        let result = if self.held && from == LegName::Client {
+        let result = if kept_back {
             Err(Discard::NoReceiver)
         } else if passes(&route) {
             receiver.relay(now, &packet, &route, out)
@@ -108,7 +109,7 @@ impl MediaSession {
             return self.drop_datagram(from, Discard::Malformed);
         };
         let presses = self.leg_mut(from).inbound.event(now, &fields, rate, event);
-        let passed = if self.held && from == LegName::Client {
+        let passed = if self.keeps_back(from) {
             Err(Discard::NoReceiver)
         } else {
             self.leg_mut(super::other(from))

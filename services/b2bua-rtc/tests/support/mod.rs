@@ -44,6 +44,13 @@ pub(crate) const CARRIER_PORT: RtpPort = RtpPort {
     rtcp: SocketToken(4),
 };
 
+/// Of a leg that takes the place of another.
+pub(crate) const SPARE_PORT: RtpPort = RtpPort {
+    port: 20_004,
+    rtp: SocketToken(5),
+    rtcp: SocketToken(6),
+};
+
 static PARAMS: LazyLock<SessionParams> = LazyLock::new(|| SessionParams {
     webrtc: LegConfig::new(Certificate::generate().unwrap()),
     candidates: vec![gateway()],
@@ -169,6 +176,8 @@ pub(crate) struct World {
     pub(crate) client_heard: Vec<Heard>,
     /// RTP that the carrier has got.
     pub(crate) carrier_heard: Vec<Heard>,
+    /// RTP that went out at the port of a leg that takes the place of another.
+    pub(crate) newcomer_heard: Vec<Heard>,
     /// RTCP that the carrier has got.
     pub(crate) carrier_reports: Vec<Vec<u8>>,
     pub(crate) events: Vec<Event>,
@@ -225,6 +234,7 @@ impl World {
             client,
             client_heard: Vec::new(),
             carrier_heard: Vec::new(),
+            newcomer_heard: Vec::new(),
             carrier_reports: Vec::new(),
             events: Vec::new(),
             outputs: Vec::new(),
@@ -235,6 +245,25 @@ impl World {
 
     pub(crate) fn command(&mut self, command: &Command) -> Result<Reply, CommandError> {
         let reply = self.session.handle_command(self.now, command, &mut self.rng);
+        self.drain();
+        reply
+    }
+
+    /// Readies a leg in the place of `leg`; gives the offer for the new party.
+    pub(crate) fn prepare(&mut self, leg: LegName, ringback: bool) -> Result<String, CommandError> {
+        let reply = self
+            .session
+            .prepare_replacement(self.now, leg, ringback, SPARE_PORT, &mut self.rng);
+        self.drain();
+        reply.map(|reply| match reply {
+            Reply::Offered { offer } => offer,
+            other => panic!("{other:?}"),
+        })
+    }
+
+    /// The new party answers.
+    pub(crate) fn replace(&mut self, leg: LegName, sdp: &str) -> Result<Reply, CommandError> {
+        let reply = self.session.replace(self.now, leg, sdp, &mut self.out);
         self.drain();
         reply
     }
@@ -361,6 +390,8 @@ impl World {
                     }
                 }
                 socket if socket == CARRIER_PORT.rtp => self.carrier_heard.push(heard(self.now, &bytes)),
+                socket if socket == SPARE_PORT.rtp => self.newcomer_heard.push(heard(self.now, &bytes)),
+                socket if socket == SPARE_PORT.rtcp => {}
                 socket if socket == CARRIER_PORT.rtcp => self.carrier_reports.push(bytes),
                 socket => panic!("{socket:?}"),
             }

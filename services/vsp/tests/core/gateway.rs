@@ -69,9 +69,15 @@ impl Gateway {
                     ..Default::default()
                 },
             },
-            Command::Candidate { .. } | Command::Ringing { .. } | Command::Hold { .. } | Command::Ping {} => {
-                Reply::Done {}
-            }
+            Command::PrepareReplacement { leg, .. } => Reply::Offered {
+                offer: format!("v=0\r\no=offer in place of {leg:?}\r\n"),
+            },
+            Command::Candidate { .. }
+            | Command::Replace { .. }
+            | Command::DropReplacement { .. }
+            | Command::Ringing { .. }
+            | Command::Hold { .. }
+            | Command::Ping {} => Reply::Done {},
         })
     }
 }

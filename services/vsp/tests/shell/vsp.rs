@@ -123,7 +123,7 @@ pub(crate) fn reply_to(command: &Command) -> Result<Reply, CommandError> {
                 direction,
             }
         }
-        Command::MakeOffer { .. } => Reply::Offered {
+        Command::MakeOffer { .. } | Command::PrepareReplacement { .. } => Reply::Offered {
             offer: "v=0 offer".to_owned(),
         },
         Command::Dtmf { .. } => Reply::DtmfTaken {
@@ -132,9 +132,12 @@ pub(crate) fn reply_to(command: &Command) -> Result<Reply, CommandError> {
         Command::Close { .. } => Reply::Closed {
             summary: SessionSummary::default(),
         },
-        Command::Candidate { .. } | Command::Ringing { .. } | Command::Hold { .. } | Command::Ping {} => {
-            Reply::Done {}
-        }
+        Command::Candidate { .. }
+        | Command::Replace { .. }
+        | Command::DropReplacement { .. }
+        | Command::Ringing { .. }
+        | Command::Hold { .. }
+        | Command::Ping {} => Reply::Done {},
     })
 }
 

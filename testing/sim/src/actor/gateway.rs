@@ -44,9 +44,11 @@ impl Gateway {
                 answer: "answer to a new offer".into(),
                 direction: Direction::SendRecv,
             }),
-            Command::MakeOffer { session, .. } => self.known(&session).map(|()| Reply::Offered {
-                offer: "offer of ours".into(),
-            }),
+            Command::MakeOffer { session, .. } | Command::PrepareReplacement { session, .. } => {
+                self.known(&session).map(|()| Reply::Offered {
+                    offer: "offer of ours".into(),
+                })
+            }
             Command::Dtmf { session, digits, .. } => {
                 self.known(&session)?;
                 self.digits.push_str(&digits);
@@ -55,6 +57,8 @@ impl Gateway {
                 })
             }
             Command::Candidate { session, .. }
+            | Command::Replace { session, .. }
+            | Command::DropReplacement { session }
             | Command::Ringing { session }
             | Command::Hold { session, .. } => self.known(&session).map(|()| Reply::Done {}),
             Command::Close { session } => {

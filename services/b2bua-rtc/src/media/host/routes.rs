@@ -168,6 +168,7 @@ impl Host {
         let Hosted {
             session,
             ports,
+            spare,
             ufrags,
             addresses,
             ..
@@ -186,18 +187,14 @@ impl Host {
         // What the session had to say goes out before its sockets close.
         io.send(&mut self.outbox);
         self.free_ports(now, ports, io);
+        self.free_ports(now, [spare], io);
         self.events.push_back(WorkerEvent::Ended {
             session: session.id().clone(),
         });
     }
 
-    pub(super) fn take_port(
-        &mut self,
-        now: Instant,
-        key: usize,
-        leg: LegName,
-        io: &mut Io,
-    ) -> Option<RtpPort> {
+    /// A port whose datagrams go nowhere yet.
+    pub(super) fn take_port(&mut self, now: Instant, io: &mut Io) -> Option<RtpPort> {
         let pair = self.ports.take(now)?;
         let port = pair.port;
         let sockets = io.add(pair.rtp).and_then(|rtp| match io.add(pair.rtcp) {
@@ -208,25 +205,7 @@ impl Host {
             }
         });
         match sockets {
-            Ok((rtp, rtcp)) => {
-                self.set_purpose(
-                    rtp,
-                    Some(Purpose::Leg {
-                        key,
-                        leg,
-                        lane: Lane::Rtp,
-                    }),
-                );
-                self.set_purpose(
-                    rtcp,
-                    Some(Purpose::Leg {
-                        key,
-                        leg,
-                        lane: Lane::Rtcp,
-                    }),
-                );
-                Some(RtpPort { port, rtp, rtcp })
-            }
+            Ok((rtp, rtcp)) => Some(RtpPort { port, rtp, rtcp }),
             Err(error) => {
                 tracing::error!(%error, port, "an RTP socket cannot be watched; raise the limit of open files");
                 self.ports.give_back(now, port);
@@ -235,7 +214,22 @@ impl Host {
         }
     }
 
-    pub(super) fn free_ports(&mut self, now: Instant, ports: [Option<RtpPort>; 2], io: &mut Io) {
+    /// Datagrams that come to a port are this leg's from now on.
+    pub(super) fn route_port(&mut self, port: Option<RtpPort>, key: usize, leg: LegName) {
+        let Some(port) = port else {
+            return;
+        };
+        for (token, lane) in [(port.rtp, Lane::Rtp), (port.rtcp, Lane::Rtcp)] {
+            self.set_purpose(token, Some(Purpose::Leg { key, leg, lane }));
+        }
+    }
+
+    pub(super) fn free_ports<const N: usize>(
+        &mut self,
+        now: Instant,
+        ports: [Option<RtpPort>; N],
+        io: &mut Io,
+    ) {
         for port in ports.into_iter().flatten() {
             for token in [port.rtp, port.rtcp] {
                 self.set_purpose(token, None);
@@ -261,6 +255,9 @@ pub(crate) fn session_of(command: &Command) -> Option<&MediaSessionId> {
         | Command::Answer { session, .. }
         | Command::Reoffer { session, .. }
         | Command::MakeOffer { session, .. }
+        | Command::PrepareReplacement { session, .. }
+        | Command::Replace { session, .. }
+        | Command::DropReplacement { session }
         | Command::Candidate { session, .. }
         | Command::Ringing { session }
         | Command::Dtmf { session, .. }
