@@ -16,6 +16,17 @@ const FILES = {
   "/telnyx.js": [require.resolve("@telnyx/webrtc/lib/bundle.js"), "text/javascript"],
 };
 
+/**
+ * Older releases of the public SDK; the page under `/<release>/` uses that one. 2.9.0 is the first that answers pings and
+ * is still to be had; those before cannot tell a live page from a dead one.
+ */
+export const OLDER_RELEASES = ["2.9.0", "2.22.18", "2.25.17", "2.25.25", "2.26.4", "2.27.1", "2.27.6"];
+for (const release of OLDER_RELEASES) {
+  FILES[`/${release}/`] = FILES["/"];
+  const bundle = require.resolve(`telnyx-webrtc-${release}/lib/bundle.js`);
+  FILES[`/${release}/telnyx.js`] = [bundle, "text/javascript"];
+}
+
 /** Starts the server; `{ url, close() }`. */
 export async function servePages() {
   const server = http.createServer((request, response) => {

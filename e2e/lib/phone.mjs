@@ -9,14 +9,14 @@ export class Phone {
   /** Whatever the page itself got wrong: a test may want it to be empty. */
   pageErrors = [];
 
-  /** Opens a tab that will talk to the VSP at `host` (a `ws://` address). */
-  static async open(browser, pages, host) {
+  /** Opens a tab that will talk to the VSP at `host` (a `ws://` address), with an older `release` of the SDK if named. */
+  static async open(browser, pages, host, release = null) {
     const context = await browser.newContext();
     const phone = new Phone();
     phone.#page = await context.newPage();
     phone.#host = host;
     phone.#page.on("pageerror", (error) => phone.pageErrors.push(String(error)));
-    await phone.#page.goto(pages.url);
+    await phone.#page.goto(release ? `${pages.url}${release}/` : pages.url);
     return phone;
   }
 

@@ -57,11 +57,11 @@ export class World {
     return `ws://127.0.0.1:${this.ports.http}`;
   }
 
-  /** A new tab with the public SDK, not yet connected. */
-  async phone() {
+  /** A new tab with the public SDK, not yet connected; with an older `release` of it if named. */
+  async phone(release = null) {
     this.#browser ??= await launchBrowser();
     this.#pages ??= await servePages();
-    return Phone.open(this.#browser, this.#pages, this.host);
+    return Phone.open(this.#browser, this.#pages, this.host, release);
   }
 
   /** A tab in which alice, or another user, is logged in. */
