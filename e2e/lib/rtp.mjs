@@ -15,6 +15,10 @@ export class RtpEnd {
   packetsReceived = 0;
   packetsSent = 0;
   lost = 0;
+  /** Lengths of the audio payloads received, in bytes. */
+  payloadSizes = new Set();
+  /** RTP timestamps of the first and the newest audio packet. */
+  timestamps = { first: null, last: null };
   lastPacketAt = 0;
   firstPacketAt = 0;
   /** Largest pause between two packets since `watchGaps()`, in ms, without what this process was late by itself. */
@@ -175,6 +179,9 @@ export class RtpEnd {
     if (type === this.#eventType) return this.#onEvent(packet.readUInt32BE(4), payload);
     if (type !== this.#payloadType) return;
     this.#count(packet.readUInt16BE(2));
+    this.payloadSizes.add(payload.length);
+    this.timestamps.last = packet.readUInt32BE(4);
+    this.timestamps.first ??= this.timestamps.last;
     const g711 = G711[this.codec];
     if (g711) {
       this.#samples.push(...g711.decode(payload));

@@ -19,6 +19,9 @@ window.own = {
     client.connect();
   },
 
+  /** The id of a call that rings here, if one does. */
+  ringing: () => [...client.calls.values()].find(({ state }) => state === "ringing")?.id ?? null,
+  answer: (id) => client.calls.get(id).answer(),
   call: (destinationNumber) => client.newCall({ destinationNumber }).id,
   hangup: (id) => client.calls.get(id).hangup(),
   stats: (id) => client.calls.get(id).stats(),

@@ -3,7 +3,8 @@
 //! Each deadline follows from the packet's own timestamp: `arrival of the stream's first packet + time on the sender's
 //! clock + hold`. So playout runs at the sender's clock and never drifts from it. The hold moves a little with each
 //! packet towards what the network needs; the audio itself is neither stretched nor cut for that, packets are just sent
-//! on a few milliseconds earlier or later.
+//! on a few milliseconds earlier or later. While packets get lost, those of a codec with error correction are held for one
+//! packet longer, so that the packet which repairs a loss is there in time.
 
 mod delay;
 
@@ -21,6 +22,9 @@ const LATE_RUN_MAX: u32 = 10;
 const IDLE_AFTER: u32 = 10;
 /// A hold that exceeds what is needed by more is not worn down but skipped.
 const CATCH_UP_US: i64 = 250_000;
+
+/// Packets that must be missing among the last 64 for repair to be worth its delay: about 3 %.
+const LOST_MIN: u32 = 2;
 
 /// How long packets may be held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,6 +111,8 @@ pub struct JitterBuffer {
     rate_hz: u32,
     frame_ticks: u32,
     delay: DelayEstimate,
+    /// Packets may carry error correction for the ones before them.
+    repairs: bool,
     stream: Option<Stream>,
     /// Waiting packets by timestamp, soonest first.
     queue: Vec<Entry>,
@@ -134,6 +140,8 @@ struct Stream {
     /// Timestamp of its first packet.
     base_timestamp: i64,
     highest_sequence: i64,
+    /// Sequence number of its first packet.
+    first_sequence: i64,
     /// Timestamp of the packet with the highest sequence number.
     latest_timestamp: i64,
     /// Bit n: sequence number `highest - n` has come.
@@ -157,12 +165,19 @@ impl JitterBuffer {
             rate_hz,
             frame_ticks,
             delay: DelayEstimate::new(config),
+            repairs: false,
             stream: None,
             queue: Vec::with_capacity(JITTER_PACKETS_MAX + 1),
             spare: Vec::with_capacity(JITTER_PACKETS_MAX + 1),
             lent: Vec::new(),
             stats: JitterStats::default(),
         }
+    }
+
+    /// For a codec whose packets may repair the loss of the one before.
+    pub fn with_repairs(mut self, repairs: bool) -> Self {
+        self.repairs = repairs;
+        self
     }
 
     /// Takes a packet whose audio is `ticks` long.
@@ -299,6 +314,7 @@ impl JitterBuffer {
             epoch: now,
             base_timestamp: timestamp,
             highest_sequence: sequence,
+            first_sequence: sequence,
             latest_timestamp: timestamp,
             seen: 1,
             position: timestamp,
@@ -367,8 +383,13 @@ impl JitterBuffer {
     fn settle(&mut self) {
         let rate_hz = i64::from(self.rate_hz);
         let Some(stream) = &mut self.stream else { return };
-        let wanted_us = i64::from(self.delay.floor_us()) + i64::from(self.delay.target_us());
         let packet_us = i64::from(stream.packet_ticks) * 1_000_000 / rate_hz;
+        let repair_us = if self.repairs && stream.lost() >= LOST_MIN {
+            packet_us
+        } else {
+            0
+        };
+        let wanted_us = i64::from(self.delay.floor_us()) + i64::from(self.delay.target_us()) + repair_us;
         let excess_us = stream.offset_us - wanted_us;
         if excess_us > CATCH_UP_US {
             let ticks = excess_us * rate_hz / 1_000_000;
@@ -414,6 +435,13 @@ impl Stream {
     fn transit_us(&self, now: Instant, timestamp: i64, rate_hz: u32) -> i64 {
         let arrival_us = now.saturating_duration_since(self.epoch).as_micros() as i64;
         arrival_us - (timestamp - self.base_timestamp) * 1_000_000 / i64::from(rate_hz)
+    }
+
+    /// Packets that have not come, of the last 64 without the newest two, which may still be overtaken ones.
+    fn lost(&self) -> u32 {
+        let known = (self.highest_sequence - self.first_sequence).clamp(0, 63);
+        let overtaken = 0b11;
+        (!self.seen & (u64::MAX >> (63 - known)) & !overtaken).count_ones()
     }
 
     /// Notes that a sequence number has come; false if it had, or is too old to tell.

@@ -127,7 +127,8 @@ impl Pipeline {
         let received = config.received;
         Ok(Self {
             received,
-            jitter: JitterBuffer::new(&config.jitter, received.clock_rate_hz(), ticks_in_frame(received)),
+            jitter: JitterBuffer::new(&config.jitter, received.clock_rate_hz(), ticks_in_frame(received))
+                .with_repairs(received == AudioCodec::Opus),
             decoder: AudioDecoder::new(received)?,
             decoded: Decoded {
                 samples: [0; DECODED_MAX],
