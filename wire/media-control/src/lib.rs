@@ -47,6 +47,27 @@ pub enum CodecName {
     Pcma,
 }
 
+impl LegName {
+    /// The word on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            LegName::Client => "client",
+            LegName::Carrier => "carrier",
+        }
+    }
+}
+
+impl CodecName {
+    /// The encoding name of its `rtpmap`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            CodecName::Opus => "opus",
+            CodecName::Pcmu => "PCMU",
+            CodecName::Pcma => "PCMA",
+        }
+    }
+}
+
 /// What signalling asks of the gateway.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "method", content = "params", rename_all = "kebab-case")]

@@ -1,7 +1,7 @@
 //! Control messages as events of a call's trace and as log lines.
 
 use offhook_call_trace::{CallId, Hop, Protocol, TraceEvent, redact_sip};
-use offhook_media_control::{Command, CommandError, Event, Reply, SessionSummary};
+use offhook_media_control::{CodecName, Command, CommandError, Event, Reply, SessionSummary};
 
 /// Name of a command: its tag on the link.
 pub(super) fn command_name(command: &Command) -> &'static str {
@@ -88,8 +88,10 @@ pub(super) fn notification_event(event: &Event) -> Option<TraceEvent> {
 pub(super) fn log_event(call_id: &CallId, event: &Event) {
     match event {
         Event::Connected { .. } => tracing::info!(%call_id, "client connected"),
-        Event::MediaStarted { from, codec, .. } => tracing::info!(%call_id, ?from, ?codec, "media started"),
-        Event::MediaStopped { from, .. } => tracing::info!(%call_id, ?from, "media stopped"),
+        Event::MediaStarted { from, codec, .. } => {
+            tracing::info!(%call_id, from = from.as_str(), codec = codec.as_str(), "media started")
+        }
+        Event::MediaStopped { from, .. } => tracing::info!(%call_id, from = from.as_str(), "media stopped"),
         Event::Gone {
             reason,
             message,
@@ -110,19 +112,20 @@ pub(super) fn log_summary(call_id: &CallId, summary: &SessionSummary) {
         transcoded,
         legs,
     } = summary;
+    let codec = |name: Option<CodecName>| name.map_or("nothing", CodecName::as_str);
     let legs: Vec<String> = legs
         .iter()
         .map(|leg| {
             format!(
-                "{:?}: received {} as {:?}, lost {}, discarded {}, jitter {:.1} ms; sent {} as {:?}",
-                leg.leg,
+                "{}: received {} as {}, lost {}, discarded {}, jitter {:.1} ms; sent {} as {}",
+                leg.leg.as_str(),
                 leg.packets_received,
-                leg.codec_received,
+                codec(leg.codec_received),
                 leg.packets_lost,
                 leg.packets_discarded,
                 leg.jitter_ms,
                 leg.packets_sent,
-                leg.codec_sent
+                codec(leg.codec_sent)
             )
         })
         .collect();
