@@ -15,4 +15,5 @@ mod outbound_call;
 mod reconnect;
 mod register_elsewhere;
 mod sockets;
+mod translation;
 mod world;
