@@ -1,5 +1,8 @@
 //! UDP for signalling: one wake-up, many datagrams.
+//!
+//! [`UdpSocket`] is for those who do other things on the same runtime, [`batch::BatchSocket`] for a thread of its own.
 
+pub mod batch;
 mod error_queue;
 
 use crate::BindError;
@@ -46,18 +49,7 @@ impl UdpSocket {
     }
 
     fn try_bind(address: SocketAddr) -> io::Result<Self> {
-        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
-        if address.is_ipv6() {
-            socket.set_only_v6(true)?;
-        }
-        // Best effort: a container may refuse, and the default works at low load.
-        let _ = socket.set_recv_buffer_size(KERNEL_BUFFER_LEN);
-        let _ = socket.set_send_buffer_size(KERNEL_BUFFER_LEN);
-        socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
-        // Best effort too: without it a dead peer is found by its silence.
-        let _ = error_queue::enable(SockRef::from(&socket), address.is_ipv4());
-        let socket = tokio::net::UdpSocket::from_std(socket.into())?;
+        let socket = tokio::net::UdpSocket::from_std(open(address)?.into())?;
         let local_address = socket.local_addr()?;
         Ok(Self {
             socket,
@@ -172,6 +164,22 @@ impl UdpSocket {
             .async_io(Interest::WRITABLE, || self.try_send(bytes, to))
             .await
     }
+}
+
+/// A bound socket that never waits.
+fn open(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // Best effort: a container may refuse, and the default works at low load.
+    let _ = socket.set_recv_buffer_size(KERNEL_BUFFER_LEN);
+    let _ = socket.set_send_buffer_size(KERNEL_BUFFER_LEN);
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    // Best effort too: without it a dead peer is found by its silence.
+    let _ = error_queue::enable(SockRef::from(&socket), address.is_ipv4());
+    Ok(socket)
 }
 
 /// True for errors that an ICMP answer to an earlier datagram left on the socket.

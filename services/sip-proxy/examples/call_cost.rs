@@ -1,4 +1,4 @@
-//! What the core costs per call, without sockets: `cargo run --release -p offhook-sip-proxy --example call_cost [CALLS]`.
+//! What the core costs per call, without sockets: `cargo run --release -p offhook-sip-proxy --example call_cost [CALLS [trace]]`.
 //!
 //! INVITE, 100, 180, 200, ACK, BYE, 200 at 500 calls per second of virtual time, so that what is remembered for repetitions
 //! (64 × T1) weighs as it does in service.
@@ -64,7 +64,7 @@ impl World {
                 ..Carrier::new("a", target)
             }],
             dial_plan,
-            trace: false,
+            trace: std::env::args().nth(2).is_some(),
             ..Settings::new(([127, 0, 0, 1], 5060).into())
         };
         Self {

@@ -32,6 +32,7 @@ pub(crate) struct Metrics {
     late_answers: Counter,
     stray_responses: Counter,
     overload: Counter,
+    lost: Counter,
     active_calls: Gauge,
     requests: Gauge,
     transactions: Gauge,
@@ -94,6 +95,11 @@ impl Metrics {
             "Requests that found no room for a transaction",
             this.overload.clone(),
         );
+        registry.register(
+            "unsent_datagrams",
+            "Datagrams lost because the kernel had no room to send them",
+            this.lost.clone(),
+        );
         this.register_gauges(registry);
         // From the start, so that a rate can be computed for the first one too.
         for reason in Refusal::ALL {
@@ -124,6 +130,11 @@ impl Metrics {
                 reason: reason.as_str(),
             })
             .inc();
+    }
+
+    /// The kernel had no room for a datagram.
+    pub(crate) fn lost(&self) {
+        self.lost.inc();
     }
 
     pub(crate) fn carrier_failed(&self, carrier: &str, failure: CarrierFailure) {
