@@ -8,6 +8,7 @@ import { OwnPhone } from "./own-phone.mjs";
 import { servePages } from "./pages.mjs";
 import { Phone } from "./phone.mjs";
 import { startSipp } from "./sipp.mjs";
+import { startTurn } from "./turn.mjs";
 
 const ROLES = ["sip-proxy", "b2bua-rtc", "vsp"];
 
@@ -102,7 +103,12 @@ export class World {
     return this.#opened(startBaresip({ port, ...options }), (baresip) => baresip.stop());
   }
 
-  /** Stops the carriers of a test: call it after each. */
+  /** A TURN server. */
+  turn() {
+    return this.#opened(startTurn(), (turn) => turn.stop());
+  }
+
+  /** Stops the carriers of a test, and what else it has started: call it after each. */
   async closeCarriers() {
     const closers = this.#closers.splice(0);
     await Promise.all(closers.map((close) => close()));

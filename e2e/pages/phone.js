@@ -169,6 +169,15 @@ window.phone = {
     return dominantHz(call.heardBy.analyser);
   },
 
+  /** The types of the candidates between which the call's packets travel. */
+  async candidatePair(id) {
+    const report = await calls.get(id).peer.instance.getStats();
+    const transport = [...report.values()].find((each) => each.type === "transport");
+    const pair = report.get(transport?.selectedCandidatePairId);
+    const type = (candidate) => report.get(candidate)?.candidateType ?? null;
+    return pair && { local: type(pair.localCandidateId), remote: type(pair.remoteCandidateId) };
+  },
+
   /** Counters of the call's audio. */
   async stats(id) {
     const report = await calls.get(id).peer.instance.getStats();

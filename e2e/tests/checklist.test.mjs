@@ -160,7 +160,7 @@ describe("calls", () => {
     await end(id);
   });
 
-  test("M20: digits reach the carrier as telephone-event, each once and in order, and the result says SENT", async () => {
+  test("M20, R63: digits reach the carrier as telephone-event, each once and in order, and the result says SENT", async () => {
     const carrier = await world.carrier({ toneHz: CARRIER_HZ });
     const id = await talk();
     await phone.untilHears(id, CARRIER_HZ);

@@ -58,7 +58,7 @@ function ufrag(sdp) {
   return /^a=ice-ufrag:(\S+)/m.exec(sdp)[1];
 }
 
-test("C14: an offer without candidates that follow by themselves leads to a call", async () => {
+test("C14, R26: an offer without candidates that follow by themselves leads to a call", async () => {
   const { id } = await talk({ trickleIce: true });
   const [invite] = await asked(id, "invite");
   assert.doesNotMatch(invite.request.params.sdp, /^a=candidate/m);

@@ -27,7 +27,7 @@ before(async () => {
 afterEach(() => world.closeCarriers());
 after(() => world.close());
 
-test("D2, R29: all steps of an outbound call in their order, under one call id, media at the end", async () => {
+test("D2, R2, R22, R27, R29: all steps of an outbound call in their order, under one call id, media at the end", async () => {
   const phone = await world.loggedIn();
   const carrier = await world.carrier({
     toneHz: CARRIER_HZ,
@@ -98,7 +98,7 @@ test("R57, R60: one INVITE, one ACK and one BYE at the carrier; both ends of eac
   await phone.close();
 });
 
-test("D2 as our own SDK tells it: requesting, trying, ringing with the 180, active with the 200", async () => {
+test("D2, R25, as our own SDK tells it: requesting, trying, ringing with the 180, active with the 200", async () => {
   let call;
   await world.carrier({
     toneHz: CARRIER_HZ,

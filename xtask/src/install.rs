@@ -47,6 +47,7 @@ pub(crate) const TO_TEST: &[Tool] = &[
         &["baresip-core", "baresip"],
         "a carrier in the end-to-end tests",
     ),
+    tool("turnserver", &["coturn"], "a relay in the end-to-end tests"),
     tool("ss", &["iproute2"], "to see that no port is left open"),
 ];
 

@@ -30,7 +30,7 @@ async fn m01_any_path_and_query_without_sub_protocol() {
 }
 
 #[tokio::test]
-async fn m29_host_may_be_tls_with_a_path_and_pages_come_from_the_same_place() {
+async fn m29_r13_host_may_be_tls_with_a_path_and_pages_come_from_the_same_place() {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
@@ -42,20 +42,25 @@ async fn m29_host_may_be_tls_with_a_path_and_pages_come_from_the_same_place() {
 
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from(made.cert.der().to_vec())).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let tls = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let connector = tokio_rustls::TlsConnector::from(Arc::new(tls));
-    let connect = || async {
-        let stream = TcpStream::connect(vsp.http).await.unwrap();
-        connector
-            .connect(ServerName::try_from("localhost").unwrap(), stream)
-            .await
+    let handshake = |roots: &rustls::RootCertStore| {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let tls = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
             .unwrap()
+            .with_root_certificates(roots.clone())
+            .with_no_client_auth();
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(tls));
+        let address = vsp.http;
+        async move {
+            let stream = TcpStream::connect(address).await.unwrap();
+            connector
+                .connect(ServerName::try_from("localhost").unwrap(), stream)
+                .await
+        }
     };
+    let stranger = handshake(&rustls::RootCertStore::empty()).await;
+    assert!(stranger.is_err(), "a certificate that the client does not know");
+    let connect = || async { handshake(&roots).await.unwrap() };
     let (mut socket, _) = tokio_tungstenite::client_async("wss://localhost/rtc?x=1", connect().await)
         .await
         .unwrap();
