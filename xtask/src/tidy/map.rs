@@ -1,4 +1,5 @@
-//! Documents that name our files must name files that are there.
+//! Documents that name our files must name files that are there, and what they say stands in one must stand there:
+//! a path, the mark `›` and a text, each of the two quoted.
 
 use super::{Finding, files::Tree};
 
@@ -18,9 +19,27 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
                     format!("`{path}` does not exist"),
                 ));
             }
+            for (path, text) in passages(line).filter(|(path, text)| !stands(tree, path, text)) {
+                let what = format!("`{text}` does not stand in `{path}`");
+                findings.push(Finding::new(&file.path, at + 1, what));
+            }
         }
     }
     findings
+}
+
+/// Each quoted path with the quoted text that a `›` ties to it.
+fn passages(line: &str) -> impl Iterator<Item = (&str, &str)> {
+    let parts = line.split('`').collect::<Vec<_>>();
+    let ties = (2..parts.len().saturating_sub(1)).filter(|at| parts[*at].trim() == "›");
+    let found = ties.map(|at| (parts[at - 1], parts[at + 1])).collect::<Vec<_>>();
+    found.into_iter()
+}
+
+fn stands(tree: &Tree, path: &str, text: &str) -> bool {
+    tree.files
+        .iter()
+        .any(|file| file.path == path && file.text.contains(text))
 }
 
 fn is_path(text: &str) -> bool {

@@ -182,3 +182,15 @@ fn documents_name_what_is_there() {
         ]
     );
 }
+
+#[test]
+fn a_passage_that_a_document_quotes_stands_where_it_says() {
+    let test = ("e2e/tests/a.test.mjs", "// A.\ntest(\"R1: it works\", () => {});");
+    let document = "| R1 | `e2e/tests/a.test.mjs` › `R1: it works`<br>`e2e/tests/a.test.mjs` › `R2:` |";
+    let found = check(&tree(&[test, ("docs/requirements.md", document)]));
+    let found = found.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(
+        found,
+        ["docs/requirements.md:1: `R2:` does not stand in `e2e/tests/a.test.mjs`"]
+    );
+}
