@@ -57,6 +57,8 @@ pub(super) struct Leg {
 pub(super) struct Abilities {
     /// Allow names UPDATE.
     pub(super) update: bool,
+    /// There was an Allow, and it does not name REFER.
+    pub(super) no_refer: bool,
 }
 
 impl Abilities {
@@ -64,6 +66,7 @@ impl Abilities {
     pub(super) fn learn(&mut self, message: &Message) {
         if message.has(HeaderName::Allow) {
             self.update = message.lists(HeaderName::Allow, "UPDATE");
+            self.no_refer = !message.lists(HeaderName::Allow, "REFER");
         }
     }
 }

@@ -96,6 +96,7 @@ impl UserAgent {
         leg.local_sdp = state.local_sdp;
         leg.peer = Abilities {
             update: state.peer_takes_update,
+            ..Abilities::default()
         };
         leg.session = Session {
             running: state.session.map(|session| Running {

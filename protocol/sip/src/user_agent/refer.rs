@@ -98,6 +98,11 @@ impl Transfers {
 }
 
 impl UserAgent {
+    /// Whether the other side may take a REFER: false only where its Allow does not name it.
+    pub fn may_refer(&self, leg: LegId) -> bool {
+        self.legs.get(&leg).is_some_and(|leg| !leg.peer.no_refer)
+    }
+
     /// Asks the other side to call somebody. `Response` tells whether it will; then [`Notice::ReferProgress`] how that
     /// goes, if `transfers` is switched on.
     pub fn refer(
@@ -223,8 +228,10 @@ impl UserAgent {
         leg_id: LegId,
         request: Message,
     ) {
-        let (Some(to), Ok(CSeq { number, .. })) = (Referral::of(&request), request.require::<CSeq>()) else {
-            return self.reply(now, id, StatusCode::BAD_REQUEST);
+        let cseq = request.require::<CSeq>().map_err(|_| StatusCode::BAD_REQUEST);
+        let (to, number) = match Referral::of(&request).and_then(|to| Ok((to, cseq?.number))) {
+            Ok(read) => read,
+            Err(status) => return self.reply(now, id, status),
         };
         let referral = ReferralId(self.new_id());
         let Some(leg) = self.legs.get_mut(&leg_id).filter(|leg| leg.is_live()) else {

@@ -2,7 +2,9 @@
 
 use super::replaces::{REPLACES_VALUE_MAX, ReplacedDialog};
 use offhook_sip_message::header::{ContentType, ReferTo, ReferredBy};
-use offhook_sip_message::{HeaderName, HeaderValue, InvalidValue, Message, Method, StatusCode, UriBuf};
+use offhook_sip_message::{
+    HeaderName, HeaderValue, InvalidValue, Message, Method, Scheme, StatusCode, UriBuf,
+};
 
 /// Whom a REFER asks us to call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,36 +18,72 @@ pub struct Referral {
 }
 
 impl Referral {
-    /// Reads a REFER; `None` unless it has exactly one Refer-To that asks for an INVITE to a SIP or tel address.
-    pub(super) fn of(request: &Message) -> Option<Self> {
+    /// Reads a REFER; the status to refuse it with unless it has exactly one Refer-To that asks for an INVITE to a SIP or
+    /// tel address, and brings no header that would send the INVITE astray (RFC 3261 §19.1.5).
+    pub(super) fn of(request: &Message) -> Result<Self, StatusCode> {
         if request.headers_named(HeaderName::ReferTo).count() != 1 {
-            return None;
+            return Err(StatusCode::BAD_REQUEST);
         }
-        let refer_to: ReferTo<'_> = request.require().ok()?;
+        let refer_to: ReferTo<'_> = request.require().map_err(|_| StatusCode::BAD_REQUEST)?;
         let uri = refer_to.uri;
+        if !matches!(uri.scheme(), Scheme::Sip | Scheme::Sips | Scheme::Tel) {
+            return Err(StatusCode::UNSUPPORTED_URI_SCHEME);
+        }
         let asks_invite = |method: &[u8]| Method::new(method) == Some(Method::Invite);
         if uri
             .params()
             .get("method")
             .is_some_and(|method| !asks_invite(method))
         {
-            return None;
+            return Err(StatusCode::NOT_IMPLEMENTED);
         }
         let whole = uri.as_bytes();
         let bare = whole.split(|b| *b == b'?').next().unwrap_or(whole);
-        let replaces = match embedded(uri.headers(), b"Replaces") {
-            Some(value) => Some(ReplacedDialog::parse(&value)?),
+        let headers = uri.headers();
+        if headers.split(|b| *b == b'&').any(is_dangerous) {
+            return Err(StatusCode::BAD_REQUEST);
+        }
+        let replaces = match embedded(headers, b"Replaces") {
+            Some(value) => Some(ReplacedDialog::parse(&value).ok_or(StatusCode::BAD_REQUEST)?),
             None => None,
         };
         let by = request.get::<ReferredBy<'_>>().and_then(Result::ok);
-        Some(Self {
-            target: UriBuf::new(bare.to_vec()).ok()?,
+        Ok(Self {
+            target: UriBuf::new(bare.to_vec()).map_err(|_| StatusCode::BAD_REQUEST)?,
             replaces,
             referred_by: by
                 .and_then(|_| request.first(HeaderName::ReferredBy))
                 .and_then(|value| HeaderValue::unfold(value).ok()),
         })
     }
+}
+
+/// Headers of an address that decide where a request goes and whose it is, and line breaks in whichever.
+fn is_dangerous(pair: &[u8]) -> bool {
+    const NAMES: [&[u8]; 18] = [
+        b"authorization",
+        b"body",
+        b"call-id",
+        b"contact",
+        b"content-length",
+        b"content-type",
+        b"cseq",
+        b"from",
+        b"max-forwards",
+        b"p-asserted-identity",
+        b"privacy",
+        b"proxy-authorization",
+        b"record-route",
+        b"route",
+        b"to",
+        b"via",
+        b"i",
+        b"v",
+    ];
+    let text = unescape(pair);
+    let name = text.split(|b| *b == b'=').next().unwrap_or_default();
+    let name = name.to_ascii_lowercase();
+    NAMES.contains(&&name[..]) || text.iter().any(|b| matches!(b, b'\r' | b'\n' | 0))
 }
 
 /// The value of a header that stands in a URI (`?Name=value&…`), unescaped.
