@@ -3,6 +3,7 @@
 //! ```text
 //! of the client:   Opening ──opened──► Inviting ──200──► Answering ──applied──► Active
 //! for the client:  Offering ──opened──► Ringing ──answer──► Accepting ──applied──► Active
+//! transferred:     Active ──another party in the client's place──► Connected
 //! each of them:    ──ended──► Closing ──closed──► (forgotten)
 //! ```
 //!
@@ -12,12 +13,17 @@
 mod action;
 mod answer;
 mod attach;
+mod connected;
+mod exchange;
 mod midcall;
 mod setup;
 mod transfer;
 
-pub(crate) use action::{Action, Asked, CallTimer, OutgoingCall, Purpose, SipPurpose, SipRequest};
+pub(crate) use action::{
+    Action, Asked, CallTimer, Newcomer, OutgoingCall, Purpose, SipPurpose, SipRequest, TransferOrder,
+};
 pub(crate) use attach::Return;
+pub(crate) use exchange::{Goal, TransferTo};
 pub(crate) use midcall::{MESSAGE_LEN_MAX, SipOutcome};
 pub(crate) use setup::Refused;
 
@@ -53,6 +59,10 @@ pub(crate) struct Call {
     pub(crate) media: MediaSessionId,
     /// In the SIP user agent, once the INVITE is out.
     pub(crate) leg: Option<LegId>,
+    /// Of a party beside the far end: a newcomer that is called, or the second one of two that were connected.
+    pub(crate) second: Option<LegId>,
+    /// How often far ends have sent us to somebody else.
+    pub(crate) far_transfers: u8,
     /// Commands without reply.
     pub(crate) commands: usize,
     /// Whether it came for the client.
@@ -72,6 +82,8 @@ pub(crate) struct Call {
     started: Instant,
     /// How long it may last.
     duration_max: Option<Duration>,
+    /// How long two far parties may talk after a transfer.
+    connected_max: Duration,
     sip_call_id: Option<String>,
     /// Answer for the client's offer.
     client_answer: ClientAnswer,
@@ -120,6 +132,11 @@ enum State {
     },
     /// Both talk.
     Active(Box<Active>),
+    /// Two far parties talk; the client has left.
+    Connected {
+        /// When the call was answered.
+        since: Instant,
+    },
     /// Over; the gateway closes.
     Closing(Box<CallRecord>),
 }
@@ -154,8 +171,8 @@ struct Active {
     hold_change: Option<HoldChange>,
     /// The far end holds us.
     far_held: bool,
-    /// The far end was asked to call somebody else.
-    transferring: bool,
+    /// Somebody is to take the client's place, or the far end's.
+    transfer: Option<exchange::Transfer>,
     /// The client's media.
     client_media: ClientMedia,
     /// Digits that wait for their INFO.
@@ -176,6 +193,7 @@ pub(crate) struct NewCall {
     pub(crate) callee: Party,
     pub(crate) start: Start,
     pub(crate) duration_max: Option<Duration>,
+    pub(crate) connected_max: Duration,
 }
 
 /// What starts a call.
@@ -240,6 +258,8 @@ impl Call {
             session: new.session,
             media: new.media,
             leg: None,
+            second: None,
+            far_transfers: 0,
             commands: 0,
             inbound: incoming.is_some(),
             counted: incoming.is_none(),
@@ -251,6 +271,7 @@ impl Call {
             callee: new.callee,
             started: now,
             duration_max: new.duration_max,
+            connected_max: new.connected_max,
             sip_call_id: None,
             client_answer: ClientAnswer::None,
             state,
@@ -331,7 +352,7 @@ impl Call {
             Some(end.sip_reason.to_owned()),
             Vec::new(),
         );
-        let known = !matches!(self.state, State::Offering { .. });
+        let known = !matches!(self.state, State::Offering { .. } | State::Connected { .. });
         self.finish(now, by, end.cause, Some(end.sip_code), known.then_some(bye), out);
     }
 
@@ -339,12 +360,16 @@ impl Call {
     pub(crate) fn on_remote_bye(
         &mut self,
         now: Instant,
+        leg: LegId,
         q850: Option<u16>,
         headers: Vec<CustomHeader>,
         out: &mut Vec<Action>,
     ) {
         if !self.is_live() {
             return;
+        }
+        if self.is_connected() || self.waits_for_successor() {
+            return self.on_party_gone(now, leg, q850, out);
         }
         let cause = q850.map_or(Cause::NORMAL_CLEARING, translate::cause_of_q850);
         let bye = self.bye(cause, None, None, headers);
@@ -382,9 +407,13 @@ impl Call {
         match (timer, &self.state) {
             (CallTimer::Hold, _) => self.hold_takes_long(out),
             (CallTimer::Attach, _) => self.end(now, EndedBy::Vsp, End::CLIENT_GONE, out),
+            (CallTimer::Transfer, _) => self.newcomer_failed(now, 408, out),
+            (CallTimer::Retry, State::Connected { .. }) => self.resume(out),
             (CallTimer::Retry, _) => self.hold_again(out),
             (CallTimer::State, State::Closing(_)) => self.close(out),
-            (CallTimer::State, State::Active(_)) => self.end(now, EndedBy::Vsp, End::TOO_LONG, out),
+            (CallTimer::State, State::Active(_) | State::Connected { .. }) => {
+                self.end(now, EndedBy::Vsp, End::TOO_LONG, out)
+            }
             (CallTimer::State, State::Answering) => {
                 self.end(now, EndedBy::Gateway, translate::MEDIA_GATEWAY_LOST, out);
             }
@@ -394,26 +423,6 @@ impl Call {
             // The incoming leg has a deadline for all clients that ring.
             (CallTimer::State, State::Offering { .. } | State::Ringing(_) | State::Accepting { .. }) => {}
         }
-    }
-
-    /// What a client that comes back may have missed; seeing it twice does no harm.
-    pub(crate) fn missed(&self) -> Vec<ServerMessage> {
-        let mut missed = Vec::new();
-        match (&self.client_answer, &self.state) {
-            (ClientAnswer::None, State::Inviting { rung: true, .. }) => missed.push(self.ringing(Vec::new())),
-            (ClientAnswer::Sent(sdp), _) => missed.push(ServerMessage::Media {
-                call: self.client_id.clone(),
-                sdp: sdp.clone(),
-                headers: Vec::new(),
-            }),
-            _ => {}
-        }
-        match &self.state {
-            State::Active(active) if !active.acknowledged => missed.push(self.answer(None, Vec::new())),
-            State::Ringing(ringing) if !ringing.acknowledged => missed.push(ringing.invite.clone()),
-            _ => {}
-        }
-        missed
     }
 
     /// The client has acknowledged a message of this name.
@@ -455,6 +464,11 @@ impl Call {
             Purpose::Replacement(incoming, leg, party) => {
                 self.on_replacement(incoming, leg, party, reply, out);
             }
+            Purpose::NewcomerOffer => self.on_newcomer_offer(now, reply, out),
+            Purpose::Newcomer => self.on_newcomer_placed(now, reply, out),
+            Purpose::SecondOffer(_) | Purpose::OfferForSecond(_) | Purpose::ResumeOffer => {
+                self.on_connected_reply(purpose, reply, out);
+            }
             Purpose::Close => {
                 if let (State::Closing(record), Ok(Reply::Closed { summary })) = (&mut self.state, reply) {
                     record.media = Some(summary);
@@ -494,8 +508,14 @@ impl Call {
         bye: Option<ByeMessage>,
         out: &mut Vec<Action>,
     ) {
+        self.end_transfer(out);
+        if let Some(second) = self.second.take() {
+            let reason = format!("Q.850;cause={}", cause.q850());
+            out.push(Action::HangUpLeg(second, Some(reason)));
+        }
         let answered = match &mut self.state {
             State::Closing(_) => return,
+            State::Connected { since } => Some(*since),
             State::Active(active) => {
                 if let Some(asked) = active.hold_change.take().and_then(|change| change.asked) {
                     let error = RpcError::new(ErrorCode::CallFailed, "the call has ended");
@@ -534,6 +554,7 @@ impl Call {
         out.push(Action::Deadline(CallTimer::Hold, None));
         out.push(Action::Deadline(CallTimer::Retry, None));
         out.push(Action::Deadline(CallTimer::Attach, None));
+        out.push(Action::Deadline(CallTimer::Transfer, None));
         out.push(Action::Deadline(CallTimer::State, Some(now + CLOSE_WAIT_MAX)));
         self.state = State::Closing(Box::new(CallRecord {
             call_id: self.id.clone(),

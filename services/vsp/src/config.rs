@@ -1,5 +1,9 @@
 //! Configuration of the VSP: the sections `[vsp]` and `[auth]`, and the list `[[user]]`.
 
+mod transfers;
+
+pub use transfers::{FarTransfersConfig, TransfersConfig};
+
 use crate::auth::{Credential, TokenPolicy};
 use crate::limits::Limits;
 use crate::settings::{AnonymousTarget, Registrar, Settings, SipSettings, User};
@@ -67,6 +71,8 @@ pub struct Config {
     pub recordings_dir: Option<PathBuf>,
     /// How much it may hold, MiB; further recordings are refused. Default 1024.
     pub recordings_max_mib: u32,
+    /// Transfers.
+    pub transfers: TransfersConfig,
     /// Limits.
     pub limits: LimitsConfig,
 }
@@ -275,6 +281,7 @@ impl Default for Config {
             call_reports: true,
             recordings_dir: None,
             recordings_max_mib: 1024,
+            transfers: TransfersConfig::default(),
             limits: LimitsConfig::default(),
         }
     }
@@ -348,6 +355,8 @@ impl Config {
         problems.extend(self.check_control());
         let limits = self.limits.check().into_iter();
         problems.extend(limits.map(|problem| problem.below("limits")));
+        let transfers = self.transfers.check().into_iter();
+        problems.extend(transfers.map(|problem| problem.below("transfers")));
         problems
     }
 
@@ -446,6 +455,7 @@ impl Config {
                 })
                 .collect(),
             call_duration_max: (self.call_duration_max_s > 0).then(|| seconds(self.call_duration_max_s)),
+            transfers: self.transfers.settings(),
             reattach_grace: seconds(self.reattach_grace_s),
             call_reports: self.call_reports,
         }

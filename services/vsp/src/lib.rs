@@ -19,7 +19,7 @@ pub mod translate;
 
 pub use output::{
     AskToken, CallRecord, CloseReason, ConnectionId, Counts, Departure, EndedBy, MediaToken, Note, Output,
-    Peer, Rejection,
+    Peer, Rejection, TransferWay,
 };
 pub use server::Server;
-pub use settings::{AnonymousTarget, Registrar, Settings, SipSettings, User};
+pub use settings::{AnonymousTarget, FarTransfers, Registrar, Settings, SipSettings, TransferSettings, User};

@@ -262,8 +262,47 @@ pub enum Note {
         /// Time.
         setup: Duration,
     },
+    /// A transfer has ended: with a 2xx it has worked.
+    Transferred {
+        /// Call.
+        call_id: CallId,
+        /// Who made it.
+        way: TransferWay,
+        /// Status of the party that was to take a place, or of who was asked to make the transfer.
+        status: u16,
+    },
     /// A call is over.
     CallEnded(Box<CallRecord>),
+}
+
+/// Who makes a transfer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TransferWay {
+    /// The far end, asked by REFER for our client.
+    Refer,
+    /// We, for our client.
+    Local,
+    /// We, asked by the far end.
+    FarEnd,
+}
+
+impl TransferWay {
+    /// The name in metrics and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            TransferWay::Refer => "refer",
+            TransferWay::Local => "local",
+            TransferWay::FarEnd => "far-end",
+        }
+    }
+
+    /// The `kind` of the events that tell a client of it.
+    pub(crate) const fn event(self) -> &'static str {
+        match self {
+            TransferWay::Refer | TransferWay::Local => "transfer",
+            TransferWay::FarEnd => "farTransfer",
+        }
+    }
 }
 
 /// How much the core holds; all zero when every socket, session and call is gone.
@@ -277,6 +316,8 @@ pub struct Counts {
     pub detached: usize,
     /// Calls that a client or the gateway still knows.
     pub calls: usize,
+    /// Of them those of two far parties that a transfer has connected, without a client.
+    pub connected: usize,
     /// Calls for users that ring.
     pub incoming: usize,
     /// Commands without reply.

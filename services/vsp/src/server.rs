@@ -6,6 +6,8 @@
 mod calls;
 mod incoming;
 mod login;
+mod newcomers;
+mod referrals;
 mod registrations;
 mod requests;
 mod sip;
@@ -270,6 +272,7 @@ impl Server {
                 .filter(|session| session.connection.is_none())
                 .count(),
             calls: self.calls.len(),
+            connected: self.calls.values().filter(|call| call.is_connected()).count(),
             incoming: self.incoming.len(),
             commands: self.commands.len(),
             questions: self.questions.len(),

@@ -34,6 +34,8 @@ pub struct Settings {
     pub anonymous_targets: Vec<AnonymousTarget>,
     /// How long a call may last.
     pub call_duration_max: Option<Duration>,
+    /// Transfers that we make.
+    pub transfers: TransferSettings,
     /// How long a session without a socket keeps its calls.
     pub reattach_grace: Duration,
     /// Whether clients are given a `call_report_id`, which turns their statistics and report uploads on.
@@ -57,10 +59,44 @@ impl Settings {
             headers_allowed: Vec::new(),
             anonymous_targets: Vec::new(),
             call_duration_max: None,
+            transfers: TransferSettings::default(),
             reattach_grace: minute,
             call_reports: true,
         }
     }
+}
+
+/// Transfers that we make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TransferSettings {
+    /// Whether we connect two far parties ourselves where the far end does not do so.
+    pub local: bool,
+    /// How long two far parties may then talk.
+    pub connected_max: Duration,
+    /// Whether far ends may send clients to somebody else.
+    pub from_far_end: FarTransfers,
+}
+
+impl Default for TransferSettings {
+    fn default() -> Self {
+        Self {
+            local: true,
+            connected_max: Duration::from_secs(4 * 60 * 60),
+            from_far_end: FarTransfers::Off,
+        }
+    }
+}
+
+/// Where a far end may send a client by REFER.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FarTransfers {
+    /// Nowhere.
+    #[default]
+    Off,
+    /// To our users and their numbers.
+    Users,
+    /// Wherever the user could call.
+    Any,
 }
 
 /// The SIP side of the VSP.

@@ -1,10 +1,13 @@
 //! What a call wants done, and what it remembers of it until the answer comes.
 
+use super::CallKey;
+use super::exchange::TransferTo;
 use crate::output::{ConnectionId, EndedBy, Note};
 use offhook_media_control::Command;
 use offhook_rpc_message::validate::{CustomHeader, Destination};
 use offhook_rpc_message::{FrameId, HoldState, Party, ResultBody, RpcError, ServerMessage};
-use offhook_sip::user_agent::{IncomingId, LegId};
+use offhook_sip::Header;
+use offhook_sip::user_agent::{IncomingId, LegId, ReferralId};
 use std::time::Instant;
 
 /// A client's request that waits for its answer.
@@ -43,6 +46,24 @@ pub(crate) enum Action {
     TakeLeg(IncomingId, LegId, String),
     /// Send a request in the SIP dialog.
     Request(SipRequest, SipPurpose),
+    /// Send a request to the party of this leg; nobody waits for its answer.
+    Send(LegId, SipRequest),
+    /// Call a party that is to take another one's place.
+    CallNewcomer(Box<Newcomer>, String),
+    /// Offer the far end of another call a place in this one.
+    InviteOther(CallKey, String),
+    /// The far end of the other call is in this one now.
+    TakeOther(CallKey),
+    /// The far end of the other call was promised a place, and does not get it: its media goes back to where it was.
+    ReturnOther(CallKey),
+    /// The newcomer is the call's far end now.
+    Succeed,
+    /// End this leg, which is not the call's own, with this value of `Reason`.
+    HangUpLeg(LegId, Option<String>),
+    /// Tell who asked for a transfer how it goes.
+    ReferProgress(LegId, ReferralId, u16),
+    /// The far end does not make this transfer, for this status: make it here.
+    TransferHere(TransferOrder, u16),
     /// Set or clear a deadline.
     Deadline(CallTimer, Option<Instant>),
     /// Count or log.
@@ -66,6 +87,26 @@ pub(crate) struct OutgoingCall {
     pub(crate) headers: Vec<CustomHeader>,
 }
 
+/// A party that is called in order to take another one's place.
+#[derive(Debug)]
+pub(crate) struct Newcomer {
+    /// Whom to call, and as whom.
+    pub(crate) outgoing: OutgoingCall,
+    /// Further header lines: who sent us, and instead of which call.
+    pub(crate) headers: Vec<Header>,
+}
+
+/// A transfer that the client has asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct TransferOrder {
+    /// The client's request, until it is answered.
+    pub(crate) asked: Option<Asked>,
+    /// `transfer`, `replace`.
+    pub(crate) action: &'static str,
+    /// To whom.
+    pub(crate) to: TransferTo,
+}
+
 /// A request in the SIP dialog.
 #[derive(Debug)]
 pub(crate) enum SipRequest {
@@ -84,10 +125,14 @@ pub(crate) enum SipPurpose {
     Hold,
     /// To send a digit.
     Digit,
+    /// To resume the first of two parties that were connected.
+    Resume,
     /// To send a text.
     Message(Asked),
-    /// To transfer the call, by this action.
-    Transfer(Asked, &'static str),
+    /// To have the far end make a transfer.
+    Transfer,
+    /// To give the far end of another call a place in this one.
+    Join,
 }
 
 /// What a command was given for.
@@ -115,6 +160,16 @@ pub(crate) enum Purpose {
     AttachAnswer(Asked),
     /// To answer the offer of a new far end, which takes the place of the one before.
     Replacement(IncomingId, LegId, Party),
+    /// To make the offer for a party that is to take another one's place.
+    NewcomerOffer,
+    /// To put it there.
+    Newcomer,
+    /// To answer a new offer of the second party of two that were connected.
+    SecondOffer(IncomingId),
+    /// To make the offer that it asked for.
+    OfferForSecond(IncomingId),
+    /// To make the offer that resumes the first of them, which the client had on hold.
+    ResumeOffer,
     /// To make the offer that the SIP side asked for.
     OfferForCarrier(IncomingId),
     /// To make the offer that holds or resumes.
@@ -145,8 +200,12 @@ impl SipPurpose {
     /// The client's request that it was sent for.
     pub(crate) fn asked(self) -> Option<Asked> {
         match self {
-            SipPurpose::Message(asked) | SipPurpose::Transfer(asked, _) => Some(asked),
-            SipPurpose::Hold | SipPurpose::Digit => None,
+            SipPurpose::Message(asked) => Some(asked),
+            SipPurpose::Hold
+            | SipPurpose::Digit
+            | SipPurpose::Resume
+            | SipPurpose::Transfer
+            | SipPurpose::Join => None,
         }
     }
 }
@@ -169,6 +228,8 @@ pub(crate) enum CallTimer {
     State,
     /// Of the client's answer to an attach.
     Attach,
+    /// Of a transfer that we make.
+    Transfer,
     /// Of a change of hold that an offer of the far end was in the way of.
     Retry,
     /// Of a change of hold: the SDK closes its socket when it has no answer after 10 s.

@@ -1,6 +1,6 @@
 //! A client that comes back: whether its media is still there, and starting it anew where it is not.
 
-use super::{Action, Asked, Call, CallTimer, ClientMedia, Purpose, State};
+use super::{Action, Asked, Call, CallTimer, ClientAnswer, ClientMedia, Purpose, State};
 use crate::output::EndedBy;
 use crate::translate::{self, End};
 use offhook_media_control::{Command, CommandError, Direction, LegName, Reply};
@@ -29,8 +29,29 @@ impl Call {
             State::Active(active) if active.hold == HoldState::Active => Some(0),
             State::Active(_) => Some(1),
             State::Ringing(_) | State::Offering { .. } | State::Accepting { .. } => Some(2),
-            State::Opening { .. } | State::Inviting { .. } | State::Answering | State::Closing(_) => None,
+            State::Opening { .. } | State::Inviting { .. } | State::Answering => None,
+            State::Connected { .. } | State::Closing(_) => None,
         }
+    }
+
+    /// What a client that comes back may have missed; seeing it twice does no harm.
+    pub(crate) fn missed(&self) -> Vec<ServerMessage> {
+        let mut missed = Vec::new();
+        match (&self.client_answer, &self.state) {
+            (ClientAnswer::None, State::Inviting { rung: true, .. }) => missed.push(self.ringing(Vec::new())),
+            (ClientAnswer::Sent(sdp), _) => missed.push(ServerMessage::Media {
+                call: self.client_id.clone(),
+                sdp: sdp.clone(),
+                headers: Vec::new(),
+            }),
+            _ => {}
+        }
+        match &self.state {
+            State::Active(active) if !active.acknowledged => missed.push(self.answer(None, Vec::new())),
+            State::Ringing(ringing) if !ringing.acknowledged => missed.push(ringing.invite.clone()),
+            _ => {}
+        }
+        missed
     }
 
     /// The client is back.

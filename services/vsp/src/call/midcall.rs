@@ -56,6 +56,9 @@ impl Call {
                 failed("another change of hold is under way"),
             ));
         }
+        if active.transfer.is_some() {
+            return out.push(Action::Reply(asked, failed("a transfer is under way")));
+        }
         let target = match (action, active.hold) {
             ("hold", _) | ("toggleHold", HoldState::Active) => HoldState::Held,
             _ => HoldState::Active,
@@ -116,7 +119,8 @@ impl Call {
 
     /// Whether somebody still waits for a change of hold.
     fn waits_for_hold(&self) -> bool {
-        matches!(&self.state, State::Active(active) if active.hold_change.as_ref().is_some_and(|change| change.asked.is_some()))
+        let waits = |change: &HoldChange| change.asked.is_some() || change.action == "return";
+        matches!(&self.state, State::Active(active) if active.hold_change.as_ref().is_some_and(waits))
     }
 
     /// An offer of the far end was in the way of ours; now it may be over.
@@ -248,9 +252,16 @@ impl Call {
                 let why = format!("the far end refused the message: {status} {reason}");
                 out.push(Action::Reply(asked, failed(&why)));
             }
-            (SipPurpose::Transfer(asked, action), outcome) => {
-                self.on_refer_answered(asked, action, outcome, out);
+            (SipPurpose::Transfer, outcome) => self.on_refer_answered(outcome, out),
+            (SipPurpose::Join, outcome) => self.on_joined(now, outcome, out),
+            (SipPurpose::Resume, Ok(Some(sdp))) => {
+                out.push(Action::Media(self.carrier_answer(sdp, true), Purpose::Nothing));
             }
+            (SipPurpose::Resume, Err((491, _))) if self.is_connected() => {
+                out.push(Action::Deadline(CallTimer::Retry, Some(now + GLARE_WAIT)));
+            }
+            // The party stays as silent as it was; it may still resume by itself.
+            (SipPurpose::Resume, _) => {}
             (SipPurpose::Hold, Ok(Some(sdp))) => {
                 out.push(Action::Media(self.carrier_answer(sdp, true), Purpose::HoldAnswer));
             }
@@ -290,7 +301,7 @@ impl Call {
 
     /// The answer to the offer that the SIP side asked for, in its ACK.
     pub(crate) fn carrier_ack(&mut self, sdp: Option<String>, out: &mut Vec<Action>) {
-        if let (State::Active(_), Some(sdp)) = (&self.state, sdp) {
+        if let (State::Active(_) | State::Connected { .. }, Some(sdp)) = (&self.state, sdp) {
             out.push(Action::Media(self.carrier_answer(sdp, true), Purpose::Nothing));
         }
     }
@@ -310,7 +321,9 @@ impl Call {
 
     /// A text of the far end.
     pub(crate) fn carrier_message(&mut self, body: String, out: &mut Vec<Action>) {
-        if self.is_active() {
+        if self.is_connected() {
+            self.text_between(false, body, out);
+        } else if self.is_active() {
             let (from, to) = match self.inbound {
                 true => (&self.caller, &self.callee),
                 false => (&self.callee, &self.caller),
@@ -326,7 +339,9 @@ impl Call {
 
     /// A digit of the far end.
     pub(crate) fn carrier_digit(&mut self, digit: char, out: &mut Vec<Action>) {
-        if self.is_active() {
+        if self.is_connected() {
+            self.digit_between(false, digit, out);
+        } else if self.is_active() {
             let call = self.client_id.clone();
             out.push(Action::Client(ServerMessage::Info {
                 call,
@@ -383,6 +398,11 @@ impl Call {
             | Purpose::Replacement(..)
             | Purpose::AttachOffer
             | Purpose::AttachAnswer(_)
+            | Purpose::NewcomerOffer
+            | Purpose::Newcomer
+            | Purpose::SecondOffer(_)
+            | Purpose::OfferForSecond(_)
+            | Purpose::ResumeOffer
             | Purpose::Close
             | Purpose::Nothing => {}
         }
@@ -441,7 +461,7 @@ pub(super) fn failed<T>(why: &str) -> Result<T, RpcError> {
 }
 
 /// The answer to a new offer of the SIP side that the gateway refused.
-fn status_of(kind: CommandErrorKind) -> u16 {
+pub(super) fn status_of(kind: CommandErrorKind) -> u16 {
     match kind {
         CommandErrorKind::BadSdp | CommandErrorKind::NoCommonCodec => 488,
         CommandErrorKind::Busy | CommandErrorKind::Draining | CommandErrorKind::LinkDown => 503,

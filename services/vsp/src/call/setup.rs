@@ -212,7 +212,7 @@ impl Call {
             hold: HoldState::Active,
             hold_change: None,
             far_held: false,
-            transferring: false,
+            transfer: None,
             client_media: super::ClientMedia::There,
             digits: VecDeque::new(),
             digit_sent: false,

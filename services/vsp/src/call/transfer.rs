@@ -1,8 +1,9 @@
 //! Transfers: the far end is asked to call somebody else, or somebody else takes its place.
 
+use super::exchange::{Exchange, Transfer};
 use super::midcall::{SipOutcome, failed};
-use super::{Action, Asked, Call, Purpose, State};
-use crate::output::EndedBy;
+use super::{Action, Call, Purpose, State, TransferOrder};
+use crate::output::{EndedBy, Note, TransferWay};
 use crate::translate::End;
 use offhook_media_control::{Command, CommandError, LegName, Reply};
 use offhook_rpc_message::{Party, ResultBody, RpcError, ServerMessage};
@@ -11,40 +12,56 @@ use serde_json::json;
 use std::time::Instant;
 
 impl Call {
-    /// Whether the far end can be asked now to call somebody else.
+    /// Whether the far end can be connected with somebody else now.
     pub(crate) fn may_transfer(&self) -> Result<(), RpcError> {
         match &self.state {
-            State::Active(active) if active.transferring => failed("a transfer is under way"),
+            State::Active(active) if active.transfer.is_some() => failed("a transfer is under way"),
+            State::Active(active) if active.hold_change.is_some() => failed("a change of hold is under way"),
             State::Active(_) => Ok(()),
             _ => failed("the call is not active"),
         }
     }
 
     /// The REFER is out.
-    pub(crate) fn transfer_asked(&mut self) {
+    pub(crate) fn transfer_asked(&mut self, order: TransferOrder) {
         if let State::Active(active) = &mut self.state {
-            active.transferring = true;
+            active.transfer = Some(Transfer::Referred(order));
         }
     }
 
-    pub(super) fn on_refer_answered(
-        &mut self,
-        asked: Asked,
-        action: &'static str,
-        outcome: SipOutcome,
-        out: &mut Vec<Action>,
-    ) {
-        let result = match outcome {
-            Ok(_) => Ok(ResultBody::Transferring {
-                call: self.client_id.clone(),
-                action,
-            }),
-            Err((status, reason)) => {
-                self.transfer_over();
-                failed(&format!("the far end does not transfer calls: {status} {reason}"))
-            }
+    fn take_referred(&mut self) -> Option<TransferOrder> {
+        let State::Active(active) = &mut self.state else {
+            return None;
         };
-        out.push(Action::Reply(asked, result));
+        match active
+            .transfer
+            .take_if(|transfer| matches!(transfer, Transfer::Referred(_)))
+        {
+            Some(Transfer::Referred(order)) => Some(order),
+            _ => None,
+        }
+    }
+
+    pub(super) fn on_refer_answered(&mut self, outcome: SipOutcome, out: &mut Vec<Action>) {
+        match outcome {
+            Ok(_) => {
+                if let State::Active(active) = &mut self.state
+                    && let Some(Transfer::Referred(order)) = &mut active.transfer
+                    && let Some(asked) = order.asked.take()
+                {
+                    let (call, action) = (self.client_id.clone(), order.action);
+                    out.push(Action::Reply(
+                        asked,
+                        Ok(ResultBody::Transferring { call, action }),
+                    ));
+                }
+            }
+            Err((status, _)) => {
+                if let Some(order) = self.take_referred() {
+                    out.push(Action::TransferHere(order, status));
+                }
+            }
+        }
     }
 
     /// How the far end fares with whom it was asked to call.
@@ -58,24 +75,50 @@ impl Call {
         if !self.is_active() {
             return;
         }
-        let state = match (finished, status) {
-            (false, _) => "trying",
-            (true, 200..300) => "done",
-            (true, _) => "failed",
-        };
-        let data = json!({"kind": "transfer", "state": state, "sipCode": status});
-        out.push(Action::Client(self.event(data)));
-        if finished {
-            self.transfer_over();
+        if !finished {
+            return out.push(Action::Client(self.transfer_event("transfer", "trying", status)));
         }
-        if state == "done" {
-            self.end(now, EndedBy::Client, End::TRANSFERRED, out);
+        let order = self.take_referred();
+        match (status, order) {
+            (200..300, _) => {
+                out.push(Action::Client(self.transfer_event("transfer", "done", status)));
+                out.push(Action::Note(self.transferred(TransferWay::Refer, status)));
+                self.end(now, EndedBy::Client, End::TRANSFERRED, out);
+            }
+            (status, Some(order)) if is_refusal_of_referee(status) => {
+                out.push(Action::TransferHere(order, status));
+            }
+            (status, _) => self.transfer_failed(TransferWay::Refer, status, out),
         }
     }
 
-    fn transfer_over(&mut self) {
-        if let State::Active(active) = &mut self.state {
-            active.transferring = false;
+    /// The transfer cannot be made here either.
+    pub(crate) fn transfer_refused(
+        &mut self,
+        order: TransferOrder,
+        status: u16,
+        why: &str,
+        out: &mut Vec<Action>,
+    ) {
+        match order.asked {
+            Some(asked) => {
+                out.push(Action::Note(self.transferred(TransferWay::Refer, status)));
+                out.push(Action::Reply(asked, failed(why)));
+            }
+            None => self.transfer_failed(TransferWay::Refer, status, out),
+        }
+    }
+
+    pub(super) fn transfer_failed(&mut self, way: TransferWay, status: u16, out: &mut Vec<Action>) {
+        out.push(Action::Note(self.transferred(way, status)));
+        out.push(Action::Client(self.transfer_event(way.event(), "failed", status)));
+    }
+
+    pub(super) fn transferred(&self, way: TransferWay, status: u16) -> Note {
+        Note::Transferred {
+            call_id: self.id.clone(),
+            way,
+            status,
         }
     }
 
@@ -89,6 +132,15 @@ impl Call {
         out: &mut Vec<Action>,
     ) {
         match (&self.state, sdp) {
+            // Whoever comes while we make a transfer comes too late.
+            (State::Active(active), _)
+                if matches!(
+                    active.transfer,
+                    Some(Transfer::Ours(Exchange { .. }) | Transfer::GivenAway)
+                ) =>
+            {
+                out.push(Action::Respond(incoming, 481, None));
+            }
             (State::Active(_), Some(sdp)) => {
                 let command = Command::Reoffer {
                     session: self.media.clone(),
@@ -113,16 +165,29 @@ impl Call {
         match reply {
             Ok(Reply::Reoffered { answer, .. }) if self.is_active() => {
                 out.push(Action::TakeLeg(incoming, leg, answer));
-                let call = self.client_id.clone();
-                match self.inbound {
-                    true => self.caller = party.clone(),
-                    false => self.callee = party.clone(),
+                // Whom the old far end was to call is its affair.
+                if let Some(asked) = self.take_referred().and_then(|order| order.asked) {
+                    out.push(Action::Reply(asked, failed("the far end was replaced")));
                 }
-                out.push(Action::Client(ServerMessage::Display { call, party }));
+                self.show_party(party, out);
             }
             Ok(_) => out.push(Action::Respond(incoming, 481, None)),
             Err(_) => out.push(Action::Respond(incoming, 488, None)),
         }
+    }
+
+    /// The client talks with somebody else now.
+    pub(super) fn show_party(&mut self, party: Party, out: &mut Vec<Action>) {
+        let call = self.client_id.clone();
+        match self.inbound {
+            true => self.caller = party.clone(),
+            false => self.callee = party.clone(),
+        }
+        out.push(Action::Client(ServerMessage::Display { call, party }));
+    }
+
+    pub(super) fn transfer_event(&self, kind: &str, state: &str, status: u16) -> ServerMessage {
+        self.event(json!({"kind": kind, "state": state, "sipCode": status}))
     }
 
     /// Something for the application, on the channel of the call.
@@ -132,4 +197,9 @@ impl Call {
             data,
         }
     }
+}
+
+/// Whether a status that a NOTIFY tells is the verdict of who was to make the transfer, rather than of who was called.
+const fn is_refusal_of_referee(status: u16) -> bool {
+    matches!(status, 403 | 405 | 406 | 420 | 481 | 489 | 500..=599)
 }

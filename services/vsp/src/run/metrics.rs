@@ -1,7 +1,7 @@
 //! Counters and gauges of the VSP.
 
 use crate::auth::Refusal;
-use crate::output::{Counts, EndedBy, Rejection};
+use crate::output::{Counts, EndedBy, Rejection, TransferWay};
 use offhook_process::Context;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram};
@@ -26,6 +26,12 @@ struct End {
     cause: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Transfer {
+    way: String,
+    outcome: String,
+}
+
 /// All metrics of the VSP; clones share them.
 #[derive(Debug, Clone)]
 pub(super) struct Metrics {
@@ -33,10 +39,12 @@ pub(super) struct Metrics {
     sessions: Gauge,
     detached: Gauge,
     calls: Gauge,
+    connected: Gauge,
     sip_legs: Gauge,
     commands: Gauge,
     calls_started: Counter,
     calls_ended: Family<End, Counter>,
+    transfers: Family<Transfer, Counter>,
     logins: Family<Outcome, Counter>,
     rejected: Family<Reason, Counter>,
     setup: Histogram,
@@ -50,10 +58,12 @@ impl Metrics {
             sessions: Gauge::default(),
             detached: Gauge::default(),
             calls: Gauge::default(),
+            connected: Gauge::default(),
             sip_legs: Gauge::default(),
             commands: Gauge::default(),
             calls_started: Counter::default(),
             calls_ended: Family::default(),
+            transfers: Family::default(),
             logins: Family::default(),
             rejected: Family::default(),
             setup: Histogram::new(SETUP_BUCKETS),
@@ -73,6 +83,16 @@ impl Metrics {
                 m.detached,
             );
             vsp.register("calls", "Calls that a client or the gateway still knows", m.calls);
+            vsp.register(
+                "calls_connected",
+                "Of the calls those of two far parties after a transfer, without a client",
+                m.connected,
+            );
+            vsp.register(
+                "transfers",
+                "Transfers that have ended, by who made them and outcome",
+                m.transfers,
+            );
             vsp.register("sip_legs", "Calls of the SIP user agent", m.sip_legs);
             vsp.register(
                 "commands_pending",
@@ -108,6 +128,7 @@ impl Metrics {
         gauge(&self.sessions, counts.sessions);
         gauge(&self.detached, counts.detached);
         gauge(&self.calls, counts.calls);
+        gauge(&self.connected, counts.connected);
         gauge(&self.sip_legs, counts.sip.legs);
         gauge(&self.commands, counts.commands);
     }
@@ -138,6 +159,16 @@ impl Metrics {
 
     pub(super) fn call_answered(&self, setup: Duration) {
         self.setup.observe(setup.as_secs_f64());
+    }
+
+    pub(super) fn transfer(&self, way: TransferWay, status: u16) {
+        let outcome = if status < 300 { "done" } else { "failed" };
+        self.transfers
+            .get_or_create(&Transfer {
+                way: way.as_str().to_owned(),
+                outcome: outcome.to_owned(),
+            })
+            .inc();
     }
 
     pub(super) fn call_ended(&self, by: EndedBy, cause: &str) {

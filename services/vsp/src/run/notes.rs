@@ -92,6 +92,10 @@ impl Notes {
                 self.metrics.call_answered(setup);
                 tracing::info!(%call_id, setup_ms = setup.as_millis(), "call answered");
             }
+            Note::Transferred { call_id, way, status } => {
+                self.metrics.transfer(way, status);
+                tracing::info!(%call_id, way = way.as_str(), status, "transfer ended");
+            }
             Note::CallEnded(record) => {
                 self.metrics.call_ended(record.ended_by, record.cause.name);
                 self.traces.ended(&record.call_id);

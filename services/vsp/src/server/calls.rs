@@ -90,6 +90,7 @@ impl Server {
                 self.by_media.remove(&call.media.clone());
                 self.calls.remove(&key);
             }
+            action => self.run_transfer_action(now, key, action, more),
         }
     }
 
@@ -102,7 +103,9 @@ impl Server {
         call: &ClientCallId,
         told: Option<Box<ServerMessage>>,
     ) {
-        if let Some(session) = self.sessions.get_mut(session_id) {
+        if let Some(session) = self.sessions.get_mut(session_id)
+            && session.calls.get(call) == Some(&key)
+        {
             session.call_ended(key, call, told);
         }
         // The user agent says nothing more of requests of a call that is over, and clients wait for their answers.

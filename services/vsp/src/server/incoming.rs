@@ -158,6 +158,7 @@ impl Server {
                     acknowledges,
                 },
                 duration_max: self.settings.call_duration_max,
+                connected_max: self.settings.transfers.connected_max,
             },
         );
         call.set_sip_call_id(sip_call_id);

@@ -285,6 +285,7 @@ impl Server {
                 ring_timeout: self.settings.ring_timeout,
             },
             duration_max: self.settings.call_duration_max,
+            connected_max: self.settings.transfers.connected_max,
         };
         Call::new(now, new)
     }

@@ -96,7 +96,7 @@ impl Server {
         Ok(())
     }
 
-    fn outgoing_invite(
+    pub(super) fn outgoing_invite(
         &self,
         call_id: &CallId,
         outgoing: &OutgoingCall,
@@ -223,7 +223,11 @@ impl Server {
         };
         let call_id = leg.call_id.clone();
         if let Some(sip_call_id) = sip_call_id {
-            let key = leg.key;
+            let own = |key: &CallKey| {
+                let call = self.calls.get(key);
+                !call.is_some_and(|call| call.is_second(observation.leg))
+            };
+            let key = leg.key.filter(own);
             self.note_sip_call_id(key, call_id.clone(), sip_call_id);
         }
         let (from, to) = match observation.direction {
@@ -259,6 +263,9 @@ impl Server {
     }
 
     fn on_sip_event(&mut self, now: Instant, event: Event) {
+        if let Some((leg, key)) = self.second_of(&event) {
+            return self.on_second_event(now, leg, key, event);
+        }
         match event {
             Event::Provisional { leg, response } => {
                 let status = response.status().map_or(100, StatusCode::code);
@@ -327,7 +334,9 @@ impl Server {
                     End::CANCELLED.sip_code,
                     Some(End::CANCELLED),
                 );
-                self.with_leg(now, leg, |call, out| call.on_remote_bye(now, cause, headers, out));
+                self.with_leg(now, leg, |call, out| {
+                    call.on_remote_bye(now, leg, cause, headers, out)
+                });
             }
             Ending::AckMissing | Ending::Lost => {
                 self.with_leg(now, leg, |call, out| {
@@ -349,7 +358,12 @@ impl Server {
         let offers = matches!(request.method(), Some(Method::Invite))
             || (matches!(request.method(), Some(Method::Update)) && sdp_of(request).is_some());
         let Some(key) = key.filter(|key| self.calls.contains_key(key)) else {
-            let status = if leg.is_some() { 481 } else { 200 };
+            let status = match request.method() {
+                _ if leg.is_some() => 481,
+                // Only within a call do we know at whose expense a call would be.
+                Some(Method::Refer) => 403,
+                _ => 200,
+            };
             return self.send_response(now, incoming, status, None);
         };
         if offers {
@@ -394,7 +408,7 @@ pub(super) fn address(domain: &str, user: &str, name: &str) -> Result<NameAddr, 
     })
 }
 
-fn outgoing_request(request: SipRequest) -> OutgoingRequest {
+pub(super) fn outgoing_request(request: SipRequest) -> OutgoingRequest {
     let typed = |content_type: &'static str, text: String| Body {
         content_type: HeaderValue::new(content_type).expect("a constant without line breaks"),
         bytes: text.into(),
@@ -442,7 +456,7 @@ pub(super) fn custom_headers(message: &Message, allowed: &[String]) -> Vec<Custo
 }
 
 /// The cause of Q.850 in a message's `Reason` headers.
-fn q850_of(message: &Message) -> Option<u16> {
+pub(super) fn q850_of(message: &Message) -> Option<u16> {
     message
         .all::<Reason<'_>>()
         .flatten()
@@ -459,7 +473,7 @@ fn phrase(response: &Message) -> String {
     }
 }
 
-fn refused(failure: &Failure, allowed: &[String]) -> Refused {
+pub(super) fn refused(failure: &Failure, allowed: &[String]) -> Refused {
     let own = |status: StatusCode| Refused {
         status: status.code(),
         reason: status.phrase().to_owned(),
@@ -479,14 +493,14 @@ fn refused(failure: &Failure, allowed: &[String]) -> Refused {
 }
 
 /// The text of a MESSAGE, unless it is longer than one may be.
-fn text_body(request: &Message) -> Option<String> {
+pub(super) fn text_body(request: &Message) -> Option<String> {
     let kind = request.get::<ContentType<'_>>()?.ok()?;
     let fits = kind.is("text", "plain") && request.body().len() <= MESSAGE_LEN_MAX;
     fits.then(|| String::from_utf8_lossy(request.body()).into_owned())
 }
 
 /// The digit of an INFO: `Signal=5` of `application/dtmf-relay`, or the digit alone of `application/dtmf`.
-fn digit_of(request: &Message) -> Option<char> {
+pub(super) fn digit_of(request: &Message) -> Option<char> {
     let kind = request.get::<ContentType<'_>>()?.ok()?;
     let body = std::str::from_utf8(request.body()).ok()?;
     let text = if kind.is("application", "dtmf-relay") {

@@ -1,11 +1,14 @@
-//! Transfers between calls: REFER of a client, Replaces of the SIP side.
+//! Transfers between calls: REFER of a client, Replaces of the SIP side, and transfers that we make ourselves.
 
 use super::Server;
 use super::incoming::parties;
 use super::sip::{address, sdp_of};
-use crate::call::{Action, Asked, CallKey, SipPurpose};
+use crate::call::{
+    Action, Asked, CallKey, Goal, Newcomer, OutgoingCall, SipPurpose, TransferOrder, TransferTo,
+};
 use offhook_rpc_message::validate::Destination;
-use offhook_rpc_message::{ClientCallId, ErrorCode, ModifyAction, RpcError};
+use offhook_rpc_message::{ClientCallId, ErrorCode, ModifyAction, Party, RpcError};
+use offhook_sip::Header;
 use offhook_sip::user_agent::{IncomingId, LegId, Notice, OutgoingRefer, ReplacedDialog, Reply};
 use offhook_sip_message::{Message, StatusCode};
 use std::time::Instant;
@@ -13,74 +16,145 @@ use std::time::Instant;
 impl Server {
     /// The client's `modify`.
     pub(super) fn on_modify(&mut self, now: Instant, asked: Asked, key: CallKey, action: ModifyAction) {
-        let (action, refer) = match action {
-            ModifyAction::Transfer { destination } => ("transfer", self.blind(key, &destination)),
-            ModifyAction::Replace { other } => ("replace", self.attended(key, &other)),
+        let (action, to) = match action {
+            ModifyAction::Transfer { destination } => ("transfer", to_number(&destination)),
+            ModifyAction::Replace { other } => ("replace", self.to_call(key, &other)),
             action => return self.with_call(now, key, |call, out| call.modify(now, asked, action, out)),
         };
         let allowed = self.calls.get(&key).map_or(Ok(()), |call| call.may_transfer());
         let leg = self.calls.get(&key).and_then(|call| call.leg);
-        let sent = match (allowed.and(refer), leg) {
-            (Ok(refer), Some(leg)) => self.user_agent.refer(now, leg, refer).map_err(|error| {
-                RpcError::new(
-                    ErrorCode::CallFailed,
-                    format!("the call cannot be transferred now: {error}"),
-                )
-            }),
-            (Ok(_), None) => Err(RpcError::new(ErrorCode::CallFailed, "the call is not active")),
-            (Err(error), _) => Err(error),
-        };
-        match sent {
-            Ok(request) => {
-                let purpose = SipPurpose::Transfer(asked, action);
-                self.sip_requests.insert(request, (key, purpose));
-                self.with_call(now, key, |call, _| call.transfer_asked());
+        let leg = leg.ok_or_else(|| RpcError::new(ErrorCode::CallFailed, "the call is not active"));
+        match allowed.and(to).and_then(|to| Ok((to, leg?))) {
+            Ok((to, leg)) => {
+                let asked = Some(asked);
+                self.transfer(now, key, leg, TransferOrder { asked, action, to });
             }
             Err(error) => self.with_call(now, key, |_, out| out.push(Action::Reply(asked, Err(error)))),
         }
     }
 
-    fn blind(&self, key: CallKey, destination: &str) -> Result<OutgoingRefer, RpcError> {
-        let invalid = |why: String| RpcError::new(ErrorCode::InvalidParams, format!("destination: {why}"));
-        let destination = Destination::new(destination).map_err(|why| invalid(why.to_string()))?;
-        let registrar = self
-            .calls
-            .get(&key)
-            .and_then(|call| self.registrar_of(call.user()));
-        let domain = registrar.map_or(&self.settings.sip.domain, |registrar| &registrar.domain);
-        let to = address(domain, destination.as_str(), "").map_err(|why| invalid(why.to_string()))?;
-        Ok(OutgoingRefer {
-            to: to.uri,
-            replaces: None,
+    /// Asks the far end to make a transfer; makes it here where that one does not know how.
+    fn transfer(&mut self, now: Instant, key: CallKey, leg: LegId, order: TransferOrder) {
+        let refer = match self.user_agent.may_refer(leg) {
+            true => self.refer_for(key, &order.to),
+            false => None,
+        };
+        let sent = refer.map(|refer| self.user_agent.refer(now, leg, refer));
+        match sent {
+            Some(Ok(request)) => {
+                self.sip_requests.insert(request, (key, SipPurpose::Transfer));
+                self.with_call(now, key, |call, _| call.transfer_asked(order));
+            }
+            Some(Err(error)) => {
+                let why = format!("the call cannot be transferred now: {error}");
+                self.with_call(now, key, |call, out| call.transfer_refused(order, 500, &why, out));
+            }
+            None => self.with_call(now, key, |_, out| {
+                out.push(Action::TransferHere(order, StatusCode::METHOD_NOT_ALLOWED.code()));
+            }),
+        }
+    }
+
+    /// What the far end is asked; `None` if a party is gone by now.
+    fn refer_for(&self, key: CallKey, to: &TransferTo) -> Option<OutgoingRefer> {
+        let (to, replaces) = match to {
+            TransferTo::Number(destination) => {
+                let domain = self.domain_of(self.calls.get(&key)?.user());
+                (address(domain, destination.as_str(), "").ok()?.uri, None)
+            }
+            // Our far end shall take our place in the other call.
+            TransferTo::Call(other) => {
+                let dialog = self.user_agent.dialog(self.calls.get(other)?.leg?)?;
+                (
+                    dialog.remote_target.clone(),
+                    Some(ReplacedDialog::of_dialog(dialog)),
+                )
+            }
+        };
+        Some(OutgoingRefer {
+            to,
+            replaces,
             referred_by: None,
             headers: Vec::new(),
         })
     }
 
-    /// Our far end shall take our place in the other call.
-    fn attended(&self, key: CallKey, other: &ClientCallId) -> Result<OutgoingRefer, RpcError> {
-        let error = |why: &str| RpcError::new(ErrorCode::CallFailed, why);
+    fn domain_of(&self, user: &str) -> &str {
+        self.registrar_of(user)
+            .map_or(&self.settings.sip.domain, |registrar| &registrar.domain)
+    }
+
+    fn to_call(&self, key: CallKey, other: &ClientCallId) -> Result<TransferTo, RpcError> {
         let session = self.calls.get(&key).map(|call| &call.session);
         let session = session.and_then(|id| self.sessions.get(id));
         let other_key = session
             .and_then(|session| session.calls.get(other))
             .filter(|other| **other != key);
-        let other = other_key
-            .and_then(|key| self.calls.get(key))
-            .filter(|other| other.is_active());
-        let leg = other
-            .and_then(|other| other.leg)
-            .ok_or_else(|| error("replaceCallID names no other active call"))?;
-        let dialog = self
-            .user_agent
-            .dialog(leg)
-            .ok_or_else(|| error("the other call is over"))?;
-        Ok(OutgoingRefer {
-            to: dialog.remote_target.clone(),
-            replaces: Some(ReplacedDialog::of_dialog(dialog)),
-            referred_by: None,
+        other_key
+            .filter(|key| self.calls.get(key).is_some_and(|other| other.is_active()))
+            .map(|key| TransferTo::Call(*key))
+            .ok_or_else(|| RpcError::new(ErrorCode::CallFailed, "replaceCallID names no other active call"))
+    }
+
+    /// The far end does not make a transfer, for this status: we make it, if the operator lets us.
+    pub(super) fn transfer_here(
+        &mut self,
+        key: CallKey,
+        order: TransferOrder,
+        status: u16,
+        more: &mut Vec<Action>,
+    ) {
+        let goal = self.goal(key, &order.to, status);
+        if let Some(call) = self.calls.get_mut(&key) {
+            match goal {
+                Ok(goal) => call.begin_transfer(order, goal, more),
+                Err(why) => call.transfer_refused(order, status, &why, more),
+            }
+        }
+    }
+
+    fn goal(&self, key: CallKey, to: &TransferTo, status: u16) -> Result<Goal, String> {
+        let gone = || "the call is over".to_owned();
+        let user = self.calls.get(&key).ok_or_else(gone)?.user();
+        if !self.settings.transfers.local {
+            return Err(format!("the far end does not transfer calls: {status}"));
+        }
+        let connected = self.calls.values().filter(|call| call.is_connected());
+        let max = self.settings.limits.calls_per_session_max;
+        if connected.filter(|call| call.user() == user).count() >= max {
+            return Err(format!("{max} calls that were transferred are still up"));
+        }
+        match to {
+            TransferTo::Number(_) if self.draining => Err("this server takes no new calls".to_owned()),
+            TransferTo::Number(destination) => {
+                let by = address(self.domain_of(user), user, "").map_err(|error| error.to_string())?;
+                let by = Header::new("Referred-By", &format!("<{}>", by.uri));
+                Ok(Goal::Newcomer(Box::new(Newcomer {
+                    outgoing: self.call_for(user, destination.clone()),
+                    headers: by.into_iter().collect(),
+                })))
+            }
+            TransferTo::Call(other) => match self.calls.get(other) {
+                Some(call) if call.may_be_given_away() => Ok(Goal::Other(*other)),
+                Some(_) => Err("the other call is being changed".to_owned()),
+                None => Err(gone()),
+            },
+        }
+    }
+
+    /// A call on this user's account, as the user would be shown by default.
+    pub(super) fn call_for(&self, user_name: &str, destination: Destination) -> OutgoingCall {
+        let user = self.settings.users.get(user_name).cloned().unwrap_or_default();
+        let own_name = user_name.strip_prefix("anonymous ").unwrap_or(user_name);
+        OutgoingCall {
+            destination,
+            caller: Party {
+                number: user.caller_number(own_name, None).to_owned(),
+                name: user.display_name.unwrap_or_default(),
+            },
+            hides_caller: user.hide_caller,
             headers: Vec::new(),
-        })
+        }
     }
 
     /// What the user agent tells beside the events of calls.
@@ -94,15 +168,9 @@ impl Server {
             } => self.with_leg(now, leg, |call, out| {
                 call.on_transfer_progress(now, status.code(), finished, out)
             }),
-            // A far end that could make us call whom it likes would make its calls at our expense.
-            Notice::ReferRequested { leg, referral, .. } => {
-                if let Err(error) = self
-                    .user_agent
-                    .decline_refer(now, leg, referral, StatusCode::DECLINE)
-                {
-                    tracing::debug!(%error, "a REFER was over before its answer");
-                }
-            }
+            Notice::ReferRequested {
+                leg, referral, to, ..
+            } => self.on_refer(now, leg, referral, &to),
             Notice::SessionExpired { leg } => {
                 if let Some(state) = self.legs.get(&leg) {
                     tracing::info!(call_id = %state.call_id, "nobody refreshed the session in time");
@@ -128,7 +196,7 @@ impl Server {
             .legs
             .get(&old)
             .and_then(|old| old.key)
-            .filter(|key| self.calls.contains_key(key));
+            .filter(|key| self.calls.get(key).is_some_and(|call| call.leg == Some(old)));
         match key {
             Some(key) => {
                 let (party, _) = parties(request, "");
@@ -174,4 +242,10 @@ impl Server {
             tracing::debug!(%error, "who was to take a far end's place has gone");
         }
     }
+}
+
+fn to_number(destination: &str) -> Result<TransferTo, RpcError> {
+    Destination::new(destination)
+        .map(TransferTo::Number)
+        .map_err(|why| RpcError::new(ErrorCode::InvalidParams, format!("destination: {why}")))
 }

@@ -83,7 +83,9 @@ fn a_blind_transfer_ends_our_call_when_it_has_worked() {
 
 #[test]
 fn a_transfer_that_fails_leaves_the_call_and_may_be_tried_again() {
-    let mut world = World::new();
+    let mut own = settings();
+    own.transfers.local = false;
+    let mut world = World::with(own);
     let (client, _) = world.log_in("alice");
     world.call(client, "call-1", "9196");
     modify(

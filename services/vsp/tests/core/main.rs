@@ -16,4 +16,6 @@ mod reconnect;
 mod register_elsewhere;
 mod sockets;
 mod translation;
+mod transfers;
+mod transfers_of_far_ends;
 mod world;

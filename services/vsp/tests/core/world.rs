@@ -11,7 +11,7 @@ use offhook_sip_message::{HeaderName, HeaderValue, Message, Method, StatusCode, 
 use offhook_vsp::auth::{Question, Refusal, Verdict};
 use offhook_vsp::{
     CallRecord, CloseReason, ConnectionId, Departure, Note, Output, Peer, Rejection, Server, Settings,
-    SipSettings, User,
+    SipSettings, TransferWay, User,
 };
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -38,6 +38,8 @@ pub(crate) struct World {
     pub(crate) closed: HashMap<ConnectionId, CloseReason>,
     pub(crate) traces: Vec<(CallId, TraceEvent)>,
     pub(crate) records: Vec<CallRecord>,
+    /// Transfers that have ended: who made them, and with which status.
+    pub(crate) transfers: Vec<(TransferWay, u16)>,
     pub(crate) rejections: Vec<Rejection>,
     pub(crate) logins: Vec<Result<String, Refusal>>,
     /// Whether datagrams of the VSP reach the far end.
@@ -90,7 +92,21 @@ impl World {
         Self::with(settings())
     }
 
+    /// A world whose far end knows no REFER, and says so.
+    pub(crate) fn without_refer() -> Self {
+        Self::with_far_end(settings(), user_agent::Extensions::default())
+    }
+
     pub(crate) fn with(settings: Settings) -> Self {
+        let extensions = user_agent::Extensions {
+            transfers: true,
+            replaces: true,
+            ..Default::default()
+        };
+        Self::with_far_end(settings, extensions)
+    }
+
+    fn with_far_end(settings: Settings, extensions: user_agent::Extensions) -> Self {
         let far_end = user_agent::Config {
             timing: Timing::default(),
             sent_by: proxy_address().to_string(),
@@ -101,11 +117,6 @@ impl World {
                 .map(str::to_owned)
                 .to_vec(),
             legs_max: 1000,
-        };
-        let extensions = user_agent::Extensions {
-            transfers: true,
-            replaces: true,
-            ..Default::default()
         };
         Self {
             now: Instant::now(),
@@ -121,6 +132,7 @@ impl World {
             closed: HashMap::new(),
             traces: Vec::new(),
             records: Vec::new(),
+            transfers: Vec::new(),
             rejections: Vec::new(),
             logins: Vec::new(),
             network_up: true,
@@ -518,6 +530,7 @@ impl World {
             Output::Note(Note::CallEnded(record)) => self.records.push(*record),
             Output::Note(Note::Rejected { why, .. }) => self.rejections.push(why),
             Output::Note(Note::Login { outcome, .. }) => self.logins.push(outcome),
+            Output::Note(Note::Transferred { way, status, .. }) => self.transfers.push((way, status)),
             Output::Note(_) => {}
         }
     }

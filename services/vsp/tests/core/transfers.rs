@@ -1,0 +1,517 @@
+//! Transfers that the VSP makes itself, because the far end does not.
+
+use crate::gateway::tag;
+use crate::world::{CARRIER_ANSWER, World, header, settings};
+use offhook_media_control::{
+    Command, CommandErrorKind, Direction, Event as MediaEvent, GoneReason, LegName, SessionSummary,
+};
+use offhook_sip::user_agent::{Ending, Event, IncomingId, LegId, Notice};
+use offhook_sip_message::{Message, Method, StatusCode};
+use offhook_vsp::{ConnectionId, TransferWay};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+fn modify(world: &mut World, client: ConnectionId, params: Value) -> String {
+    let mut params = params;
+    params["dialogParams"] = json!({"callID": "call-1"});
+    world.request(client, "telnyx_rtc.modify", params)
+}
+
+fn blind(world: &mut World, client: ConnectionId) -> String {
+    let params = json!({"action": "transfer", "destination": "9199"});
+    modify(world, client, params)
+}
+
+fn event(state: &str, status: u16) -> Value {
+    json!({"kind": "transfer", "state": state, "sipCode": status})
+}
+
+/// The far end declines the REFER that it has got.
+fn decline(world: &mut World, status: u16) {
+    let Some(Notice::ReferRequested { leg, referral, .. }) = world.far_notices.pop() else {
+        panic!("a REFER at the far end")
+    };
+    let status = StatusCode::new(status).unwrap();
+    let now = world.now;
+    world.far_end.decline_refer(now, leg, referral, status).unwrap();
+    world.settle();
+}
+
+/// A call whose transfer has begun here: both legs of the far end, and the new one's INVITE.
+fn begun(world: &mut World, client: ConnectionId) -> (LegId, LegId, IncomingId, Message) {
+    let first = world.call(client, "call-1", "9196");
+    let asked = blind(world, client);
+    let (second, incoming, invite) = world.far_invite();
+    let result = world.frame(client);
+    assert_eq!(
+        (&result["id"], &result["result"]["action"]),
+        (&json!(asked), &json!("transfer"))
+    );
+    (first, second, incoming, invite)
+}
+
+/// Two far parties that talk, and the client that has left.
+fn connected(world: &mut World) -> (ConnectionId, LegId, LegId) {
+    let (client, _) = world.log_in("alice");
+    let (first, second, incoming, _) = begun(world, client);
+    world.far_respond(incoming, 200, Some(CARRIER_ANSWER));
+    assert_eq!(world.frame(client)["params"]["eventData"], event("done", 200));
+    assert_eq!(world.expect(client, "bye")["sipReason"], "Transferred");
+    world.far_events.clear();
+    (client, first, second)
+}
+
+fn has_left(world: &World, leg: LegId) -> bool {
+    world
+        .far_events
+        .iter()
+        .any(|event| matches!(event, Event::Terminated { leg: of, ending: Ending::Remote(_) } if *of == leg))
+}
+
+fn nothing_left(world: &mut World) {
+    world.advance(Duration::from_secs(40));
+    let counts = world.server.counts();
+    assert_eq!(
+        (counts.calls, counts.connected, counts.commands),
+        (0, 0, 0),
+        "{counts:?}"
+    );
+    assert_eq!((counts.sip.legs, counts.sip.requests), (0, 0), "{counts:?}");
+    let of = |name: &str| world.tags().iter().filter(|tag| *tag == name).count();
+    assert_eq!(of("open"), of("close"), "every media session is closed");
+}
+
+#[test]
+fn a_far_end_that_declines_refer_is_connected_here() {
+    let mut world = World::new();
+    let (client, _) = world.log_in("alice");
+    let first = world.call(client, "call-1", "9196");
+    let asked = blind(&mut world, client);
+    decline(&mut world, 603);
+    world
+        .far_events
+        .retain(|event| !matches!(event, Event::Response { .. }));
+    let (second, incoming, invite) = world.far_invite();
+    assert!(
+        invite
+            .request_uri()
+            .unwrap()
+            .unwrap()
+            .as_bytes()
+            .starts_with(b"sip:9199@")
+    );
+    assert!(
+        header(&invite, "From").unwrap().contains("+15550101"),
+        "the user's number"
+    );
+    assert_eq!(
+        header(&invite, "Referred-By").as_deref(),
+        Some("<sip:alice@voice.example.com>")
+    );
+    assert!(header(&invite, "X-Offhook-Call-Id").is_some());
+    assert!(invite.body().ends_with(b"offer in place of Client\r\n"));
+    let result = world.frame(client);
+    assert_eq!(result["id"], json!(asked));
+    assert_eq!(result["result"]["action"], "transfer");
+    assert!(matches!(
+        world.gateway.commands.last(),
+        Some(Command::PrepareReplacement {
+            leg: LegName::Client,
+            ringback: true,
+            ..
+        })
+    ));
+    world.far_respond(incoming, 180, None);
+    assert_eq!(world.frame(client)["params"]["eventData"], event("trying", 180));
+    world.far_respond(incoming, 200, Some(CARRIER_ANSWER));
+    assert!(world.gateway.commands.iter().any(|command| matches!(command,
+        Command::Replace { leg: LegName::Client, sdp, .. } if sdp == CARRIER_ANSWER)));
+    assert_eq!(world.frame(client)["params"]["eventData"], event("done", 200));
+    let bye = world.expect(client, "bye");
+    assert_eq!(
+        (&bye["cause"], &bye["sipReason"]),
+        (&json!("NORMAL_CLEARING"), &json!("Transferred"))
+    );
+    assert!(!has_left(&world, first) && !has_left(&world, second));
+    let counts = world.server.counts();
+    assert_eq!((counts.calls, counts.connected), (1, 1), "it stays accounted");
+    assert!(world.records.is_empty(), "the call goes on");
+    assert_eq!(world.transfers, [(TransferWay::Local, 200)]);
+    world.advance(Duration::from_secs(60));
+    world.far_bye(second, Some("Q.850;cause=17"));
+    assert!(has_left(&world, first));
+    assert_eq!(world.records.len(), 1);
+    assert_eq!(world.records[0].talk.map(|talk| talk.as_secs()), Some(60));
+    nothing_left(&mut world);
+}
+
+#[test]
+fn a_far_end_that_does_not_name_refer_is_not_asked() {
+    let mut world = World::without_refer();
+    let (_, first, second) = connected(&mut world);
+    assert!(world.far_notices.is_empty());
+    world.far_bye(first, None);
+    assert!(has_left(&world, second));
+    nothing_left(&mut world);
+}
+
+#[test]
+fn a_far_end_that_takes_the_refer_and_then_cannot_is_connected_here() {
+    let mut world = World::new();
+    let (client, _) = world.log_in("alice");
+    let first = world.call(client, "call-1", "9196");
+    blind(&mut world, client);
+    let Some(Notice::ReferRequested { leg, referral, .. }) = world.far_notices.pop() else {
+        panic!()
+    };
+    world.far_end.accept_refer(world.now, leg, referral).unwrap();
+    world.settle();
+    world.take_frames(client);
+    let refused = StatusCode::new(501).unwrap();
+    let now = world.now;
+    world.far_end.refer_progress(now, leg, referral, refused).unwrap();
+    world.settle();
+    world
+        .far_events
+        .retain(|event| matches!(event, Event::IncomingInvite { .. }));
+    let (second, incoming, _) = world.far_invite();
+    world.far_respond(incoming, 200, Some(CARRIER_ANSWER));
+    assert_eq!(world.frame(client)["params"]["eventData"], event("done", 200));
+    assert_eq!(world.expect(client, "bye")["callID"], "call-1");
+    world.far_bye(first, None);
+    assert!(has_left(&world, second));
+    nothing_left(&mut world);
+}
+
+#[test]
+fn whoever_does_not_take_the_call_leaves_it_to_the_client() {
+    let mut world = World::without_refer();
+    let (client, _) = world.log_in("alice");
+    let (first, _, incoming, _) = begun(&mut world, client);
+    world.far_respond(incoming, 486, None);
+    assert_eq!(world.frame(client)["params"]["eventData"], event("failed", 486));
+    assert_eq!(world.tags().last().map(String::as_str), Some("drop-replacement"));
+    assert_eq!((world.server.counts().calls, world.frames_left(client)), (1, 0));
+    world.far_events.clear();
+    blind(&mut world, client);
+    let (_, incoming, _) = world.far_invite();
+    world.frame(client);
+    world.far_respond(incoming, 200, None);
+    assert_eq!(
+        world.frame(client)["params"]["eventData"],
+        event("failed", 488),
+        "without SDP"
+    );
+    world.far_events.clear();
+    blind(&mut world, client);
+    world.frame(client);
+    let (_, incoming, _) = world.far_invite();
+    world.far_respond(incoming, 183, Some(CARRIER_ANSWER));
+    assert_eq!(world.frame(client)["params"]["eventData"], event("trying", 183));
+    world.far_respond(incoming, 200, None);
+    assert_eq!(
+        world.frame(client)["params"]["eventData"],
+        event("done", 200),
+        "SDP of the 183"
+    );
+    world.expect(client, "bye");
+    world.far_bye(first, None);
+    nothing_left(&mut world);
+}
+
+#[test]
+fn nobody_who_answers_within_the_ring_time() {
+    let mut world = World::without_refer();
+    let (client, _) = world.log_in("alice");
+    let (first, second, incoming, _) = begun(&mut world, client);
+    world.far_respond(incoming, 180, None);
+    world.advance_alive(client, Duration::from_secs(65));
+    let failed = world
+        .take_frames(client)
+        .into_iter()
+        .any(|frame| frame["params"]["eventData"] == event("failed", 408));
+    assert!(failed);
+    assert!(
+        world
+            .far_events
+            .iter()
+            .any(|event| matches!(event, Event::Cancelled { leg, .. } if *leg == second))
+    );
+    assert!(!has_left(&world, first));
+    world.far_bye(first, None);
+    nothing_left(&mut world);
+}
+
+#[test]
+fn a_gateway_without_a_port_is_an_error_for_the_client() {
+    let mut world = World::without_refer();
+    let (client, _) = world.log_in("alice");
+    world.call(client, "call-1", "9196");
+    world
+        .gateway
+        .refuse
+        .insert("prepare-replacement", CommandErrorKind::Busy);
+    blind(&mut world, client);
+    assert_eq!(world.frame(client)["error"]["code"], -32002);
+    world.gateway.refuse.clear();
+    world.gateway.refuse.insert("replace", CommandErrorKind::BadSdp);
+    blind(&mut world, client);
+    world.frame(client);
+    let (second, incoming, _) = world.far_invite();
+    world.far_respond(incoming, 200, Some(CARRIER_ANSWER));
+    assert_eq!(world.frame(client)["params"]["eventData"], event("failed", 400));
+    assert!(has_left(&world, second));
+    assert_eq!(world.server.counts().calls, 1);
+}
+
+#[test]
+fn whoever_hangs_up_while_the_new_party_rings_ends_it_all() {
+    for by_client in [true, false] {
+        let mut world = World::without_refer();
+        let (client, _) = world.log_in("alice");
+        let (first, second, incoming, _) = begun(&mut world, client);
+        world.far_respond(incoming, 180, None);
+        if by_client {
+            let params = json!({"dialogParams": {"callID": "call-1"}});
+            world.request(client, "telnyx_rtc.bye", params);
+            assert!(has_left(&world, first));
+        } else {
+            world.far_bye(first, None);
+            assert_eq!(world.find_bye(client)["callID"], "call-1");
+        }
+        let cancelled = |event: &Event| matches!(event, Event::Cancelled { leg, .. } if *leg == second);
+        assert!(world.far_events.iter().any(cancelled));
+        nothing_left(&mut world);
+    }
+}
+
+#[test]
+fn two_far_ends_of_a_client_are_joined_when_one_of_them_declines() {
+    let mut world = World::new();
+    let (client, _) = world.log_in("alice");
+    let first = world.call(client, "call-1", "9196");
+    let second = world.call(client, "call-2", "9197");
+    modify(
+        &mut world,
+        client,
+        json!({"action": "replace", "replaceCallID": "call-2"}),
+    );
+    decline(&mut world, 405);
+    assert_eq!(world.frame(client)["result"]["action"], "replace");
+    world
+        .far_events
+        .retain(|event| matches!(event, Event::IncomingRequest { .. }));
+    let Event::IncomingRequest {
+        leg,
+        incoming,
+        request,
+        ..
+    } = world.far_event()
+    else {
+        panic!()
+    };
+    assert_eq!((leg, request.method()), (Some(second), Some(&Method::Invite)));
+    assert!(request.body().ends_with(b"offer in place of Client\r\n"));
+    world.far_respond(incoming, 200, Some(CARRIER_ANSWER));
+    assert_eq!(world.frame(client)["params"]["eventData"], event("done", 200));
+    for call in ["call-1", "call-2"] {
+        let bye = world.expect(client, "bye");
+        assert_eq!(
+            (&bye["callID"], &bye["sipReason"]),
+            (&json!(call), &json!("Transferred"))
+        );
+    }
+    assert!(!has_left(&world, first) && !has_left(&world, second));
+    let counts = world.server.counts();
+    assert_eq!((counts.calls, counts.connected), (1, 1));
+    let of = |name: &str| world.tags().iter().filter(|tag| *tag == name).count();
+    assert_eq!(
+        (of("open"), of("close")),
+        (2, 1),
+        "the second media session is closed"
+    );
+    world.far_bye(second, None);
+    assert!(has_left(&world, first));
+    nothing_left(&mut world);
+}
+
+#[test]
+fn a_far_end_that_does_not_want_to_move_stays_where_it_was() {
+    let mut world = World::without_refer();
+    let (client, _) = world.log_in("alice");
+    world.call(client, "call-1", "9196");
+    let second = world.call(client, "call-2", "9197");
+    modify(
+        &mut world,
+        client,
+        json!({"action": "replace", "replaceCallID": "call-2"}),
+    );
+    world.frame(client);
+    let Event::IncomingRequest { incoming, .. } = world.far_event() else {
+        panic!()
+    };
+    world.far_respond(incoming, 488, None);
+    assert_eq!(world.frame(client)["params"]["eventData"], event("failed", 488));
+    world
+        .far_events
+        .retain(|event| matches!(event, Event::IncomingRequest { .. }));
+    let Event::IncomingRequest {
+        leg,
+        incoming,
+        request,
+        ..
+    } = world.far_event()
+    else {
+        panic!()
+    };
+    assert_eq!(leg, Some(second));
+    assert!(
+        request.body().ends_with(b"offer SendRecv\r\n"),
+        "its media comes back"
+    );
+    world.far_respond(incoming, 200, Some(CARRIER_ANSWER));
+    let hold = json!({"action": "hold", "dialogParams": {"callID": "call-2"}});
+    world.request(client, "telnyx_rtc.modify", hold);
+    world
+        .far_events
+        .retain(|event| matches!(event, Event::IncomingRequest { .. }));
+    let Event::IncomingRequest { incoming, .. } = world.far_event() else {
+        panic!()
+    };
+    world.far_respond(incoming, 200, Some(CARRIER_ANSWER));
+    assert_eq!(
+        world.frame(client)["result"]["holdState"],
+        "held",
+        "the call works as before"
+    );
+    assert_eq!(world.server.counts().calls, 2);
+}
+
+#[test]
+fn a_held_party_is_resumed_when_it_is_connected() {
+    let mut world = World::without_refer();
+    let (client, _) = world.log_in("alice");
+    world.call(client, "call-1", "9196");
+    modify(&mut world, client, json!({"action": "hold"}));
+    let Event::IncomingRequest { incoming, .. } = world.far_event() else {
+        panic!()
+    };
+    world.far_respond(incoming, 200, Some(CARRIER_ANSWER));
+    world.far_events.clear();
+    world.take_frames(client);
+    blind(&mut world, client);
+    let (_, incoming, _) = world.far_invite();
+    world.far_respond(incoming, 200, Some(CARRIER_ANSWER));
+    world
+        .far_events
+        .retain(|event| matches!(event, Event::IncomingRequest { .. }));
+    let Event::IncomingRequest {
+        incoming, request, ..
+    } = world.far_event()
+    else {
+        panic!("a re-INVITE")
+    };
+    assert!(request.body().ends_with(b"offer SendRecv\r\n"));
+    assert!(matches!(
+        world.gateway.commands.last(),
+        Some(Command::MakeOffer {
+            to: LegName::Carrier,
+            direction: Direction::SendRecv,
+            ..
+        })
+    ));
+    world.far_respond(incoming, 200, Some(CARRIER_ANSWER));
+    assert_eq!(tag(world.gateway.commands.last().unwrap()), "answer");
+}
+
+#[test]
+fn far_parties_hold_press_keys_and_write_to_each_other() {
+    let mut world = World::without_refer();
+    let (client, first, second) = connected(&mut world);
+    for (leg, name) in [(first, LegName::Carrier), (second, LegName::Client)] {
+        let other = if leg == first { second } else { first };
+        let sdp = "v=0\r\na=sendonly\r\n";
+        world.far_request(leg, Method::Invite, Some(("application/sdp", sdp)));
+        assert!(matches!(world.gateway.commands.last(),
+            Some(Command::Reoffer { from, .. }) if *from == name));
+        let Event::Response { response, .. } = world.far_event() else {
+            panic!()
+        };
+        assert_eq!(response.status(), Some(StatusCode::OK));
+        world.far_request(
+            leg,
+            Method::Info,
+            Some(("application/dtmf-relay", "Signal=5\r\n")),
+        );
+        assert!(matches!(world.gateway.commands.last(),
+            Some(Command::Dtmf { to, digits, .. }) if *to != name && digits == "5"));
+        world.far_events.clear();
+        world.far_request(leg, Method::Message, Some(("text/plain", "hello")));
+        let heard = world.far_events.drain(..).any(|event| {
+            matches!(event, Event::IncomingRequest { leg: Some(of), request, .. }
+                if of == other && request.body() == b"hello".as_slice())
+        });
+        assert!(heard);
+        world.far_events.clear();
+    }
+    assert_eq!(world.frames_left(client), 0, "none of it is the client's affair");
+}
+
+#[test]
+fn a_pair_without_a_client_ends_by_time_by_drain_and_with_its_gateway() {
+    for way in ["time", "drain", "link", "gone"] {
+        let mut world = World::without_refer();
+        let (client, first, second) = connected(&mut world);
+        match way {
+            "time" => world.advance_alive(client, Duration::from_secs(4 * 60 * 60)),
+            "drain" => {
+                world
+                    .server
+                    .handle_drain(world.now, world.now + Duration::from_secs(5));
+                world.settle();
+                assert!(!has_left(&world, first), "it may go on for a while");
+                world.advance(Duration::from_secs(6));
+            }
+            "link" => world.server.handle_link_down(world.now),
+            _ => {
+                let session = world.media_session();
+                world.event(MediaEvent::Gone {
+                    session,
+                    reason: GoneReason::MediaTimeout,
+                    message: String::new(),
+                    summary: SessionSummary::default(),
+                });
+            }
+        }
+        world.settle();
+        assert!(has_left(&world, first) && has_left(&world, second), "{way}");
+        assert_eq!(world.server.counts().connected, 0, "{way}");
+        assert_eq!(world.records.len(), 1, "{way}");
+    }
+}
+
+#[test]
+fn a_client_cannot_leave_more_pairs_behind_than_it_may_have_calls() {
+    let mut own = settings();
+    own.limits.calls_per_session_max = 2;
+    let mut world = World::with(own);
+    let (client, _) = world.log_in("alice");
+    for round in 0..3 {
+        world.call(client, "call-1", "9196");
+        blind(&mut world, client);
+        decline(&mut world, 501);
+        world
+            .far_events
+            .retain(|event| matches!(event, Event::IncomingInvite { .. }));
+        if round == 2 {
+            let error = world.frame(client)["error"]["message"].clone();
+            assert!(error.as_str().unwrap().contains("2 calls"), "{error}");
+            break;
+        }
+        let (_, incoming, _) = world.far_invite();
+        world.far_respond(incoming, 200, Some(CARRIER_ANSWER));
+        world.find_bye(client);
+        world.far_events.clear();
+    }
+    assert_eq!(world.server.counts().connected, 2);
+}
