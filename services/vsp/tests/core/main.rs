@@ -15,7 +15,7 @@ mod outbound_call;
 mod reconnect;
 mod register_elsewhere;
 mod sockets;
-mod translation;
 mod transfers;
 mod transfers_of_far_ends;
+mod translation;
 mod world;
