@@ -8,8 +8,10 @@ pub mod codec;
 pub mod dtmf;
 pub mod jitter_buffer;
 pub mod level;
+pub mod music;
 mod pipeline;
 pub mod tone;
+pub mod wav;
 
 pub use codec::concealment::G711Concealer;
 pub use codec::g711;

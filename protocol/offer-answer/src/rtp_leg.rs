@@ -87,6 +87,13 @@ impl RtpLegNegotiation {
         Ok(change)
     }
 
+    /// Puts the codecs of further offers of ours into this order; those that it leaves out come last.
+    pub fn prefer(&mut self, order: &[Codec]) {
+        let place = |codec: &Codec| order.iter().position(|wanted| wanted == codec);
+        let codecs = &mut self.state.local.codecs;
+        codecs.sort_by_key(|codec| place(codec).unwrap_or(usize::MAX));
+    }
+
     /// Reads an offer of the carrier: an inbound call's, or that of a re-INVITE.
     ///
     /// # Errors

@@ -71,6 +71,13 @@ impl WebRtcLegNegotiation {
         self.state.local.ice = ice;
     }
 
+    /// Puts the codecs of further offers of ours into this order; those that it leaves out come last.
+    pub fn prefer(&mut self, order: &[Codec]) {
+        let place = |codec: &Codec| order.iter().position(|wanted| wanted == codec);
+        let codecs = &mut self.state.local.codecs;
+        codecs.sort_by_key(|codec| place(codec).unwrap_or(usize::MAX));
+    }
+
     /// Reads an offer of the browser, the first one or a further one.
     ///
     /// # Errors
@@ -90,9 +97,9 @@ impl WebRtcLegNegotiation {
         Ok(change)
     }
 
-    /// Writes our answer to the latest offer: the codecs of `order` that the browser offered, in that order, always
-    /// `sendrecv` (browsers cannot mend another direction later), DTLS passive unless the offer forbids it or another
-    /// role is already in use. Further m-lines are rejected with port 0.
+    /// Writes our answer to the latest offer: the codecs of `order` that the browser offered, in that order, the
+    /// direction that mirrors the offer's (RFC 3264 §6.1), DTLS passive unless the offer forbids it or another role is
+    /// already in use. Further m-lines are rejected with port 0.
     ///
     /// # Errors
     /// [`OfferAnswerError::WrongState`] without an offer, [`OfferAnswerError::NoCommonCodec`] if nothing of `order`

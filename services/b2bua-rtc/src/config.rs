@@ -1,10 +1,15 @@
 //! Configuration of the gateway: the section `[b2bua_rtc]`.
 
+mod sounds;
+
+use offhook_media_control::Latching;
 use offhook_process::Problem;
 use serde::Deserialize;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
+
+pub use sounds::{SoundChoice, SoundError, SoundsConfig};
 
 /// Most workers; more cores than this share them.
 pub const WORKERS_MAX: usize = 64;
@@ -34,6 +39,13 @@ pub struct Config {
     pub sessions_max: usize,
     /// Which codec is told to a client that can do both its own best one and the carrier's. Default `relay`.
     pub prefer: Preference,
+    /// Whose packets the RTP legs take: `off`, `same-address` or `any`; a carrier may have a rule of its own. Default
+    /// `same-address`.
+    pub latching: Latching,
+    /// A carrier that was recognised by its packets may go on from another port of the same address. Default false.
+    pub latch_port_changes: bool,
+    /// What parties hear that wait.
+    pub sounds: SoundsConfig,
     /// Opus encoder, where it has to transcode.
     pub opus: OpusConfig,
     /// Jitter buffer, where it has to transcode.
@@ -58,6 +70,9 @@ impl Default for Config {
             wake_interval_us: 1000,
             sessions_max: 5000,
             prefer: Preference::default(),
+            latching: Latching::SameAddress,
+            latch_port_changes: false,
+            sounds: SoundsConfig::default(),
             opus: OpusConfig::default(),
             jitter: JitterConfig::default(),
             control: ControlConfig::default(),
@@ -235,8 +250,6 @@ pub struct TimeoutConfig {
     pub quality_s: u64,
     /// How often RTCP reports are sent, seconds. Default 5.
     pub rtcp_s: u64,
-    /// How long calls may go on after the process was asked to stop, seconds. Default 5.
-    pub drain_s: u64,
 }
 
 impl Default for TimeoutConfig {
@@ -247,7 +260,6 @@ impl Default for TimeoutConfig {
             media_s: 300,
             quality_s: 10,
             rtcp_s: 5,
-            drain_s: 5,
         }
     }
 }
@@ -302,6 +314,7 @@ impl Config {
                 "Give at least 1",
             ));
         }
+        problems.extend(self.sounds.check());
         problems.extend(self.check_audio());
         problems.extend(self.check_control());
         problems

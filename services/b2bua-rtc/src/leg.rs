@@ -2,10 +2,11 @@
 
 mod inbound;
 mod outbound;
+mod own_sources;
 mod sending;
 
 use crate::outbox::{Outbox, SocketToken};
-use crate::rtp_leg::RtpSide;
+use crate::rtp_leg::{Admission, RtpSide};
 use crate::webrtc_leg::WebRtcSide;
 use offhook_media_control::{CommandError, CommandErrorKind, LegName};
 use offhook_offer_answer::{Codec, Direction, NegotiatedCodec, OfferAnswerError, TelephoneEvents};
@@ -37,6 +38,8 @@ pub enum Lane {
 pub(crate) enum Taken {
     /// Media: this many bytes at the front are a readable RTP packet, decrypted.
     Rtp(usize),
+    /// The same, and from now on the peer's packets come from this address.
+    Latched(usize),
     /// A report: this many bytes at the front are RTCP, decrypted.
     Rtcp(usize),
     /// ICE or DTLS: what they have to say is to be drained.
@@ -91,16 +94,14 @@ pub(crate) struct Change {
 
 impl Leg {
     /// Reads an offer of the peer.
-    pub(crate) fn handle_offer(&mut self, sdp: &str) -> Result<Change, OfferAnswerError> {
+    pub(crate) fn handle_offer(&mut self, now: Instant, sdp: &str) -> Result<Change, OfferAnswerError> {
         match &mut self.transport {
             Transport::WebRtc(side) => side.negotiation.handle_offer(sdp).map(|change| Change {
                 ice_restart: change.ice_restart,
             }),
             Transport::Rtp(side) => {
                 let change = side.negotiation.handle_offer(sdp)?;
-                if change.address {
-                    side.unlatch();
-                }
+                side.described(now, change.address);
                 Ok(Change::default())
             }
         }
@@ -115,9 +116,7 @@ impl Leg {
             }
             Transport::Rtp(side) => {
                 let change = side.negotiation.handle_answer(sdp)?;
-                if change.address {
-                    side.unlatch();
-                }
+                side.described(now, change.address);
             }
         }
         Ok(())
@@ -131,7 +130,20 @@ impl Leg {
                 side.apply_remote(now);
                 Ok(answer)
             }
-            Transport::Rtp(side) => side.negotiation.answer(order, Direction::SendRecv),
+            Transport::Rtp(side) => {
+                let answer = side.negotiation.answer(order, Direction::SendRecv)?;
+                // Only now does the peer know where to send to.
+                side.described(now, false);
+                Ok(answer)
+            }
+        }
+    }
+
+    /// Puts the codecs of further offers into this order.
+    pub(crate) fn prefer(&mut self, order: &[Codec]) {
+        match &mut self.transport {
+            Transport::WebRtc(side) => side.negotiation.prefer(order),
+            Transport::Rtp(side) => side.negotiation.prefer(order),
         }
     }
 
@@ -219,11 +231,14 @@ impl Leg {
                 }
             }
             (Transport::Rtp(side), Lane::Rtp) => match offhook_rtp::classify(data) {
-                offhook_rtp::PacketClass::Rtp if side.takes_rtp(source) => Taken::Rtp(data.len()),
+                offhook_rtp::PacketClass::Rtp => match side.admit_rtp(now, source, data) {
+                    Admission::Peer => Taken::Rtp(data.len()),
+                    Admission::Latched => Taken::Latched(data.len()),
+                    Admission::Probation => Taken::Dropped(Discard::NotReady),
+                    Admission::Stranger => Taken::Dropped(Discard::Stranger),
+                },
                 offhook_rtp::PacketClass::Rtcp if side.takes_rtcp(source) => Taken::Rtcp(data.len()),
-                offhook_rtp::PacketClass::Rtp | offhook_rtp::PacketClass::Rtcp => {
-                    Taken::Dropped(Discard::Stranger)
-                }
+                offhook_rtp::PacketClass::Rtcp => Taken::Dropped(Discard::Stranger),
                 _ => Taken::Dropped(Discard::Malformed),
             },
             (Transport::Rtp(side), Lane::Rtcp) => match offhook_rtp::classify(data) {

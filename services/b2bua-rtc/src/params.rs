@@ -3,7 +3,7 @@
 use crate::outbox::SocketToken;
 use crate::tones::Tones;
 use offhook_call_trace::CallId;
-use offhook_media_control::{LegName, MediaSessionId};
+use offhook_media_control::{Latching, LegName, MediaSessionId};
 use offhook_offer_answer::{Codec, Prefer};
 use offhook_rtp::NtpTime;
 use offhook_webrtc::LegConfig;
@@ -24,6 +24,8 @@ pub struct SessionParams {
     pub rtp_address: IpAddr,
     /// Which codec a leg is told first that can do several.
     pub prefer: Prefer,
+    /// Whose packets plain RTP legs take.
+    pub latching: LatchingParams,
     /// How audio is decoded and encoded.
     pub audio: AudioParams,
     /// When things take too long.
@@ -32,6 +34,15 @@ pub struct SessionParams {
     pub clock: WallClock,
     /// Ready-made frames.
     pub tones: Arc<Tones>,
+}
+
+/// Whose packets plain RTP legs take, where signalling says nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LatchingParams {
+    /// The rule.
+    pub latching: Latching,
+    /// A latched peer may go on from another port of the same IP address when the first one has fallen silent.
+    pub port_changes: bool,
 }
 
 /// How audio is decoded and encoded.
@@ -105,8 +116,8 @@ pub struct OpenRequest {
     pub call_id: CallId,
     /// The leg that `sdp` comes from.
     pub from: LegName,
-    /// Its offer.
-    pub sdp: String,
+    /// Its offer; none if it wants ours.
+    pub sdp: Option<String>,
     /// Answer it at once.
     pub early_answer: bool,
     /// What the client leg speaks.

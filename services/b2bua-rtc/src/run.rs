@@ -7,7 +7,7 @@ use crate::control::{Links, LocalLink, Router, RouterConfig, serve_json_rpc, ser
 use crate::media::{
     SharedAddress, WorkerConfig, WorkerEvent, WorkerHandle, bind_shared, local_addresses, spawn,
 };
-use crate::params::{AudioParams, SessionParams, Timeouts, WallClock};
+use crate::params::{AudioParams, LatchingParams, SessionParams, Timeouts, WallClock};
 use crate::tones::Tones;
 use metrics::GatewayMetrics;
 use offhook_offer_answer::Prefer;
@@ -58,6 +58,9 @@ pub enum Error {
     /// libopus refused.
     #[error(transparent)]
     Audio(#[from] offhook_audio::AudioError),
+    /// A sound cannot be played.
+    #[error("b2bua_rtc.sounds: {0}")]
+    Sound(#[from] crate::config::SoundError),
 }
 
 /// Runs the gateway until it was drained or stopped. `links` are the control links within this process.
@@ -279,6 +282,10 @@ fn session_params(config: &Config, locals: &[SocketAddr]) -> Result<SessionParam
             Preference::Relay => Prefer::Relay,
             Preference::Opus => Prefer::Opus,
         },
+        latching: LatchingParams {
+            latching: config.latching,
+            port_changes: config.latch_port_changes,
+        },
         audio: AudioParams {
             opus_complexity: config.opus.complexity,
             opus_bitrate_bps: config.opus.bitrate,
@@ -295,7 +302,7 @@ fn session_params(config: &Config, locals: &[SocketAddr]) -> Result<SessionParam
             at: Instant::now(),
             unix: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
         },
-        tones: Arc::new(Tones::new()?),
+        tones: Arc::new(Tones::new(&config.sounds.load()?)?),
     })
 }
 

@@ -117,10 +117,12 @@ pub struct MediaSession {
     params: Arc<SessionParams>,
     client: Leg,
     carrier: Leg,
-    /// The leg whose offer opened the session.
+    /// The leg whose offer, or whose wish for one, opened the session.
     offerer: LegName,
     /// True once that offer was answered.
     offerer_answered: bool,
+    /// It made none, and is to be offered what the other leg has answered.
+    wants_offer: bool,
     bridge: Option<Bridge>,
     /// A leg that is to take the place of another.
     replacement: Option<Box<replacement::Replacement>>,
@@ -155,7 +157,7 @@ impl MediaSession {
         ports: [Option<RtpPort>; 2],
         rng: &mut StdRng,
     ) -> Result<(Self, Reply), CommandError> {
-        check_sdp_len(&request.sdp)?;
+        check_request(&request)?;
         let other_name = other(request.from);
         let cname = format!("{:016x}", rng.random::<u64>());
         let mut maker = LegMaker {
@@ -165,8 +167,10 @@ impl MediaSession {
             cname: &cname,
         };
         let mut from = maker.make(request.from, Codec::ALL.to_vec(), rng)?;
-        from.handle_offer(&request.sdp)
-            .map_err(|error| sdp_error(request.from, &error))?;
+        if let Some(sdp) = &request.sdp {
+            from.handle_offer(now, sdp)
+                .map_err(|error| sdp_error(request.from, &error))?;
+        }
         let offered = match &request.codecs {
             Some(codecs) => codecs.clone(),
             None => answer_order(from.codecs(), params.prefer),
@@ -193,6 +197,7 @@ impl MediaSession {
             carrier,
             offerer: request.from,
             offerer_answered: answer.is_some(),
+            wants_offer: request.sdp.is_none(),
             bridge: None,
             replacement: None,
             replaced_frames: 0,
@@ -387,6 +392,14 @@ fn other(leg: LegName) -> LegName {
     }
 }
 
+fn check_request(request: &OpenRequest) -> Result<(), CommandError> {
+    match &request.sdp {
+        Some(sdp) => check_sdp_len(sdp),
+        None if request.early_answer => Err(wrong_state("an early answer needs an offer")),
+        None => Ok(()),
+    }
+}
+
 fn check_sdp_len(sdp: &str) -> Result<(), CommandError> {
     if sdp.len() <= SDP_LEN_MAX {
         return Ok(());
@@ -445,7 +458,7 @@ fn new_rtp_side(params: &SessionParams, port: RtpPort, codecs: Vec<Codec>, rng: 
         packet_ms: 20,
         max_bitrate_bps: None,
     };
-    RtpSide::new(RtpLegNegotiation::new(local), port)
+    RtpSide::new(RtpLegNegotiation::new(local), port, &params.latching)
 }
 
 fn new_webrtc_side(
@@ -475,6 +488,13 @@ fn new_webrtc_side(
         leg,
         params.webrtc_sockets.clone(),
     ))
+}
+
+fn wrong_state(message: &str) -> CommandError {
+    CommandError {
+        kind: CommandErrorKind::WrongState,
+        message: message.to_owned(),
+    }
 }
 
 fn busy(message: &str) -> CommandError {

@@ -122,7 +122,7 @@ fn open(session: &str, sdp: &str) -> Command {
         session: MediaSessionId(session.to_owned()),
         call_id: CallId::new(session).unwrap(),
         from: LegName::Client,
-        sdp: sdp.to_owned(),
+        sdp: Some(sdp.to_owned()),
         early_answer: true,
     }
 }

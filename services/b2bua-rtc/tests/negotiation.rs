@@ -353,3 +353,98 @@ fn a_call_from_the_carrier_is_offered_to_the_browser() {
         Some(vec![0x44; 160])
     );
 }
+
+/// A session that the carrier opened without an offer; gives the offer for the browser.
+fn opened_without_offer() -> (World, String) {
+    let mut rng = StdRng::seed_from_u64(5);
+    let (mut world, _, _) = World::offer_from_client("0", true);
+    let open = OpenRequest {
+        sdp: None,
+        ..request(LegName::Carrier, "")
+    };
+    let ports = [None, Some(CARRIER_PORT)];
+    let (session, reply) =
+        MediaSession::open(origin(), Arc::new(params()), open, ports, &mut rng).expect("opened");
+    let Reply::Opened { offer, answer: None } = reply else {
+        panic!("{reply:?}")
+    };
+    world.session = session;
+    world.events.clear();
+    world.client = Client::new(world.now, Version::Dtls12, true, client_address());
+    (world, offer)
+}
+
+#[test]
+fn a_carrier_without_offer_gets_ours_once_the_browser_has_answered() {
+    let (mut world, offer) = opened_without_offer();
+    assert!(
+        sdp::value(&offer, "m=audio ").contains("SAVPF 111 0 8"),
+        "{offer}"
+    );
+    let early = world.command(&Command::Reoffer {
+        session: session_id(),
+        from: LegName::Carrier,
+        sdp: sdp::carrier(carrier_address(), "0"),
+    });
+    assert_eq!(early.unwrap_err().kind, CommandErrorKind::WrongState);
+    let answer = |from, sdp| Command::Answer {
+        session: session_id(),
+        from,
+        sdp,
+        is_final: true,
+    };
+    let browser = sdp::browser(&world.client, "8 126").replace("actpass", "active");
+    let Ok(Reply::Answered { answer: Some(late) }) = world.command(&answer(LegName::Client, browser)) else {
+        panic!("no offer for the carrier")
+    };
+    assert!(
+        sdp::value(&late, "m=audio ").starts_with("20002 RTP/AVP 8"),
+        "what the browser can do comes first: {late}"
+    );
+    world.tell_client(&offer);
+    world.connect();
+    // The carrier's media comes before its answer: nobody knows yet whose it is.
+    let mut carrier = Voice::new(8, 22);
+    let packet = carrier.packet(&[0x43; 160], 160);
+    world.carrier_sends(&packet);
+    let ack = answer(LegName::Carrier, sdp::carrier(carrier_address(), "8"));
+    assert_eq!(world.command(&ack), Ok(Reply::Answered { answer: None }));
+    let packet = carrier.packet(&[0x44; 160], 160);
+    world.carrier_sends(&packet);
+    let last = world.client_heard.last().map(|packet| packet.payload.clone());
+    assert_eq!(last, Some(vec![0x44; 160]));
+    assert_eq!(world.session.drops().stranger, 1);
+}
+
+#[test]
+fn an_early_answer_to_no_offer_is_refused() {
+    let request = OpenRequest {
+        sdp: None,
+        early_answer: true,
+        ..request(LegName::Carrier, "")
+    };
+    assert_eq!(open(request), Err(CommandErrorKind::WrongState));
+}
+
+#[test]
+fn rfc3264_6_1_a_browser_that_only_listens_is_answered_sendonly_and_hears() {
+    for (offered, answered) in [
+        ("recvonly", "sendonly"),
+        ("sendonly", "recvonly"),
+        ("inactive", "inactive"),
+    ] {
+        let (mut world, _, answer) = World::offer_edited("0", true, |offer| {
+            offer.replace("a=sendrecv", &format!("a={offered}"))
+        });
+        assert!(
+            answer.unwrap().contains(&format!("a={answered}\r\n")),
+            "{offered}"
+        );
+        world.carrier_answers(&sdp::carrier(carrier_address(), "0"));
+        world.connect();
+        world.client_heard.clear();
+        let packet = Voice::new(0, 22).packet(&[0x44; 160], 160);
+        world.carrier_sends(&packet);
+        assert_eq!(world.client_heard.is_empty(), offered != "recvonly", "{offered}");
+    }
+}

@@ -151,7 +151,7 @@ fn a_peer_behind_nat_is_latched_by_its_address_and_nobody_after_it() {
 }
 
 #[test]
-fn held_audio_does_not_reach_the_carrier_and_comfort_noise_does() {
+fn held_audio_does_not_reach_the_carrier() {
     let mut world = World::connected("0", "0");
     let (mut client, mut carrier) = (Voice::new(0, 11), Voice::new(0, 22));
     talk(&mut world, &mut client, &mut carrier, 10);
@@ -164,7 +164,7 @@ fn held_audio_does_not_reach_the_carrier_and_comfort_noise_does() {
     world.carrier_heard.clear();
     talk(&mut world, &mut client, &mut carrier, 50);
     assert!(
-        (45..=50).contains(&world.carrier_heard.len()),
+        (49..=51).contains(&world.carrier_heard.len()),
         "{}",
         world.carrier_heard.len()
     );

@@ -87,6 +87,8 @@ pub(crate) struct Call {
     sip_call_id: Option<String>,
     /// Answer for the client's offer.
     client_answer: ClientAnswer,
+    /// A 200 of ours makes an offer: its ACK has to bring the answer.
+    answer_owed: bool,
     state: State,
 }
 
@@ -175,6 +177,8 @@ struct Active {
     transfer: Option<exchange::Transfer>,
     /// The client's media.
     client_media: ClientMedia,
+    /// The far end hears that the client may come back.
+    away: bool,
     /// Digits that wait for their INFO.
     digits: VecDeque<char>,
     digit_sent: bool,
@@ -274,6 +278,7 @@ impl Call {
             connected_max: new.connected_max,
             sip_call_id: None,
             client_answer: ClientAnswer::None,
+            answer_owed: false,
             state,
         }
     }
@@ -469,6 +474,7 @@ impl Call {
             Purpose::SecondOffer(_) | Purpose::OfferForSecond(_) | Purpose::ResumeOffer => {
                 self.on_connected_reply(purpose, reply, out);
             }
+            Purpose::LateAnswer => self.on_late_answer(now, reply, out),
             Purpose::Close => {
                 if let (State::Closing(record), Ok(Reply::Closed { summary })) = (&mut self.state, reply) {
                     record.media = Some(summary);

@@ -21,8 +21,8 @@ pub(crate) struct Incoming {
     pub(crate) invite: IncomingId,
     /// Whom it is for.
     pub(crate) user: String,
-    /// Offer of the caller.
-    pub(crate) offer: String,
+    /// Offer of the caller; none if it wants ours.
+    pub(crate) offer: Option<String>,
     pub(crate) caller: Party,
     pub(crate) callee: Party,
     /// The caller's headers that clients may see.
@@ -45,7 +45,7 @@ impl Incoming {
         call_id: CallId,
         invite: IncomingId,
         user: String,
-        offer: String,
+        offer: Option<String>,
         (caller, callee): (Party, Party),
         headers: Vec<CustomHeader>,
     ) -> Self {

@@ -172,9 +172,10 @@ pub const fn end_of_command_error(kind: CommandErrorKind) -> End {
         CommandErrorKind::Busy => end(Cause::NORMAL_TEMPORARY_FAILURE, 503, "Media gateway is full"),
         CommandErrorKind::Draining => end(Cause::NORMAL_TEMPORARY_FAILURE, 503, "Media gateway is leaving"),
         CommandErrorKind::LinkDown => MEDIA_GATEWAY_LOST,
-        CommandErrorKind::UnknownSession | CommandErrorKind::SessionExists | CommandErrorKind::WrongState => {
-            end(Cause::NORMAL_TEMPORARY_FAILURE, 500, "Media gateway error")
-        }
+        CommandErrorKind::UnknownSession
+        | CommandErrorKind::SessionExists
+        | CommandErrorKind::WrongState
+        | CommandErrorKind::UnknownSound => end(Cause::NORMAL_TEMPORARY_FAILURE, 500, "Media gateway error"),
     }
 }
 

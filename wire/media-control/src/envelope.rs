@@ -93,7 +93,7 @@ fn from_value<T: for<'de> Deserialize<'de>>(value: Value) -> Result<T, EnvelopeE
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{CommandErrorKind, GoneReason, LegName, MediaSessionId, SessionSummary};
+    use crate::{CommandErrorKind, GoneReason, LegName, MediaSessionId, SessionSummary, Sound};
     use offhook_call_trace::CallId;
 
     #[test]
@@ -106,7 +106,7 @@ mod tests {
                     session: session.clone(),
                     call_id: CallId::new("c1").unwrap(),
                     from: LegName::Client,
-                    sdp: "v=0\r\n".into(),
+                    sdp: Some("v=0\r\n".into()),
                     early_answer: true,
                 },
             ),
@@ -118,7 +118,17 @@ mod tests {
                     ringback: true,
                 },
             ),
-            Frame::Request(RequestId(8), Command::Ping {}),
+            Frame::Request(
+                RequestId(8),
+                Command::Play {
+                    session: session.clone(),
+                    to: LegName::Carrier,
+                    sound: Sound::Named("closed".into()),
+                    repeat: false,
+                    yields: true,
+                },
+            ),
+            Frame::Request(RequestId(9), Command::Ping {}),
             Frame::Response(
                 RequestId(7),
                 Ok(Reply::Opened {

@@ -16,6 +16,8 @@ pub use envelope::{EnvelopeError, Frame, RequestId};
 
 /// Longest SDP that the link takes, in bytes.
 pub const SDP_LEN_MAX: usize = 64 * 1024;
+/// Longest name of a [`Sound`], in bytes.
+pub const SOUND_NAME_LEN_MAX: usize = 64;
 /// Most digits in one [`Command::Dtmf`].
 pub const DTMF_DIGITS_MAX: usize = 64;
 
@@ -68,6 +70,31 @@ impl CodecName {
     }
 }
 
+/// Something to play: what it sounds like is the gateway's configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sound {
+    /// For a party on hold.
+    Hold,
+    /// For a party whose other end has lost its connection and may come back.
+    Away,
+    /// A sound of this name, 1 to [`SOUND_NAME_LEN_MAX`] bytes.
+    Named(String),
+}
+
+/// Whose packets an RTP leg takes: those of the address in the peer's SDP, or, for peers behind NAT, of the address that
+/// the first packets come from. What each of them risks: docs/decisions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Latching {
+    /// Address and port of the SDP, nothing else.
+    Off,
+    /// The IP address of the SDP, and whatever port the first packet comes from.
+    SameAddress,
+    /// Whatever address and port the first packets come from shortly after the description.
+    Any,
+}
+
 /// What signalling asks of the gateway.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "method", content = "params", rename_all = "kebab-case")]
@@ -80,8 +107,9 @@ pub enum Command {
         call_id: CallId,
         /// The leg that `sdp` comes from.
         from: LegName,
-        /// Its offer.
-        sdp: String,
+        /// Its offer. None where it wants ours (an INVITE without SDP): once the other leg has answered,
+        /// [`Reply::Answered`] brings that offer, and the leg's answer to it comes as a second [`Command::Answer`].
+        sdp: Option<String>,
         /// Answer the offering leg at once, before the other one has answered.
         early_answer: bool,
     },
@@ -173,6 +201,38 @@ pub enum Command {
         /// True while held.
         held: bool,
     },
+    /// Plays a sound to one leg, in place of what it plays already. Reply: [`Reply::Done`]; [`Event::PlayEnded`] when it
+    /// ends by itself. A gateway without this sound says [`CommandErrorKind::UnknownSound`].
+    Play {
+        /// Session.
+        session: MediaSessionId,
+        /// Leg that is to hear it.
+        to: LegName,
+        /// What.
+        sound: Sound,
+        /// Over and over, until it is stopped.
+        repeat: bool,
+        /// True: it waits until the other leg is silent, and ends at that leg's first packet. False: it is heard in place of the
+        /// other leg.
+        yields: bool,
+    },
+    /// Ends what [`Command::Play`] began; nothing if nothing plays. Reply: [`Reply::Done`].
+    StopPlaying {
+        /// Session.
+        session: MediaSessionId,
+        /// Leg that hears it.
+        to: LegName,
+    },
+    /// Says whose packets a leg with plain RTP takes, other than the gateway's default. Reply: [`Reply::Done`]. It counts
+    /// from the leg's next description on.
+    Latch {
+        /// Session.
+        session: MediaSessionId,
+        /// Leg, of a peer that is (or is not) behind NAT.
+        leg: LegName,
+        /// Whose packets.
+        latching: Latching,
+    },
     /// Ends a session and frees all it holds. Reply: [`Reply::Closed`]. Unknown sessions are an error.
     Close {
         /// Session.
@@ -262,6 +322,8 @@ pub enum CommandErrorKind {
     NoCommonCodec,
     /// Not in this state of the session.
     WrongState,
+    /// No sound of this name.
+    UnknownSound,
     /// A limit is reached: sessions, ports, queue (SIP 503).
     Busy,
     /// The gateway is leaving and takes no new sessions.
@@ -294,6 +356,15 @@ pub enum Event {
         session: MediaSessionId,
         /// Leg that fell silent.
         from: LegName,
+    },
+    /// What [`Command::Play`] began is over, and not because it was stopped.
+    PlayEnded {
+        /// Session.
+        session: MediaSessionId,
+        /// Leg that heard it.
+        to: LegName,
+        /// Why.
+        end: PlayEnd,
     },
     /// A digit came in as telephone-event; once per press.
     Dtmf {
@@ -331,6 +402,16 @@ pub enum Event {
         /// What the gateway saw.
         event: offhook_call_trace::TraceEvent,
     },
+}
+
+/// Why a sound is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PlayEnd {
+    /// It was played to its end.
+    Finished,
+    /// The other leg sends again.
+    MediaReturned,
 }
 
 /// Why a session ended on the gateway's side.

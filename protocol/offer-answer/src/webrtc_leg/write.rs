@@ -39,7 +39,7 @@ pub(super) fn answer(
     if let Some(mid) = &remote.mid {
         section.attributes.push(&Mid(mid.clone()));
     }
-    push_transport(&mut section, local, setup, Direction::SendRecv);
+    push_transport(&mut section, local, setup, remote.direction.mirrored());
     let mut description = session(local, version);
     if let Some(mid) = remote.mid.clone().filter(|mid| is_bundled(offer, mid)) {
         description.attributes.push(&Group::bundle(vec![mid]));

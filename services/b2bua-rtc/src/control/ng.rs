@@ -148,7 +148,7 @@ impl Server {
             carrier: offer.transport.unwrap_or(client),
             // A media proxy adds nothing to what the sides send.
             comfort: false,
-            sdp: offer.sdp,
+            sdp: Some(offer.sdp),
         };
         match self.link.open(request).await? {
             Reply::Opened { offer: sdp, .. } => {

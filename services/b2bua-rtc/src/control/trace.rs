@@ -17,6 +17,9 @@ pub(super) fn command_name(command: &Command) -> &'static str {
         Command::Ringing { .. } => "ringing",
         Command::Dtmf { .. } => "dtmf",
         Command::Hold { .. } => "hold",
+        Command::Play { .. } => "play",
+        Command::StopPlaying { .. } => "stop-playing",
+        Command::Latch { .. } => "latch",
         Command::Close { .. } => "close",
         Command::Ping {} => "ping",
     }
@@ -32,13 +35,16 @@ pub(super) fn command_event(command: &Command) -> TraceEvent {
         command_name(command),
     );
     match command {
-        Command::Open { sdp, .. }
+        Command::Open { sdp: None, .. } => event.with_detail("wants an offer"),
+        Command::Open { sdp: Some(sdp), .. }
         | Command::Answer { sdp, .. }
         | Command::Reoffer { sdp, .. }
         | Command::Replace { sdp, .. } => event.with_detail(redact_sip(sdp.as_bytes())),
         // Digits may be PINs: only their number is told.
         Command::Dtmf { digits, .. } => event.with_detail(format!("{} digits", digits.chars().count())),
         Command::Hold { held, .. } => event.with_detail(if *held { "held" } else { "resumed" }),
+        Command::Play { to, sound, .. } => event.with_detail(format!("{sound:?} to {to:?}")),
+        Command::Latch { leg, latching, .. } => event.with_detail(format!("{leg:?} {latching:?}")),
         _ => event,
     }
 }
@@ -77,6 +83,7 @@ pub(super) fn notification_event(event: &Event) -> Option<TraceEvent> {
         Event::MediaStarted { from, codec, .. } => ("media-started", format!("{from:?} {codec:?}")),
         Event::MediaStopped { from, .. } => ("media-stopped", format!("{from:?}")),
         Event::Dtmf { from, .. } => ("dtmf", format!("{from:?}")),
+        Event::PlayEnded { to, end, .. } => ("play-ended", format!("{to:?} {end:?}")),
         Event::Gone { reason, message, .. } => ("gone", format!("{reason:?}: {message}")),
         Event::Quality { .. } | Event::Trace { .. } => return None,
     };
@@ -101,7 +108,7 @@ pub(super) fn log_event(call_id: &CallId, event: &Event) {
             tracing::warn!(%call_id, ?reason, message, "session gone");
             log_summary(call_id, summary);
         }
-        Event::Dtmf { .. } | Event::Quality { .. } | Event::Trace { .. } => {}
+        Event::PlayEnded { .. } | Event::Dtmf { .. } | Event::Quality { .. } | Event::Trace { .. } => {}
     }
 }
 

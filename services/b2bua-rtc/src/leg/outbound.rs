@@ -1,17 +1,20 @@
 //! State of what goes out on a leg: which source feeds the stream, digits, the frame clock.
 //!
 //! ```text
-//!              peer reachable                 20 ms after 20 ms: digits, ringback, comfort noise
+//!              peer reachable                 20 ms after 20 ms: digits, ringback, sounds, comfort noise
 //!   Stopped ──────────────────► Running ◄──────────────────────────┐
 //!      ▲                          │  audio of the other leg flows   │ it has been quiet for QUIET
 //!      └── peer gone, nothing ────┴───────────► Watching ───────────┘
 //! ```
 
+use super::own_sources::OwnSources;
 use crate::stream::OutgoingStream;
+use crate::tones::Clip;
 use offhook_audio::Pipeline;
 use offhook_offer_answer::{NegotiatedCodec, Route, TelephoneEvents};
 use offhook_rtp::Ssrc;
 use offhook_rtp::telephone_event::{DigitSender, DigitTiming, QueueFull};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Length of the frames that we make.
@@ -29,16 +32,12 @@ pub(crate) struct Outbound {
     pub(crate) codec: Option<NegotiatedCodec>,
     pub(super) clock: Clock,
     pub(super) transcoder: Option<Box<Transcoder>>,
-    /// Frame of the ringback cadence that is next.
-    pub(super) ringback: Option<usize>,
-    /// Frame of the comfort noise that is next.
-    pub(super) noise: usize,
+    /// What is heard while the other leg says nothing.
+    pub(crate) own: OwnSources,
     pub(super) digits: Option<Box<Digits>>,
     pub(super) passing: Option<PassingEvent>,
     /// When audio of the other leg was sent last.
     pub(super) last_audio: Option<Instant>,
-    /// Keep audio flowing while there is none of the other leg.
-    pub(crate) comfort: bool,
     /// Frames that a transcoder made for this leg.
     pub(crate) transcoded_frames: u64,
 }
@@ -87,19 +86,22 @@ impl Outbound {
             codec: None,
             clock: Clock::Stopped,
             transcoder: None,
-            ringback: None,
-            noise: 0,
+            own: OwnSources::new(comfort),
             digits: None,
             passing: None,
             last_audio: None,
-            comfort,
             transcoded_frames: 0,
         }
     }
 
-    /// Starts or stops ringback.
-    pub(crate) fn set_ringing(&mut self, ringing: bool) {
-        self.ringback = ringing.then_some(0);
+    /// Plays a sound. One that does not yield is heard in place of the other leg, at once.
+    pub(crate) fn play(&mut self, clip: Arc<Clip>, repeat: bool, yields: bool) {
+        if !yields {
+            // What waits in it would be heard for a while.
+            self.transcoder = None;
+            self.last_audio = None;
+        }
+        self.own.play(clip, repeat, yields);
     }
 
     /// Stops what was made from the other leg's audio.
@@ -109,8 +111,9 @@ impl Outbound {
 
     /// Starts the frame clock if something needs it and it stands still.
     pub(crate) fn start_clock(&mut self, now: Instant) {
-        let needed = self.comfort || self.ringback.is_some() || self.digits.is_some();
-        if needed && (self.clock == Clock::Stopped || self.digits.is_some()) && !self.is_running() {
+        let urgent = self.digits.is_some() || self.own.covers();
+        let needed = self.own.is_any() || urgent;
+        if needed && (self.clock == Clock::Stopped || urgent) && !self.is_running() {
             self.clock = Clock::Running(now);
         }
     }

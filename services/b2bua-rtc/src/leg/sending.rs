@@ -30,17 +30,17 @@ impl Leg {
         route: &Route,
         out: &mut Outbox,
     ) -> Result<(), Discard> {
-        if !self.takes_media() || self.is_sounding() {
+        if !self.takes_media() || self.is_sounding() || self.outbound.own.covers() {
             return Err(Discard::NoReceiver);
         }
         let outbound = &mut self.outbound;
-        if outbound.transcoder.is_some() || outbound.ringback.is_some() {
-            // The source has changed to what needs no transcoding; ringback ends with the far end's first packet.
+        outbound.own.give_way();
+        if outbound.transcoder.is_some() {
+            // The source has changed to what needs no transcoding.
             outbound.transcoder = None;
-            outbound.ringback = None;
         }
         outbound.last_audio = Some(now);
-        if outbound.clock == Clock::Stopped && outbound.comfort {
+        if outbound.clock == Clock::Stopped && outbound.own.comfort() {
             outbound.clock = Clock::Watching(now + QUIET);
         }
         let payload = packet.payload();
@@ -77,10 +77,10 @@ impl Leg {
         route: &Route,
         audio: &AudioParams,
     ) -> Result<(), Discard> {
-        if !self.takes_media() {
+        if !self.takes_media() || self.outbound.own.covers() {
             return Err(Discard::NoReceiver);
         }
-        self.outbound.ringback = None;
+        self.outbound.own.give_way();
         self.prepare_transcoder(route, audio)?;
         let outbound = &mut self.outbound;
         let fields = packet.fields();
@@ -167,7 +167,7 @@ impl Leg {
             .ok_or(Discard::NoReceiver)
     }
 
-    /// Sends what is due: transcoded frames, digits, ringback, comfort noise.
+    /// Sends what is due: transcoded frames, digits, ringback, sounds, comfort noise.
     pub(crate) fn handle_frame_timeout(&mut self, now: Instant, tones: &Tones, out: &mut Outbox) {
         self.send_transcoded(now, out);
         match self.outbound.clock {
@@ -202,7 +202,7 @@ impl Leg {
             };
             // Without comfort the gateway adds nothing of its own: what is missing stays missing for the receiver too.
             let made_up = matches!(frame.origin, FrameOrigin::ComfortNoise | FrameOrigin::Concealed);
-            if !takes_media || sounding || (made_up && !outbound.comfort) {
+            if !takes_media || sounding || (made_up && !outbound.own.comfort()) {
                 continue;
             }
             let stream = &mut outbound.stream;
@@ -246,22 +246,11 @@ impl Leg {
         let Some(codec) = outbound.codec else {
             return;
         };
-        let payload = match &mut outbound.ringback {
-            Some(index) => {
-                let frame = tones.ringback(codec.codec, *index);
-                *index += 1;
-                frame
+        let Some(payload) = outbound.own.next_frame(codec.codec, tones) else {
+            if outbound.digits.is_none() {
+                outbound.clock = Clock::Stopped;
             }
-            None if outbound.comfort => {
-                outbound.noise += 1;
-                tones.noise(codec.codec, outbound.noise)
-            }
-            None => {
-                if outbound.digits.is_none() {
-                    outbound.clock = Clock::Stopped;
-                }
-                return;
-            }
+            return;
         };
         let rate = codec.codec.clock_rate_hz();
         let ticks = rate / 1000 * FRAME.as_millis() as u32;

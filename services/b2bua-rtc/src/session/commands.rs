@@ -1,11 +1,12 @@
 //! What signalling asks of a running session.
 
-use super::{MediaSession, Output, busy, check_sdp_len, new_webrtc_side, other};
+use super::{MediaSession, Output, busy, check_sdp_len, new_webrtc_side, other, wrong_state};
 use crate::leg::{Transport, sdp_error};
 use crate::outbox::Outbox;
 use crate::webrtc_leg::for_description;
 use offhook_media_control::{
-    Command, CommandError, CommandErrorKind, DTMF_DIGITS_MAX, Direction, LegName, Reply, SessionSummary,
+    Command, CommandError, CommandErrorKind, DTMF_DIGITS_MAX, Direction, Latching, LegName, Reply,
+    SessionSummary, Sound,
 };
 use offhook_offer_answer as offer_answer;
 use offhook_offer_answer::{Codec, answer_order};
@@ -42,20 +43,25 @@ impl MediaSession {
                 duration_ms,
                 ..
             } => self.dtmf(now, *to, digits, *duration_ms),
-            Command::Hold { held, .. } => {
-                self.held = *held;
-                self.start_clocks(now);
+            Command::Hold { held, .. } => self.hold(now, *held),
+            Command::Play {
+                to,
+                sound,
+                repeat,
+                yields,
+                ..
+            } => self.play(now, *to, sound, *repeat, *yields),
+            Command::StopPlaying { to, .. } => {
+                self.leg_mut(*to).outbound.own.stop();
                 Ok(Reply::Done {})
             }
+            Command::Latch { leg, latching, .. } => self.latch(now, *leg, *latching),
             Command::Open { .. }
             | Command::PrepareReplacement { .. }
             | Command::Replace { .. }
             | Command::DropReplacement { .. }
             | Command::Close { .. }
-            | Command::Ping {} => Err(CommandError {
-                kind: CommandErrorKind::WrongState,
-                message: "not a command for a running session".to_owned(),
-            }),
+            | Command::Ping {} => Err(wrong_state("not a command for a running session")),
         };
         self.reschedule();
         reply
@@ -81,11 +87,17 @@ impl MediaSession {
         let mut answer = None;
         if from != self.offerer && !self.offerer_answered {
             let order = answer_order(self.leg(from).codecs(), self.params.prefer);
-            let offerer = self.offerer;
-            let text = self
-                .leg_mut(offerer)
-                .answer(now, &order)
-                .map_err(|error| sdp_error(offerer, &error))?;
+            let (offerer, wants_offer) = (self.offerer, self.wants_offer);
+            let leg = self.leg_mut(offerer);
+            let text = match wants_offer {
+                true => {
+                    leg.prefer(&order);
+                    leg.offer(offer_answer::Direction::SendRecv)
+                }
+                false => leg
+                    .answer(now, &order)
+                    .map_err(|error| sdp_error(offerer, &error))?,
+            };
             self.offerer_answered = true;
             answer = Some(text);
         }
@@ -104,14 +116,13 @@ impl MediaSession {
     ) -> Result<Reply, CommandError> {
         check_sdp_len(sdp)?;
         if from == self.offerer && !self.offerer_answered {
-            return Err(CommandError {
-                kind: CommandErrorKind::WrongState,
-                message: "the leg's first offer is not answered yet".to_owned(),
-            });
+            return Err(wrong_state("the leg's first offer is not answered yet"));
         }
         let order = answer_order(self.leg(other(from)).codecs(), self.params.prefer);
         let leg = self.leg_mut(from);
-        let change = leg.handle_offer(sdp).map_err(|error| sdp_error(from, &error))?;
+        let change = leg
+            .handle_offer(now, sdp)
+            .map_err(|error| sdp_error(from, &error))?;
         if change.ice_restart
             && let Transport::WebRtc(side) = &mut leg.transport
         {
@@ -162,9 +173,49 @@ impl MediaSession {
         Ok(())
     }
 
+    /// The client's audio is kept from the carrier, which hears what the operator has chosen for that.
+    fn hold(&mut self, now: Instant, held: bool) -> Result<Reply, CommandError> {
+        if std::mem::replace(&mut self.held, held) != held {
+            match held {
+                true => return self.play(now, LegName::Carrier, &Sound::Hold, true, false),
+                false => self.carrier.outbound.own.stop(),
+            }
+        }
+        self.start_clocks(now);
+        Ok(Reply::Done {})
+    }
+
+    fn play(
+        &mut self,
+        now: Instant,
+        to: LegName,
+        sound: &Sound,
+        repeat: bool,
+        yields: bool,
+    ) -> Result<Reply, CommandError> {
+        let tones = self.params.tones.clone();
+        let clip = tones.sound(sound).ok_or_else(|| CommandError {
+            kind: CommandErrorKind::UnknownSound,
+            message: format!("{sound:?} is none of the sounds of b2bua_rtc.sounds"),
+        })?;
+        self.leg_mut(to).outbound.play(clip.clone(), repeat, yields);
+        self.start_clocks(now);
+        Ok(Reply::Done {})
+    }
+
+    fn latch(&mut self, now: Instant, leg: LegName, latching: Latching) -> Result<Reply, CommandError> {
+        match &mut self.leg_mut(leg).transport {
+            Transport::Rtp(side) => {
+                side.set_latching(now, latching);
+                Ok(Reply::Done {})
+            }
+            Transport::WebRtc(_) => Err(wrong_state("a WebRTC leg takes packets by its ICE checks alone")),
+        }
+    }
+
     fn ring(&mut self, now: Instant) {
         if !self.carrier.inbound.flowing {
-            self.client.outbound.set_ringing(true);
+            self.client.outbound.own.set_ringing(true);
             if self.client.takes_media() {
                 self.client.outbound.start_clock(now);
             }

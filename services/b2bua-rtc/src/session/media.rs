@@ -3,7 +3,7 @@
 use super::{MediaSession, Output};
 use crate::leg::{Discard, Lane, Leg, Taken, Transport, codec_name, passes};
 use crate::outbox::Outbox;
-use offhook_media_control::{Event, GoneReason, LegName};
+use offhook_media_control::{Event, GoneReason, LegName, PlayEnd};
 use offhook_offer_answer::{Bridge, Route};
 use offhook_rtp::rtcp::{Compound, Packet};
 use offhook_rtp::telephone_event::TelephoneEvent;
@@ -33,6 +33,10 @@ impl MediaSession {
         let receiver = self.leg_mut(leg);
         match receiver.take(now, lane, source, data) {
             Taken::Rtp(len) => self.rtp(now, leg, &data[..len], out),
+            Taken::Latched(len) => {
+                self.trace_latched(leg, source);
+                self.rtp(now, leg, &data[..len], out);
+            }
             Taken::Rtcp(len) => self.rtcp(now, leg, &data[..len]),
             Taken::Transport => {
                 self.drain_transport(now, leg, out);
@@ -75,8 +79,12 @@ impl MediaSession {
         if let Err(reason) = result {
             self.drops.count(reason);
         }
+        let play_end = receiver.outbound.own.take_play_end();
         if due_now != due {
             self.reschedule();
+        }
+        if let Some(end) = play_end {
+            self.report_play_end(super::other(from), end);
         }
         if starts {
             self.event(Event::MediaStarted {
@@ -122,6 +130,26 @@ impl MediaSession {
             self.report_press(from, press);
         }
         self.reschedule();
+    }
+
+    pub(super) fn report_play_end(&mut self, to: LegName, end: PlayEnd) {
+        self.event(Event::PlayEnded {
+            session: self.id.clone(),
+            to,
+            end,
+        });
+        self.trace(format!("play-ended {}", leg_text(to)), format!("{end:?}"));
+    }
+
+    /// An RTP peer was recognised by its packets; worth telling where its description says something else.
+    fn trace_latched(&mut self, leg: LegName, source: SocketAddr) {
+        if let Transport::Rtp(side) = &self.leg(leg).transport
+            && side.is_elsewhere()
+        {
+            let call_id = &self.call_id;
+            tracing::info!(%call_id, leg = leg_text(leg), %source, "media comes from another address than signalled");
+            self.trace(format!("latched {}", leg_text(leg)), source.to_string());
+        }
     }
 
     pub(super) fn report_press(&mut self, from: LegName, press: crate::leg::Press) {

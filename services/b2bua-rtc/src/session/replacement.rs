@@ -1,12 +1,12 @@
 //! Another party takes the place of a leg: readied beside it, put in its place once it has answered.
 
 use super::media::leg_text;
-use super::{MediaSession, Output, check_sdp_len, new_rtp_side, other};
+use super::{MediaSession, Output, check_sdp_len, new_rtp_side, other, wrong_state};
 use crate::leg::{Inbound, Leg, Outbound, Transport, sdp_error};
 use crate::outbox::Outbox;
 use crate::params::RtpPort;
 use crate::stream::OutgoingStream;
-use offhook_media_control::{CommandError, CommandErrorKind, LegName, Reply};
+use offhook_media_control::{CommandError, LegName, Reply};
 use offhook_offer_answer::{Direction, answer_order};
 use offhook_rtp::Ssrc;
 use rand::RngExt;
@@ -48,14 +48,14 @@ impl MediaSession {
             name,
             transport: Transport::Rtp(Box::new(side)),
             inbound: Inbound::default(),
-            outbound: Outbound::new(stream, self.leg(name).outbound.comfort),
+            outbound: Outbound::new(stream, self.leg(name).outbound.own.comfort()),
         };
         let offer = leg.offer(Direction::SendRecv);
         self.replacement = Some(Box::new(Replacement { leg, ringback }));
         if ringback {
             let stays = self.leg_mut(other(name));
             stays.outbound.reset_source();
-            stays.outbound.set_ringing(true);
+            stays.outbound.own.set_ringing(true);
             self.start_clocks(now);
         }
         self.reschedule();
@@ -92,9 +92,10 @@ impl MediaSession {
         self.outputs.push_back(Output::LegRenewed(name));
         if name == LegName::Client {
             self.held = false;
+            self.carrier.outbound.own.stop();
             self.upkeep.consent(None);
         }
-        self.leg_mut(other(name)).outbound.set_ringing(false);
+        self.leg_mut(other(name)).outbound.own.set_ringing(false);
         self.upkeep.expect_media(now);
         self.choose_codecs(now);
         self.trace(format!("replaced {}", leg_text(name)), "");
@@ -107,7 +108,7 @@ impl MediaSession {
     pub fn drop_replacement(&mut self, now: Instant) -> Reply {
         if let Some(replacement) = self.replacement.take() {
             let stays = other(replacement.leg.name);
-            self.leg_mut(stays).outbound.set_ringing(false);
+            self.leg_mut(stays).outbound.own.set_ringing(false);
             self.choose_codecs(now);
             self.reschedule();
         }
@@ -124,12 +125,5 @@ impl MediaSession {
     pub(super) fn keeps_back(&self, from: LegName) -> bool {
         let goes = |replacement: &Replacement| replacement.ringback && replacement.leg.name == from;
         (self.held && from == LegName::Client) || self.replacement.as_deref().is_some_and(goes)
-    }
-}
-
-fn wrong_state(message: &str) -> CommandError {
-    CommandError {
-        kind: CommandErrorKind::WrongState,
-        message: message.to_owned(),
     }
 }

@@ -89,10 +89,14 @@ impl MediaSession {
         if leg.outbound.poll_timeout().is_some_and(|at| at <= now) {
             leg.handle_frame_timeout(now, &tones, out);
         }
+        let play_end = leg.outbound.own.take_play_end();
         let press = leg.inbound.event_timeout(now);
         let transport_due = leg.transport_timeout().is_some_and(|at| at <= now);
         if transport_due && let Transport::WebRtc(side) = &mut leg.transport {
             side.leg.handle_timeout(now);
+        }
+        if let Some(end) = play_end {
+            self.report_play_end(name, end);
         }
         if let Some(press) = press {
             self.report_press(name, press);

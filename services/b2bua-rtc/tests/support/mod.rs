@@ -15,12 +15,12 @@ use offhook_audio::{
 use offhook_b2bua_rtc::Lane;
 use offhook_b2bua_rtc::outbox::{Outbox, SocketToken};
 use offhook_b2bua_rtc::params::{
-    AudioParams, LegKind, OpenRequest, RtpPort, SessionParams, Timeouts, WallClock,
+    AudioParams, LatchingParams, LegKind, OpenRequest, RtpPort, SessionParams, Timeouts, WallClock,
 };
 use offhook_b2bua_rtc::session::{MediaSession, Output};
-use offhook_b2bua_rtc::tones::Tones;
+use offhook_b2bua_rtc::tones::{Material, SoundMaterials, Tones};
 use offhook_call_trace::CallId;
-use offhook_media_control::{Command, CommandError, Event, LegName, MediaSessionId, Reply};
+use offhook_media_control::{Command, CommandError, Event, Latching, LegName, MediaSessionId, Reply};
 use offhook_offer_answer::Prefer;
 use offhook_rtp::{RtpFields, RtpPacket, Ssrc};
 use offhook_webrtc::ice::IceCredentials;
@@ -57,6 +57,10 @@ static PARAMS: LazyLock<SessionParams> = LazyLock::new(|| SessionParams {
     webrtc_sockets: vec![(gateway(), WEBRTC)],
     rtp_address: gateway().ip(),
     prefer: Prefer::Relay,
+    latching: LatchingParams {
+        latching: Latching::SameAddress,
+        port_changes: false,
+    },
     audio: AudioParams {
         opus_complexity: 0,
         opus_bitrate_bps: 16_000,
@@ -73,8 +77,22 @@ static PARAMS: LazyLock<SessionParams> = LazyLock::new(|| SessionParams {
         at: origin(),
         unix: Duration::from_secs(1_700_000_000),
     },
-    tones: Arc::new(Tones::new().unwrap()),
+    tones: Arc::new(Tones::new(&sounds()).unwrap()),
 });
+
+/// On hold 600 Hz without end, away 900 Hz, and `short`, a quarter of a second of 1200 Hz.
+fn sounds() -> SoundMaterials {
+    let tone = |frequency_hz, len: usize| {
+        let mut samples = vec![0; len];
+        Tone::sine(frequency_hz, -15.0).fill(&mut samples);
+        Material::Samples(samples)
+    };
+    SoundMaterials {
+        hold: tone(600.0, 8_000),
+        away: tone(900.0, 8_000),
+        named: [("short".to_owned(), tone(1_200.0, 2_000))].into(),
+    }
+}
 
 pub(crate) fn origin() -> Instant {
     static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -106,7 +124,7 @@ pub(crate) fn request(from: LegName, sdp: &str) -> OpenRequest {
         session: session_id(),
         call_id: CallId::new("c1").unwrap(),
         from,
-        sdp: sdp.to_owned(),
+        sdp: Some(sdp.to_owned()),
         early_answer: false,
         client: LegKind::WebRtc,
         carrier: LegKind::Rtp,
@@ -221,6 +239,33 @@ impl World {
         let (mut world, _, _) = Self::offer_from_client(client_codecs, false);
         let answer = world.carrier_answers(&sdp::carrier(carrier_address(), carrier_codecs));
         world.tell_client(&answer.unwrap());
+        world.connect();
+        world
+    }
+
+    /// The same with PCMU, where an RTP peer may or may not change its port.
+    pub(crate) fn with_port_changes(port_changes: bool) -> Self {
+        let (mut world, _, _) = Self::offer_from_client("0", true);
+        let params = SessionParams {
+            latching: LatchingParams {
+                latching: Latching::SameAddress,
+                port_changes,
+            },
+            ..params()
+        };
+        let open = OpenRequest {
+            early_answer: true,
+            ..request(LegName::Client, &sdp::browser(&world.client, "0"))
+        };
+        let ports = [None, Some(CARRIER_PORT)];
+        let (session, reply) =
+            MediaSession::open(world.now, Arc::new(params), open, ports, &mut world.rng).unwrap();
+        world.session = session;
+        let Reply::Opened { answer, .. } = reply else {
+            panic!("{reply:?}")
+        };
+        world.tell_client(&answer.unwrap());
+        world.carrier_answers(&sdp::carrier(carrier_address(), "0"));
         world.connect();
         world
     }

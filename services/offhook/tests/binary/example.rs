@@ -23,7 +23,22 @@ fn folder() -> TempDir {
     ] {
         fs::write(folder.path().join(name), text).unwrap();
     }
+    fs::write(folder.path().join("closed.wav"), wav()).unwrap();
     folder
+}
+
+/// 20 ms of A-law, which is as much as a sound needs.
+fn wav() -> Vec<u8> {
+    let format = [6, 0, 1, 0, 0x40, 0x1F, 0, 0, 0x40, 0x1F, 0, 0, 1, 0, 8, 0];
+    let data = [0xD5; 160];
+    let parts: [&[u8]; 5] = [
+        b"RIFF\xC4\0\0\0WAVEfmt \x10\0\0\0",
+        &format,
+        b"data",
+        &[160, 0, 0, 0],
+        &data,
+    ];
+    parts.concat()
 }
 
 fn check(folder: &Path, text: &str) -> serde_json::Value {

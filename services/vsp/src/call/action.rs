@@ -172,6 +172,8 @@ pub(crate) enum Purpose {
     ResumeOffer,
     /// To make the offer that the SIP side asked for.
     OfferForCarrier(IncomingId),
+    /// To apply the SIP side's answer to an offer in a 200 of ours.
+    LateAnswer,
     /// To make the offer that holds or resumes.
     HoldOffer,
     /// To apply the answer to it.

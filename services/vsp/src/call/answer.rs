@@ -9,9 +9,11 @@ use offhook_rpc_message::{Bye, ErrorCode, ResultBody, RpcError, ServerMessage};
 use std::time::Instant;
 
 impl Call {
-    /// Asks the gateway for a session and an offer for the client, from the offer of the SIP side.
-    pub(crate) fn offer(&mut self, sdp: String, out: &mut Vec<Action>) {
+    /// Asks the gateway for a session and an offer for the client, from the offer of the SIP side. Without one the SIP side
+    /// is offered something in our 200, and answers in its ACK.
+    pub(crate) fn offer(&mut self, sdp: Option<String>, out: &mut Vec<Action>) {
         if matches!(self.state, State::Offering { .. }) {
+            self.answer_owed = sdp.is_none();
             let open = Command::Open {
                 session: self.media.clone(),
                 call_id: self.id.clone(),

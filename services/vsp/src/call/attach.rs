@@ -3,7 +3,7 @@
 use super::{Action, Asked, Call, CallTimer, ClientAnswer, ClientMedia, Purpose, State};
 use crate::output::EndedBy;
 use crate::translate::{self, End};
-use offhook_media_control::{Command, CommandError, Direction, LegName, Reply};
+use offhook_media_control::{Command, CommandError, Direction, LegName, Reply, Sound};
 use offhook_rpc_message::{ErrorCode, HoldState, ResultBody, RpcError, ServerMessage};
 use std::time::{Duration, Instant};
 
@@ -88,6 +88,32 @@ impl Call {
             && active.client_media == ClientMedia::Silent
         {
             active.client_media = ClientMedia::There;
+        }
+    }
+
+    /// The client has no socket. If its media is gone too, the far end hears that it may come back; the gateway ends that
+    /// with the first packet of the client. Somebody on hold hears what is for that.
+    pub(crate) fn client_away(&mut self, out: &mut Vec<Action>) {
+        let State::Active(active) = &mut self.state else {
+            return;
+        };
+        let gone = active.client_media != ClientMedia::There && active.hold == HoldState::Active;
+        if gone && !std::mem::replace(&mut active.away, true) {
+            let command = Command::Play {
+                session: self.media.clone(),
+                to: LegName::Carrier,
+                sound: Sound::Away,
+                repeat: true,
+                yields: true,
+            };
+            out.push(Action::Media(command, Purpose::Nothing));
+        }
+    }
+
+    /// The gateway has ended it.
+    pub(crate) fn away_is_over(&mut self) {
+        if let State::Active(active) = &mut self.state {
+            active.away = false;
         }
     }
 

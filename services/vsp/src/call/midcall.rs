@@ -3,6 +3,8 @@
 use super::action::HoldChange;
 use super::{Action, Active, Asked, Call, CallTimer, Purpose, SipPurpose, SipRequest, State};
 use crate::limits::DTMF_DURATION_MS;
+use crate::output::EndedBy;
+use crate::translate::{self, End};
 use offhook_media_control::{Command, CommandError, CommandErrorKind, Direction, LegName, Reply};
 use offhook_rpc_message::{ErrorCode, HoldState, ModifyAction, ResultBody, RpcError, ServerMessage};
 use offhook_sip::user_agent::IncomingId;
@@ -281,6 +283,7 @@ impl Call {
         match (&self.state, sdp) {
             (State::Closing(_) | State::Opening { .. }, _) => out.push(Action::Respond(incoming, 481, None)),
             (_, Some(sdp)) => {
+                self.answer_owed = false;
                 let command = Command::Reoffer {
                     session,
                     from: LegName::Carrier,
@@ -299,10 +302,27 @@ impl Call {
         }
     }
 
-    /// The answer to the offer that the SIP side asked for, in its ACK.
-    pub(crate) fn carrier_ack(&mut self, sdp: Option<String>, out: &mut Vec<Action>) {
-        if let (State::Active(_) | State::Connected { .. }, Some(sdp)) = (&self.state, sdp) {
-            out.push(Action::Media(self.carrier_answer(sdp, true), Purpose::Nothing));
+    /// The ACK to a 200 of ours. Where that made an offer, the call ends without the answer to it (RFC 3261 §13.2.2.4).
+    pub(crate) fn carrier_ack(&mut self, now: Instant, sdp: Option<String>, out: &mut Vec<Action>) {
+        let up = matches!(self.state, State::Active(_) | State::Connected { .. });
+        if !up || !std::mem::take(&mut self.answer_owed) {
+            return;
+        }
+        match sdp {
+            Some(sdp) => out.push(Action::Media(self.carrier_answer(sdp, true), Purpose::LateAnswer)),
+            None => self.end(now, EndedBy::Carrier, End::UNUSABLE_ANSWER, out),
+        }
+    }
+
+    pub(super) fn on_late_answer(
+        &mut self,
+        now: Instant,
+        reply: Result<Reply, CommandError>,
+        out: &mut Vec<Action>,
+    ) {
+        if let Err(error) = reply {
+            let end = translate::end_of_command_error(error.kind);
+            self.end(now, EndedBy::Carrier, end, out);
         }
     }
 
@@ -378,6 +398,7 @@ impl Call {
                 if let Ok(Reply::Reoffered { direction, .. }) = &reply {
                     self.far_end_holds(*direction, out);
                 }
+                self.answer_owed |= matches!(&reply, Ok(Reply::Offered { .. }));
                 out.push(match reply {
                     Ok(Reply::Reoffered { answer: sdp, .. } | Reply::Offered { offer: sdp }) => {
                         Action::Respond(incoming, 200, Some(sdp))
@@ -403,6 +424,7 @@ impl Call {
             | Purpose::SecondOffer(_)
             | Purpose::OfferForSecond(_)
             | Purpose::ResumeOffer
+            | Purpose::LateAnswer
             | Purpose::Close
             | Purpose::Nothing => {}
         }
@@ -466,6 +488,8 @@ pub(super) fn status_of(kind: CommandErrorKind) -> u16 {
         CommandErrorKind::BadSdp | CommandErrorKind::NoCommonCodec => 488,
         CommandErrorKind::Busy | CommandErrorKind::Draining | CommandErrorKind::LinkDown => 503,
         CommandErrorKind::WrongState => 491,
-        CommandErrorKind::UnknownSession | CommandErrorKind::SessionExists => 500,
+        CommandErrorKind::UnknownSession
+        | CommandErrorKind::SessionExists
+        | CommandErrorKind::UnknownSound => 500,
     }
 }

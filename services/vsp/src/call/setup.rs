@@ -35,7 +35,7 @@ impl Call {
             session,
             call_id,
             from: LegName::Client,
-            sdp,
+            sdp: Some(sdp),
             early_answer,
         };
         out.push(Action::Media(open, Purpose::Open));
@@ -214,6 +214,7 @@ impl Call {
             far_held: false,
             transfer: None,
             client_media: super::ClientMedia::There,
+            away: false,
             digits: VecDeque::new(),
             digit_sent: false,
         }));

@@ -224,6 +224,7 @@ impl Server {
             | Event::MediaStarted { session, .. }
             | Event::MediaStopped { session, .. }
             | Event::Dtmf { session, .. }
+            | Event::PlayEnded { session, .. }
             | Event::Quality { session, .. }
             | Event::Gone { session, .. } => session,
         };
@@ -255,22 +256,30 @@ impl Server {
             Event::MediaStopped {
                 from: LegName::Client,
                 ..
-            } => {
-                let session = self
-                    .calls
-                    .get(&key)
-                    .and_then(|call| self.sessions.get(&call.session));
-                let just_back = session.is_some_and(|session| session.is_just_back(now));
-                self.with_call(now, key, |call, out| {
-                    call.client_media_stopped(now, just_back, out)
-                });
-            }
+            } => self.on_client_silent(now, key),
+            Event::PlayEnded {
+                to: LegName::Carrier, ..
+            } => self.with_call(now, key, |call, _| call.away_is_over()),
             Event::Dtmf { .. }
+            | Event::PlayEnded { .. }
             | Event::MediaStarted { .. }
             | Event::MediaStopped { .. }
             | Event::Quality { .. }
             | Event::Trace { .. } => {}
         }
+    }
+
+    fn on_client_silent(&mut self, now: Instant, key: CallKey) {
+        let call = self.calls.get(&key);
+        let session = call.and_then(|call| self.sessions.get(&call.session));
+        let just_back = session.is_some_and(|session| session.is_just_back(now));
+        let away = session.is_some_and(|session| session.connection.is_none());
+        self.with_call(now, key, |call, out| {
+            call.client_media_stopped(now, just_back, out);
+            if away {
+                call.client_away(out);
+            }
+        });
     }
 
     pub(super) fn trace(

@@ -39,8 +39,8 @@ impl Server {
         if self.is_trusted(source) && self.on_replacing_invite(now, leg, invite, request) {
             return;
         }
-        let (user, offer) = match self.admit_incoming(request, source) {
-            Ok(admitted) => admitted,
+        let user = match self.admit_incoming(request, source) {
+            Ok(user) => user,
             Err(status) => {
                 tracing::info!(%call_id, status, from = %source, "incoming call refused");
                 self.send_response(now, invite, status, None);
@@ -55,7 +55,7 @@ impl Server {
             to: parties.1.number.clone(),
         });
         let headers = custom_headers(request, &self.settings.headers_allowed);
-        let mut incoming = Incoming::new(call_id, invite, user.clone(), offer, parties, headers);
+        let mut incoming = Incoming::new(call_id, invite, user.clone(), sdp_of(request), parties, headers);
         if let Some(Ok(CallIdHeader(id))) = request.get() {
             incoming.sip_call_id = String::from_utf8_lossy(id).into_owned();
         }
@@ -77,8 +77,8 @@ impl Server {
         self.end_if_nobody_is_left(now, leg);
     }
 
-    /// The user who is called, and the caller's offer; or the status to refuse with.
-    fn admit_incoming(&self, request: &Message, source: SocketAddr) -> Result<(String, String), u16> {
+    /// The user who is called, or the status to refuse with.
+    fn admit_incoming(&self, request: &Message, source: SocketAddr) -> Result<String, u16> {
         let uri = request.request_uri().and_then(Result::ok).ok_or(400_u16)?;
         let user = uri.user_unescaped().ok_or(404_u16)?;
         let user = std::str::from_utf8(&user).ok().ok_or(404_u16)?;
@@ -97,9 +97,7 @@ impl Server {
         if busy {
             return Err(486);
         }
-        // An offer of ours would need a media session that starts without one of theirs.
-        let offer = sdp_of(request).ok_or(488_u16)?;
-        Ok((user.to_owned(), offer))
+        Ok(user.to_owned())
     }
 
     /// Calls of a user that are up or on their way, at all of the user's clients.

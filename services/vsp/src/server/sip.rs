@@ -288,7 +288,7 @@ impl Server {
             }
             Event::Terminated { leg, ending } => self.on_terminated(now, leg, &ending),
             Event::AckReceived { leg, request } => {
-                self.with_leg(now, leg, |call, out| call.carrier_ack(sdp_of(&request), out));
+                self.with_leg(now, leg, |call, out| call.carrier_ack(now, sdp_of(&request), out));
             }
             Event::IncomingRequest {
                 leg,

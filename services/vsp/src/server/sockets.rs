@@ -256,8 +256,12 @@ impl Server {
             self.sessions.remove(id);
             self.review_account(now, &user);
         } else {
+            let calls: Vec<_> = session.calls.values().copied().collect();
             self.deadlines
                 .set(TimerKey::Grace(id.clone()), now + self.settings.reattach_grace);
+            for key in calls {
+                self.with_call(now, key, |call, out| call.client_away(out));
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! Clients that come back without their media: C15, C16, C17, and when the media is left alone.
 
 use crate::world::{BROWSER_ANSWER, World};
-use offhook_media_control::{Command, CommandErrorKind, Direction, Event, LegName};
+use offhook_media_control::{Command, CommandErrorKind, Direction, Event, LegName, PlayEnd, Sound};
 use offhook_sip::user_agent;
 use offhook_vsp::ConnectionId;
 use serde_json::{Value, json};
@@ -93,6 +93,59 @@ fn media_that_goes_on_is_left_alone() {
     world.advance_alive(client, Duration::from_secs(40));
     silence(&mut world);
     assert!(!renewed(&world), "later on the SDK restarts ICE by itself");
+}
+
+/// What the far end is played because of the client's absence.
+fn played(world: &World) -> usize {
+    let away = |command: &&Command| {
+        matches!(
+            command,
+            Command::Play {
+                to: LegName::Carrier,
+                sound: Sound::Away,
+                repeat: true,
+                yields: true,
+                ..
+            }
+        )
+    };
+    world.gateway.commands.iter().filter(away).count()
+}
+
+#[test]
+fn the_far_end_hears_of_an_absence_only_when_socket_and_media_are_gone() {
+    let mut world = World::new();
+    let (old, session) = world.log_in("alice");
+    world.call(old, "call-1", "9196");
+    silence(&mut world);
+    assert_eq!(played(&world), 0, "it is there, and mends its media by itself");
+    world.cut(old);
+    assert_eq!(played(&world), 1);
+    let client = world.open();
+    back_on(&mut world, client, &session);
+    world.cut(client);
+    assert_eq!(played(&world), 1, "it is played already");
+    let media = world.media_session();
+    world.event(Event::PlayEnded {
+        session: media.clone(),
+        to: LegName::Carrier,
+        end: PlayEnd::MediaReturned,
+    });
+    world.event(Event::Connected { session: media });
+    silence(&mut world);
+    assert_eq!(played(&world), 2, "gone again");
+}
+
+#[test]
+fn a_roaming_client_whose_media_goes_on_is_not_talked_over() {
+    let mut world = World::new();
+    let (old, _) = world.log_in("alice");
+    world.call(old, "call-1", "9196");
+    world.cut(old);
+    world.advance(Duration::from_secs(5));
+    assert_eq!(played(&world), 0);
+    silence(&mut world);
+    assert_eq!(played(&world), 1);
 }
 
 #[test]

@@ -77,6 +77,9 @@ impl Gateway {
             | Command::DropReplacement { .. }
             | Command::Ringing { .. }
             | Command::Hold { .. }
+            | Command::Play { .. }
+            | Command::StopPlaying { .. }
+            | Command::Latch { .. }
             | Command::Ping {} => Reply::Done {},
         })
     }

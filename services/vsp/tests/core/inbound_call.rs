@@ -47,8 +47,8 @@ fn m15_r30_to_r36_a_call_rings_is_answered_and_has_media() {
         panic!("a session from the caller's offer");
     };
     assert_eq!(
-        (sdp.as_str(), call_id.as_str()),
-        (CARRIER_SIDE_OFFER, "call-of-the-proxy")
+        (sdp.as_deref(), call_id.as_str()),
+        (Some(CARRIER_SIDE_OFFER), "call-of-the-proxy")
     );
     assert_eq!(
         world.far_statuses(),

@@ -8,6 +8,7 @@ mod bad_input;
 mod call_control;
 mod gateway;
 mod inbound_call;
+mod late_offer;
 mod login;
 mod many_calls;
 mod midcall;

@@ -268,6 +268,17 @@ impl World {
     }
 
     pub(crate) fn far_call_from(&mut self, user: &str, from: &str, headers: &[(&str, &str)]) -> LegId {
+        self.far_call_with(user, from, headers, Some(CARRIER_SIDE_OFFER))
+    }
+
+    /// The far end calls, with or without an offer of its own.
+    pub(crate) fn far_call_with(
+        &mut self,
+        user: &str,
+        from: &str,
+        headers: &[(&str, &str)],
+        sdp: Option<&str>,
+    ) -> LegId {
         let uri = |text: String| UriBuf::new(text).unwrap();
         let (name, address) = from.split_once('<').unwrap();
         let headers: Vec<_> = headers
@@ -287,7 +298,7 @@ impl World {
             },
             headers,
             sticky_headers: Vec::new(),
-            body: Some(Body::sdp(CARRIER_SIDE_OFFER.to_owned())),
+            body: sdp.map(|sdp| Body::sdp(sdp.to_owned())),
             credentials: None,
             give_up_after: None,
         };
@@ -351,6 +362,13 @@ impl World {
             .map(|(name, value)| Header::new(name, value).unwrap())
             .collect();
         self.far_end.respond(self.now, incoming, reply).unwrap();
+        self.settle();
+    }
+
+    /// The far end acknowledges a 200 that made an offer.
+    pub(crate) fn far_ack(&mut self, leg: LegId, sdp: Option<&str>) {
+        let body = sdp.map(|sdp| Body::sdp(sdp.to_owned()));
+        self.far_end.ack(self.now, leg, body).unwrap();
         self.settle();
     }
 

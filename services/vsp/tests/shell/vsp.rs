@@ -137,6 +137,9 @@ pub(crate) fn reply_to(command: &Command) -> Result<Reply, CommandError> {
         | Command::DropReplacement { .. }
         | Command::Ringing { .. }
         | Command::Hold { .. }
+        | Command::Play { .. }
+        | Command::StopPlaying { .. }
+        | Command::Latch { .. }
         | Command::Ping {} => Reply::Done {},
     })
 }

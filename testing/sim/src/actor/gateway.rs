@@ -32,7 +32,7 @@ impl Gateway {
                 early_answer,
                 sdp,
                 ..
-            } => self.open(session, &sdp, early_answer),
+            } => self.open(session, &sdp.unwrap_or_default(), early_answer),
             Command::Answer {
                 session, is_final, ..
             } => {
@@ -60,7 +60,10 @@ impl Gateway {
             | Command::Replace { session, .. }
             | Command::DropReplacement { session }
             | Command::Ringing { session }
-            | Command::Hold { session, .. } => self.known(&session).map(|()| Reply::Done {}),
+            | Command::Hold { session, .. }
+            | Command::Play { session, .. }
+            | Command::StopPlaying { session, .. }
+            | Command::Latch { session, .. } => self.known(&session).map(|()| Reply::Done {}),
             Command::Close { session } => {
                 self.known(&session)?;
                 self.sessions.remove(&session);

@@ -262,6 +262,9 @@ pub(crate) fn session_of(command: &Command) -> Option<&MediaSessionId> {
         | Command::Ringing { session }
         | Command::Dtmf { session, .. }
         | Command::Hold { session, .. }
+        | Command::Play { session, .. }
+        | Command::StopPlaying { session, .. }
+        | Command::Latch { session, .. }
         | Command::Close { session } => Some(session),
         Command::Ping {} => None,
     }
