@@ -19,6 +19,7 @@ export class CallCard {
   readonly element: HTMLElement;
   readonly call: Call;
   readonly #name: string;
+  readonly #title = h("h2", {});
   readonly #actions: CardActions;
   readonly #state = h("p", { class: "call-state" });
   readonly #clock = h("p", { class: "call-clock" });
@@ -41,6 +42,7 @@ export class CallCard {
     const inbound = call.direction === "inbound";
     const number = this.number;
     const title = name || number;
+    this.#title.textContent = title;
     this.#pad = h(
       "div",
       { class: "call-pad", hidden: true },
@@ -58,7 +60,7 @@ export class CallCard {
         h(
           "div",
           { class: "who" },
-          h("h2", {}, title),
+          this.#title,
           h(
             "p",
             { class: "muted" },
@@ -85,7 +87,7 @@ export class CallCard {
 
   /** The number at the far end. */
   get number(): string {
-    return this.call.direction === "inbound" ? this.call.callerNumber : this.call.destinationNumber;
+    return this.call.farNumber;
   }
 
   get over(): boolean {
@@ -95,6 +97,9 @@ export class CallCard {
   /** Shows the call's state of now. */
   update(): void {
     const { state, direction } = this.call;
+    const { farNumber, farName, destinationNumber, callerNumber } = this.call;
+    if (farNumber !== destinationNumber && farNumber !== callerNumber)
+      this.#title.textContent = farName || farNumber;
     this.element.dataset["state"] = state;
     this.element.dataset["direction"] = direction;
     this.#state.textContent = stateInWords(state, direction);

@@ -9,7 +9,7 @@ import { icon } from "./icons.js";
 import { LoginView, type Login } from "./login-view.js";
 import { clearError, showError } from "./notices.js";
 import { applyTheme, currentTheme, nextTheme } from "./theme.js";
-import { endInDetail, stateInWords } from "./words.js";
+import { endInDetail, stateInWords, transferInWords } from "./words.js";
 
 type Presence = "offline" | "connecting" | "online";
 
@@ -88,6 +88,10 @@ class Phone {
       this.#calls.update(call);
       this.#log.add(held ? "The far end has put you on hold." : "The far end has taken you back.", "plain");
     });
+    client.on("transfer", ({ call, by, state, sipCode }) => {
+      this.#calls.update(call);
+      this.#log.add(transferInWords(by, state, sipCode), state === "failed" ? "bad" : "plain");
+    });
     client.on("digits", ({ digits }) => this.#log.add(`The far end pressed ${digits}.`, "plain"));
     client.on("message", ({ text }) => this.#log.add(`The far end writes: ${text}`, "plain"));
     client.on("reconnecting", ({ attempt, delayMs }) => {
@@ -134,7 +138,7 @@ class Phone {
 
   #onCall(call: Call): void {
     this.#calls.update(call);
-    const number = call.direction === "inbound" ? call.callerNumber : call.destinationNumber;
+    const number = call.farNumber;
     if (call.state === "destroy") return;
     const why = call.state === "hangup" && call.end ? ` ${endInDetail(call.end)}` : "";
     this.#log.add(`${number}: ${stateInWords(call.state, call.direction)}.${why}`, toneOf(call));

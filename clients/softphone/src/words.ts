@@ -56,6 +56,18 @@ const BY_CAUSE: Readonly<Record<string, string>> = {
   NORMAL_TEMPORARY_FAILURE: "The call was lost on the way; try again.",
 };
 
+/** How a transfer goes. */
+export function transferInWords(
+  by: "us" | "far-end",
+  state: "trying" | "done" | "failed",
+  status: number | null,
+): string {
+  if (state === "trying") return by === "us" ? "They are being handed over." : "You are being handed over.";
+  if (state === "done") return by === "us" ? "Handed over." : "You talk with somebody else now.";
+  const why = status === null ? "" : ` (${status})`;
+  return by === "us" ? `The transfer failed${why}: the call is yours again.` : `Their transfer failed${why}.`;
+}
+
 /** Why a call ended. `talked`: it had been answered. */
 export function endInWords(end: CallEnd, direction: CallDirection, talked: boolean): string {
   if (end.by === "local") {

@@ -4,7 +4,7 @@ import { CallError, SessionError, type OffhookError } from "./errors.js";
 import { Emitter, type EventName, type Listener } from "./events.js";
 import { createLogger, type Logger, type LogLevel } from "./logger.js";
 import { Session } from "./session/session.js";
-import type { CallMessage } from "./signaling/messages.js";
+import type { CallMessage, TransferNews } from "./signaling/messages.js";
 
 /** More calls at once than one person can handle by far; bounds what a server can make a page allocate. */
 const CALLS_MAX = 32;
@@ -119,6 +119,7 @@ export class OffhookClient {
       onDigits: (call: Call, digits: string) => this.#emitter.emit("digits", { call, digits }),
       onText: (call: Call, text: string) => this.#emitter.emit("message", { call, text }),
       onFarHold: (call: Call, held: boolean) => this.#emitter.emit("farHold", { call, held }),
+      onTransfer: (call: Call, news: TransferNews) => this.#emitter.emit("transfer", { call, ...news }),
       onError: (error: OffhookError) => this.#reportError(error),
     };
   }

@@ -1,6 +1,7 @@
 /** Typed events. Each has our name and, where the public dialect has one, that name too: both deliver the same object. */
 import type { Call } from "./call/call.js";
 import type { OffhookError } from "./errors.js";
+import type { TransferNews } from "./signaling/messages.js";
 
 /** `call` changed its state. */
 export interface CallUpdate {
@@ -20,6 +21,11 @@ export interface ClientEvents {
   message: { readonly call: Call; readonly text: string };
   /** The far end has put us on hold, or taken us back; `call.heldByFarEnd` says the same. */
   farHold: { readonly call: Call; readonly held: boolean };
+  /**
+   * How a transfer goes that we have asked for (`by` is `us`), or by which the far end sends us to somebody else: then
+   * `call.farNumber` has changed once it is `done`.
+   */
+  transfer: { readonly call: Call } & TransferNews;
   /** Something failed; `error.remedy` says what to do. */
   error: { readonly error: OffhookError; readonly callId: string | null };
   /** The connection was lost; try `attempt` follows after `delayMs`. */

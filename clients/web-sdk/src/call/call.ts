@@ -10,6 +10,7 @@ import {
   type CallMessage,
   type CustomHeaders,
   type Header,
+  type TransferNews,
 } from "../signaling/messages.js";
 import { RpcLost } from "../signaling/rpc.js";
 import { CallRequests } from "./requests.js";
@@ -52,6 +53,7 @@ export interface CallContext {
   onDigits(call: Call, digits: string): void;
   onText(call: Call, text: string): void;
   onFarHold(call: Call, held: boolean): void;
+  onTransfer(call: Call, news: TransferNews): void;
   onError(error: OffhookError): void;
 }
 
@@ -86,6 +88,8 @@ export class Call {
   #peer: Peer | null = null;
   #player: HTMLMediaElement | null = null;
   #muted = false;
+  /** Who has come in place of the first far end. */
+  #far: { readonly name: string; readonly number: string } | null = null;
   #answeredAt: number | null = null;
 
   private constructor(context: CallContext, model: CallModel, details: Details) {
@@ -249,6 +253,16 @@ export class Call {
     return this.#peer ? this.#peer.stats() : null;
   }
 
+  /** Number or user of the far end: of another one than at first, after a transfer. */
+  get farNumber(): string {
+    return this.#far?.number ?? (this.direction === "inbound" ? this.callerNumber : this.destinationNumber);
+  }
+
+  /** Name of the far end, where it has told one. */
+  get farName(): string {
+    return this.#far?.name ?? (this.direction === "inbound" ? this.callerName : "");
+  }
+
   /** Name of {@link Call.mute} in the public dialect. */
   muteAudio(): void {
     this.mute();
@@ -290,6 +304,11 @@ export class Call {
         return this.#step({ type: "attach", sdp: message.sdp });
       case "far-hold":
         return this.#step({ type: "far-hold-changed", held: message.held });
+      case "transfer":
+        return this.#context.onTransfer(this, message.transfer);
+      case "display":
+        this.#far = { name: message.name, number: message.number };
+        return this.#context.onUpdate(this);
       case "digits":
         return this.#context.onDigits(this, message.digits);
       case "text":

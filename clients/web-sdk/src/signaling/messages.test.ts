@@ -77,6 +77,8 @@ test("news of a call: digits, texts, the far end's hold; never to be acknowledge
     decode("info", { callID: "c", dtmf: "5" }),
     decode("info", { callID: "c", msg: { body: "hello" } }),
     decode("event", { eventChannel: "c", eventData: { kind: "farHold", holdState: "held" } }),
+    decode("event", { eventChannel: "c", eventData: { kind: "transfer", state: "failed", sipCode: 486 } }),
+    decode("event", { eventChannel: "c", eventData: { kind: "farTransfer", state: "done", sipCode: 200 } }),
   ];
   assert.deepEqual(
     news.map((each) => each?.type === "call" && [each.id, each.message]),
@@ -84,8 +86,21 @@ test("news of a call: digits, texts, the far end's hold; never to be acknowledge
       [null, { type: "digits", callId: "c", digits: "5" }],
       [null, { type: "text", callId: "c", text: "hello" }],
       [null, { type: "far-hold", callId: "c", held: true }],
+      [null, { type: "transfer", callId: "c", transfer: { by: "us", state: "failed", sipCode: 486 } }],
+      [null, { type: "transfer", callId: "c", transfer: { by: "far-end", state: "done", sipCode: 200 } }],
     ],
   );
   assert.equal(decode("info", { callID: "c" })?.type, "unknown");
   assert.equal(decode("event", { eventChannel: "c", eventData: 7 })?.type, "unknown");
+  const odd = { kind: "transfer", state: "odd" };
+  assert.equal(decode("event", { eventChannel: "c", eventData: odd })?.type, "unknown");
+});
+
+test("a new far end is shown, and that is acknowledged", () => {
+  const params = { callID: "c", display_name: "Carol", display_number: "+49" };
+  const message = decodeFrame(JSON.stringify({ id: 62, method: "telnyx_rtc.display", params }))?.message;
+  assert.deepEqual(message?.type === "call" && [message.id, message.message], [
+    62,
+    { type: "display", callId: "c", name: "Carol", number: "+49" },
+  ]);
 });

@@ -48,6 +48,9 @@ export type CallMessage =
   | { readonly type: "digits"; readonly callId: CallId; readonly digits: string }
   | { readonly type: "text"; readonly callId: CallId; readonly text: string }
   | { readonly type: "far-hold"; readonly callId: CallId; readonly held: boolean }
+  | { readonly type: "transfer"; readonly callId: CallId; readonly transfer: TransferNews }
+  /** The far end is somebody else now. */
+  | { readonly type: "display"; readonly callId: CallId; readonly name: string; readonly number: string }
   | {
       readonly type: "invite";
       readonly callId: CallId;
@@ -58,6 +61,14 @@ export type CallMessage =
       readonly ids: CallIds;
       readonly headers: CustomHeaders;
     };
+
+/** How a transfer goes: one that this side has asked for, or one by which the far end sends us to somebody else. */
+export interface TransferNews {
+  readonly by: "us" | "far-end";
+  readonly state: "trying" | "done" | "failed";
+  /** Status of whoever is called. */
+  readonly sipCode: number | null;
+}
 
 /** The server's names for a call; `sessionId` is the id that its logs and traces use. */
 export interface CallIds {
@@ -87,7 +98,7 @@ export interface Frame {
 
 const PREFIX = "telnyx_rtc.";
 /** News that the dialect does not acknowledge. */
-const NEWS: readonly CallMessage["type"][] = ["digits", "text", "far-hold"];
+const NEWS: readonly CallMessage["type"][] = ["digits", "text", "far-hold", "transfer"];
 
 /** Reads one text frame; `null` for anything that is not a message of the dialect. */
 export function decodeFrame(text: string): Frame | null {
@@ -147,6 +158,12 @@ function decodeCallMessage(method: string, params: Json): CallMessage | null {
       return sdp === null ? null : { type: "attach", callId, sdp, ids };
     case `${PREFIX}info`:
       return decodeInfo(callId, params);
+    case `${PREFIX}display`: {
+      const number = textOf(params["display_number"]);
+      return number === null
+        ? null
+        : { type: "display", callId, name: textOf(params["display_name"]) ?? "", number };
+    }
     case `${PREFIX}answer`:
       return { type: "answer", callId, sdp, ids, headers };
     case `${PREFIX}bye`:
@@ -183,12 +200,24 @@ function decodeInfo(callId: CallId, params: Json): CallMessage | null {
   return text === null ? null : { type: "text", callId, text };
 }
 
-/** An event on the channel of a call: the far end has put us on hold, or taken us back. */
+/** An event on the channel of a call: the far end has put us on hold, or taken us back; how a transfer goes. */
 function decodeEvent(params: Json): CallMessage | null {
   const callId = textOf(params["eventChannel"]);
   const data = params["eventData"];
-  if (callId === null || !isJson(data) || data["kind"] !== "farHold") return null;
-  return { type: "far-hold", callId, held: data["holdState"] === "held" };
+  if (callId === null || !isJson(data)) return null;
+  switch (data["kind"]) {
+    case "farHold":
+      return { type: "far-hold", callId, held: data["holdState"] === "held" };
+    case "transfer":
+    case "farTransfer": {
+      const state = data["state"];
+      if (state !== "trying" && state !== "done" && state !== "failed") return null;
+      const by = data["kind"] === "transfer" ? "us" : "far-end";
+      return { type: "transfer", callId, transfer: { by, state, sipCode: numberOf(data["sipCode"]) } };
+    }
+    default:
+      return null;
+  }
 }
 
 function headersOf(params: Json): CustomHeaders {
