@@ -23,7 +23,11 @@ fn main() -> Result<(), AudioError> {
     let mut arguments = std::env::args()
         .skip(1)
         .filter_map(|argument| argument.parse::<u32>().ok());
-    let complexity = arguments.next().unwrap_or(5).min(10) as u8;
+    let complexity = arguments
+        .next()
+        .map_or(OpusEncoderConfig::default().complexity, |given| {
+            given.min(10) as u8
+        });
     let bitrate_bps = arguments
         .next()
         .unwrap_or(OpusEncoderConfig::default().bitrate_bps);
