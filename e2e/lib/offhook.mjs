@@ -1,9 +1,10 @@
 // The binary under test: started with a configuration of the test's own, asked over its admin port, stopped by signal.
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { until } from "./wait.mjs";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
@@ -61,6 +62,19 @@ export class Offhook {
   async admin(path) {
     const response = await fetch(`http://127.0.0.1:${this.#admin}${path}`);
     return response.ok ? response.json() : null;
+  }
+
+  /** Tells the admin port to do something: status and JSON of its answer. */
+  async adminPost(path, headers = {}) {
+    const response = await fetch(`http://127.0.0.1:${this.#admin}${path}`, { method: "POST", headers });
+    return { status: response.status, body: await response.json().catch(() => null) };
+  }
+
+  /** Runs another command of the binary with the configuration of this process; gives what it prints. */
+  async command(...args) {
+    const config = ["--config", join(this.#folder, "offhook.toml")];
+    const { stdout } = await promisify(execFile)(binary(), [...args, ...config]);
+    return stdout;
   }
 
   /** The trace of a call, by any of its ids. */

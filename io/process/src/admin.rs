@@ -44,6 +44,15 @@ impl Default for AdminConfig {
     }
 }
 
+/// Pages that a role adds to the admin port. They need the token as the others do.
+#[derive(Debug, Default)]
+pub struct Pages {
+    /// What serves them.
+    pub routes: Router,
+    /// Path of each and what it is, for the index.
+    pub index: &'static [(&'static str, &'static str)],
+}
+
 /// Why the admin port could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
@@ -64,8 +73,8 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Opens the port.
-    pub async fn bind(config: &AdminConfig, context: Context) -> Result<Self, AdminError> {
+    /// Opens the port; `pages` are those of the roles, beside what every process has.
+    pub async fn bind(config: &AdminConfig, context: Context, pages: Pages) -> Result<Self, AdminError> {
         let address = config.listen;
         if !address.ip().is_loopback() && config.token.is_none() {
             return Err(AdminError::OpenToAll(address));
@@ -75,7 +84,7 @@ impl Admin {
         Ok(Self {
             listener,
             local_address,
-            routes: routes(context, config.token.clone()),
+            routes: routes(context, config.token.clone(), pages),
         })
     }
 
@@ -108,12 +117,15 @@ struct ListQuery {
     limit: Option<usize>,
 }
 
-fn routes(context: Context, token: Option<Secret>) -> Router {
+fn routes(context: Context, token: Option<Secret>, pages: Pages) -> Router {
+    let index = move |State(context): State<Context>| async move { index(&context, pages.index) };
     let guarded = Router::new()
         .route("/", get(index))
         .route("/metrics", get(metrics))
         .route("/calls", get(calls))
         .route("/calls/{id}", get(call))
+        .merge(pages.routes.with_state(()))
+        .layer(middleware::from_fn(no_web_pages))
         .layer(middleware::from_fn_with_state(Arc::new(token), authorize));
     Router::new()
         .route("/healthz", get(async || "ok\n"))
@@ -141,6 +153,16 @@ async fn authorize(State(token): State<Arc<Option<Secret>>>, request: Request, n
     }
 }
 
+/// A page in the operator's browser may not do anything here in the operator's name: browsers say where a request comes from
+/// whenever it is more than reading.
+async fn no_web_pages(request: Request, next: Next) -> Response {
+    if request.method().is_safe() || !request.headers().contains_key(header::ORIGIN) {
+        return next.run(request).await;
+    }
+    let body = Json(json!({"error": "web pages may not change anything here"}));
+    (StatusCode::FORBIDDEN, body).into_response()
+}
+
 fn carries(headers: &HeaderMap, token: &str) -> bool {
     let given = headers
         .get(header::AUTHORIZATION)
@@ -159,8 +181,8 @@ fn same(given: &str, token: &str) -> bool {
     differences == 0 && given.len() == token.len()
 }
 
-async fn index(State(context): State<Context>) -> Json<serde_json::Value> {
-    Json(json!({
+fn index(context: &Context, more: &[(&str, &str)]) -> Json<serde_json::Value> {
+    let mut index = json!({
         "node": context.node,
         "version": env!("CARGO_PKG_VERSION"),
         "/healthz": "200 while the process runs",
@@ -168,7 +190,11 @@ async fn index(State(context): State<Context>) -> Json<serde_json::Value> {
         "/metrics": "OpenMetrics text",
         "/calls": "the last calls, the latest first; ?limit=N",
         "/calls/{id}": "the trace of a call, by call id, client callID or SIP Call-ID",
-    }))
+    });
+    for (path, what) in more {
+        index[*path] = json!(what);
+    }
+    Json(index)
 }
 
 async fn ready(State(context): State<Context>) -> Response {

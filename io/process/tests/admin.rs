@@ -4,7 +4,7 @@
 use offhook_call_trace::{CallId, Hop, Protocol, TraceEvent};
 use offhook_process::{
     Context, NodeName, Secret, Shutdown, ShutdownTrigger, TraceLimits,
-    admin::{Admin, AdminConfig, AdminError, CONNECTIONS_MAX},
+    admin::{Admin, AdminConfig, AdminError, CONNECTIONS_MAX, Pages},
 };
 use std::net::SocketAddr;
 use tokio::{
@@ -18,7 +18,9 @@ async fn start(token: Option<&str>) -> (SocketAddr, Context, ShutdownTrigger) {
         listen: "127.0.0.1:0".parse().unwrap(),
         token: token.map(Secret::new),
     };
-    let admin = Admin::bind(&config, context.clone()).await.unwrap();
+    let admin = Admin::bind(&config, context.clone(), Pages::default())
+        .await
+        .unwrap();
     let address = admin.local_address();
     let (trigger, shutdown) = Shutdown::new();
     tokio::spawn(admin.serve(shutdown));
@@ -150,7 +152,7 @@ async fn the_network_is_refused_without_a_token() {
         listen: "0.0.0.0:0".parse().unwrap(),
         token: None,
     };
-    let error = Admin::bind(&config, context).await.unwrap_err();
+    let error = Admin::bind(&config, context, Pages::default()).await.unwrap_err();
     assert!(matches!(error, AdminError::OpenToAll(_)), "{error}");
 }
 
@@ -181,4 +183,31 @@ async fn idle_connections_do_not_add_up() {
         200,
         "it was served when there was room again"
     );
+}
+
+#[tokio::test]
+async fn roles_add_pages_and_web_pages_change_nothing() {
+    let context = Context::new(NodeName::default(), TraceLimits::default());
+    let config = AdminConfig {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        token: None,
+    };
+    let pages = Pages {
+        routes: axum::Router::new().route("/do", axum::routing::post(async || "done")),
+        index: &[("POST /do", "does it")],
+    };
+    let admin = Admin::bind(&config, context, pages).await.unwrap();
+    let address = admin.local_address();
+    let (_trigger, shutdown) = Shutdown::new();
+    tokio::spawn(admin.serve(shutdown));
+
+    assert_eq!(get_json(address, "/").await.1["POST /do"], "does it");
+    let post = |headers: &'static str| ask(address, "POST", "/do", headers);
+    assert_eq!(
+        post("Content-Length: 0\r\n").await,
+        (200, "done".to_owned()),
+        "a program"
+    );
+    let page = post("Content-Length: 0\r\nOrigin: https://evil.example\r\n").await;
+    assert_eq!(page.0, 403, "{}", page.1);
 }

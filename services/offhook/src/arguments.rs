@@ -78,6 +78,28 @@ pub(crate) enum Command {
         #[arg(long, default_value = ".", value_name = "FOLDER")]
         out: PathBuf,
     },
+    /// List the clients that are logged in at a running VSP, with their calls.
+    Sessions {
+        #[command(flatten)]
+        admin: AdminArguments,
+        /// Only those of this user.
+        #[arg(long, value_name = "NAME")]
+        user: Option<String>,
+        /// Print the JSON of the admin port.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Evict clients from a running VSP: their calls end, and they stay away until their application connects anew.
+    Punt {
+        #[command(flatten)]
+        admin: AdminArguments,
+        /// The client, by the id that `offhook sessions` shows.
+        #[arg(required_unless_present = "user", conflicts_with = "user")]
+        session: Option<String>,
+        /// All clients of this user.
+        #[arg(long, value_name = "NAME")]
+        user: Option<String>,
+    },
     /// Read a password from standard input and print the hash for `password_hash`.
     HashPassword,
 }
@@ -88,6 +110,14 @@ pub(crate) struct ConfigFile {
     /// Configuration.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: PathBuf,
+}
+
+/// Where the running process is asked.
+#[derive(Debug, Args)]
+pub(crate) struct AdminArguments {
+    /// Configuration of the process, for address and token of its admin port; without it 127.0.0.1:9090.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -1,5 +1,6 @@
 //! The offhook binary: roles, configuration, command line.
 
+mod admin_client;
 mod arguments;
 mod check;
 mod config;
@@ -12,6 +13,7 @@ mod probe;
 mod roles;
 mod run;
 mod serve;
+mod sessions;
 mod token;
 
 use clap::Parser;

@@ -3,7 +3,7 @@
 use crate::{config::Config, demo::Demo, fleet::Fleet, page};
 use offhook_b2bua_rtc::LocalLink;
 use offhook_process::Context;
-use offhook_vsp::run::{COMMANDS_MAX, EVENTS_MAX, GatewayLink, Parts};
+use offhook_vsp::run::{COMMANDS_MAX, EVENTS_MAX, GatewayLink, Parts, operator};
 use tokio::sync::mpsc;
 
 /// A part of the platform that runs in a process, in the order in which they start.
@@ -31,7 +31,14 @@ impl Role {
 }
 
 /// Starts `roles`, as far as the configuration has their sections; what is needed first starts first.
-pub(crate) fn start(config: &Config, roles: &[Role], context: &Context, demo: Option<Demo>) -> Fleet {
+/// `operator` is what the VSP serves of the admin port.
+pub(crate) fn start(
+    config: &Config,
+    roles: &[Role],
+    context: &Context,
+    operator: operator::Requests,
+    demo: Option<Demo>,
+) -> Fleet {
     let mut roles = roles.to_vec();
     roles.sort();
     let mut fleet = Fleet::default();
@@ -40,14 +47,18 @@ pub(crate) fn start(config: &Config, roles: &[Role], context: &Context, demo: Op
         && roles.contains(&Role::B2buaRtc)
         && config.vsp.as_ref().is_some_and(|vsp| vsp.control.is_none());
     let (near, far) = if joined { control_link() } else { (None, None) };
-    let (mut near, mut far) = (near, far);
+    let (mut near, mut far, mut operator) = (near, far, Some(operator));
     for role in roles {
         let context = context.clone();
         match role {
             Role::DemoCarrier => start_demo_carrier(&mut fleet, config, context),
             Role::SipProxy => start_sip_proxy(&mut fleet, config, context),
             Role::B2buaRtc => start_b2bua_rtc(&mut fleet, config, context, far.take()),
-            Role::Vsp => start_vsp(&mut fleet, config, context, near.take(), demo),
+            Role::Vsp => {
+                if let Some(operator) = operator.take() {
+                    start_vsp(&mut fleet, config, context, near.take(), operator, demo);
+                }
+            }
         }
     }
     fleet
@@ -98,6 +109,7 @@ fn start_vsp(
     config: &Config,
     context: Context,
     gateway: Option<GatewayLink>,
+    operator: operator::Requests,
     demo: Option<Demo>,
 ) {
     let Some(vsp) = config.vsp.clone() else { return };
@@ -108,6 +120,7 @@ fn start_vsp(
         users,
         gateway,
         pages,
+        operator,
     };
     fleet.start(offhook_vsp::run::ROLE, |shutdown| async move {
         Ok(offhook_vsp::run::run(parts, context, shutdown).await?)

@@ -7,10 +7,11 @@ use crate::{
     demo::{self, DEMO},
     hash_password, keygen,
     roles::Role,
-    serve, token,
+    serve, sessions, token,
 };
 use offhook_process::{
     Severity,
+    admin::AdminConfig,
     logging::{self, LogFormat},
 };
 use std::{error::Error, path::Path, process::ExitCode};
@@ -43,6 +44,13 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>
             token::run(&load(&file.config)?, &user, ttl, key.as_deref())?
         }
         Command::Keygen { alg, out } => keygen::run(alg, &out)?,
+        Command::Sessions { admin, user, json } => {
+            sessions::list(&admin_config(admin.config.as_deref())?, user.as_deref(), json).await?
+        }
+        Command::Punt { admin, session, user } => {
+            let admin = admin_config(admin.config.as_deref())?;
+            sessions::punt(&admin, session.as_deref(), user.as_deref()).await?
+        }
         Command::HashPassword => hash_password::run()?,
     }
     Ok(ExitCode::SUCCESS)
@@ -50,6 +58,13 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>
 
 fn load(file: &Path) -> Result<Config, Box<dyn Error>> {
     Ok(Config::load(file)?)
+}
+
+fn admin_config(file: Option<&Path>) -> Result<AdminConfig, Box<dyn Error>> {
+    Ok(match file {
+        Some(file) => load(file)?.admin,
+        None => AdminConfig::default(),
+    })
 }
 
 fn set_up_log(config: &Config, arguments: &LogArguments) -> Result<(), logging::LoggingError> {

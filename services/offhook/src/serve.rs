@@ -8,8 +8,9 @@ use crate::{
 };
 use offhook_process::{
     Context, Readiness, RoleState, Shutdown,
-    admin::{Admin, AdminError},
+    admin::{Admin, AdminError, Pages},
 };
+use offhook_vsp::run::operator;
 use std::{
     io,
     net::SocketAddr,
@@ -56,14 +57,22 @@ pub(crate) async fn run(config: Config, roles: &[Role], demo: Option<Demo>) -> R
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
 
-    let admin = Admin::bind(&config.admin, context.clone()).await?;
+    let (operator_routes, operator) = operator::channel();
+    let pages = match roles.contains(&Role::Vsp) {
+        true => Pages {
+            routes: operator_routes,
+            index: operator::INDEX,
+        },
+        false => Pages::default(),
+    };
+    let admin = Admin::bind(&config.admin, context.clone(), pages).await?;
     let serving = Serving {
         readiness: context.readiness.clone(),
         admin: admin.local_address(),
     };
     let (admin_trigger, admin_shutdown) = Shutdown::new();
     let admin = tokio::spawn(admin.serve(admin_shutdown));
-    let mut fleet = roles::start(&config, roles, &context, demo);
+    let mut fleet = roles::start(&config, roles, &context, operator, demo);
 
     let names = fleet.roles();
     let ready = async {

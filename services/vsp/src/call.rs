@@ -18,6 +18,7 @@ mod exchange;
 mod midcall;
 mod setup;
 mod transfer;
+mod view;
 
 pub(crate) use action::{
     Action, Asked, CallTimer, Newcomer, OutgoingCall, Purpose, SipPurpose, SipRequest, TransferOrder,

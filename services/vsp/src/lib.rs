@@ -18,8 +18,8 @@ mod settings;
 pub mod translate;
 
 pub use output::{
-    AskToken, CallRecord, CloseReason, ConnectionId, Counts, Departure, EndedBy, MediaToken, Note, Output,
-    Peer, Rejection, TransferWay,
+    AskToken, CallRecord, CallStage, CallView, CloseReason, ConnectionId, Counts, Departure, EndedBy,
+    MediaToken, Note, Output, Peer, Rejection, SessionView, TransferWay,
 };
 pub use server::Server;
 pub use settings::{AnonymousTarget, FarTransfers, Registrar, Settings, SipSettings, TransferSettings, User};

@@ -5,6 +5,7 @@ use crate::translate::Cause;
 use bytes::Bytes;
 use offhook_call_trace::{CallId, TraceEvent};
 use offhook_media_control::{Command, SessionSummary};
+use serde::Serialize;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -51,6 +52,8 @@ pub enum CloseReason {
     Abuse,
     /// We leave; the client may come back at once, to another node.
     Restart,
+    /// The operator has evicted the client.
+    Evicted,
 }
 
 impl CloseReason {
@@ -58,7 +61,7 @@ impl CloseReason {
     pub const fn code(self) -> u16 {
         match self {
             CloseReason::Silent | CloseReason::Resumed => 1001,
-            CloseReason::NotLoggedIn | CloseReason::Abuse => 1008,
+            CloseReason::NotLoggedIn | CloseReason::Abuse | CloseReason::Evicted => 1008,
             CloseReason::Restart => 1012,
         }
     }
@@ -71,6 +74,7 @@ impl CloseReason {
             CloseReason::Resumed => "session resumed on another socket",
             CloseReason::Abuse => "too many requests",
             CloseReason::Restart => "service restart",
+            CloseReason::Evicted => "evicted by the operator",
         }
     }
 }
@@ -328,4 +332,56 @@ pub struct Counts {
     pub timers: usize,
     /// Of the SIP user agent.
     pub sip: offhook_sip::user_agent::Counts,
+}
+
+/// A client's session, as the operator sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SessionView {
+    /// Its id, `sessid` of the client dialect.
+    pub session: String,
+    /// Who has logged in; `anonymous …` for a client without a name.
+    pub user: String,
+    /// Where the client is, or was last.
+    pub address: Option<IpAddr>,
+    /// Whether it has a socket now; without one it has its calls for the grace time.
+    pub connected: bool,
+    /// Its calls.
+    pub calls: Vec<CallView>,
+}
+
+/// A call of a session, as the operator sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CallView {
+    /// Through all parts.
+    pub call_id: CallId,
+    /// The client's id for it.
+    pub client_call: String,
+    /// Whether the client was called.
+    pub inbound: bool,
+    /// How far it is.
+    pub stage: CallStage,
+    /// Number of the caller.
+    pub from: String,
+    /// Number or user that is called.
+    pub to: String,
+    /// Since it began, seconds.
+    pub age_s: u64,
+}
+
+/// How far a call is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CallStage {
+    /// The client calls; nobody has answered.
+    Calling,
+    /// It rings at the client.
+    Ringing,
+    /// Somebody has answered; the media is being joined.
+    Answering,
+    /// Both talk.
+    Active,
+    /// The client holds the far end.
+    Held,
+    /// It is over but for the gateway's figures.
+    Ending,
 }

@@ -5,6 +5,7 @@ mod gateway;
 mod http;
 mod metrics;
 mod notes;
+pub mod operator;
 mod recordings;
 mod reports;
 pub(crate) mod verify;
@@ -58,6 +59,8 @@ pub struct Parts {
     pub gateway: Option<GatewayLink>,
     /// Answers what is neither WebSocket nor upload: the pages.
     pub pages: axum::Router,
+    /// What the operator asks for, by the admin port.
+    pub operator: operator::Requests,
 }
 
 /// Why the VSP cannot start or go on.
@@ -141,6 +144,7 @@ pub async fn run(parts: Parts, context: Context, mut shutdown: Shutdown) -> Resu
         replies: FuturesUnordered::new(),
         writers: HashMap::new(),
         notes,
+        operator: parts.operator,
     };
     if shell.gateway.is_up() {
         readiness.ready(addresses);
@@ -166,6 +170,7 @@ struct Shell {
     replies: FuturesUnordered<ReplyFuture>,
     writers: HashMap<ConnectionId, websocket::Writer>,
     notes: Notes,
+    operator: operator::Requests,
 }
 
 impl Shell {
@@ -196,6 +201,7 @@ impl Shell {
                     }
                 }
                 Some(input) = self.inbox.recv() => self.take_inputs(input),
+                Some(request) = self.operator.next() => request.serve(&mut self.server, Instant::now()),
                 Some((token, reply)) = self.replies.next() => {
                     self.server.handle_reply(Instant::now(), token, reply);
                 }

@@ -7,6 +7,7 @@ mod calls;
 mod incoming;
 mod login;
 mod newcomers;
+mod operator;
 mod referrals;
 mod registrations;
 mod requests;

@@ -156,6 +156,12 @@ impl End {
     pub const TOO_LONG: End = end(Cause::ALLOTTED_TIMEOUT, 408, "Maximum call duration reached");
     /// The client did not come back.
     pub const CLIENT_GONE: End = end(Cause::RECOVERY_ON_TIMER_EXPIRE, 408, "Client connection lost");
+    /// The operator has evicted the client.
+    pub const EVICTED: End = end(
+        Cause::NORMAL_TEMPORARY_FAILURE,
+        480,
+        "Session ended by the operator",
+    );
     /// Nothing was dialled, or something that no number is.
     pub const NOT_A_NUMBER: End = end(Cause::INVALID_NUMBER_FORMAT, 484, "Address Incomplete");
     /// Not for this caller.

@@ -12,6 +12,7 @@ mod late_offer;
 mod login;
 mod many_calls;
 mod midcall;
+mod operator;
 mod outbound_call;
 mod reconnect;
 mod register_elsewhere;

@@ -225,6 +225,7 @@ async fn a_vsp_that_could_not_work_does_not_start() {
             users: vsp::users(),
             gateway: None,
             pages: axum::Router::new(),
+            operator: run::operator::channel().1,
         };
         let context = offhook_process::Context::new(Default::default(), Default::default());
         let (trigger, shutdown) = offhook_process::Shutdown::new();

@@ -73,6 +73,7 @@ pub(crate) async fn start_parts(
 ) -> Vsp {
     let context = Context::new(NodeName::default(), TraceLimits::default());
     let (trigger, shutdown) = Shutdown::new();
+    let (_, operator) = run::operator::channel();
     let pages = axum::Router::new().fallback(|| async { "the page" });
     let parts = Parts {
         config,
@@ -80,6 +81,7 @@ pub(crate) async fn start_parts(
         users: users(),
         gateway,
         pages,
+        operator,
     };
     let task = tokio::spawn(run::run(parts, context.clone(), shutdown));
     let http = timeout(SOON, async {
