@@ -11,22 +11,37 @@ import { until } from "./wait.mjs";
 const MODULES = ["opus", "g711", "ausine", "aubridge", "sndfile", "account", "menu", "ctrl_tcp"];
 const WAV_HEADER_BYTES = 44;
 
+/** Starts baresip as a SIP phone of `user` that registers at `registrar`, a UDP port, and rings until it is told to answer. */
+export async function startPhone({ port, user, password, registrar, toneHz = 440 }) {
+  const account = `<sip:${user}@127.0.0.1:${registrar};transport=udp>;auth_user=${user};auth_pass=${password};regint=60`;
+  const phone = await launch({
+    port,
+    toneHz,
+    account: `${account};answermode=manual;audio_codecs=PCMU/8000/1`,
+  });
+  await until("the phone is registered", () => /200 OK/.test(phone.output), 5_000);
+  return phone;
+}
+
 /**
  * Starts baresip on `port`. It takes calls to `number` (digits only) and nothing else; `codecs` are in its own
  * notation, for example `opus/48000/2` or `PCMU/8000/1`.
  */
 export async function startBaresip({ port, number, codecs, toneHz = 440 }) {
+  const account = `<sip:${number}@127.0.0.1>;regint=0;answermode=auto;audio_codecs=${codecs.join(",")}`;
+  return launch({ port, toneHz, account });
+}
+
+async function launch({ port, toneHz, account }) {
   const folder = mkdtempSync(join(tmpdir(), "offhook-baresip-"));
   const control = await freeTcpPort();
   writeFileSync(join(folder, "config"), configuration({ port, control, folder, toneHz }));
-  writeFileSync(
-    join(folder, "accounts"),
-    `<sip:${number}@127.0.0.1>;regint=0;answermode=auto;audio_codecs=${codecs.join(",")}\n`,
-  );
+  writeFileSync(join(folder, "accounts"), `${account}\n`);
   writeFileSync(join(folder, "contacts"), "");
   const child = spawn("baresip", ["-f", folder, "-4"], { stdio: ["ignore", "pipe", "pipe"] });
   const baresip = new Baresip(child, folder, port, control);
   await until("baresip is ready", () => baresip.ready(), 5_000);
+  await baresip.connect();
   return baresip;
 }
 
@@ -61,10 +76,13 @@ function configuration({ port, control, folder, toneHz }) {
 class Baresip {
   port;
   output = "";
+  /** What its control port told: `{ type, at }`, `at` in ms. */
+  events = [];
   #child;
   #folder;
   #control;
   #exit;
+  #socket = null;
 
   constructor(child, folder, port, control) {
     this.#child = child;
@@ -100,21 +118,46 @@ class Baresip {
     return dominantHz(samples, rate);
   }
 
-  /** Hangs up its call, by baresip's control port (JSON in a netstring). */
-  hangup() {
-    const command = JSON.stringify({ command: "hangup" });
+  /** Opens baresip's control port (JSON in netstrings), which tells what happens to it. */
+  connect() {
     return new Promise((resolve, reject) => {
-      const socket = net.connect(this.#control, "127.0.0.1");
-      socket.on("error", reject);
-      socket.once("data", () => {
-        socket.destroy();
-        resolve();
+      this.#socket = net.connect(this.#control, "127.0.0.1", resolve);
+      this.#socket.on("error", reject);
+      let text = "";
+      this.#socket.setEncoding("utf8");
+      this.#socket.on("data", (data) => {
+        text += data;
+        for (let match; (match = /^(\d+):/.exec(text));) {
+          const [start, end] = [match[0].length, match[0].length + Number(match[1])];
+          if (text.length <= end) return;
+          const message = JSON.parse(text.slice(start, end));
+          text = text.slice(end + 1);
+          if (message.event) this.events.push({ type: message.type, at: Date.now() });
+        }
       });
-      socket.write(`${Buffer.byteLength(command)}:${command},`);
     });
   }
 
+  /** Waits for an event such as `CALL_INCOMING` or `CALL_CLOSED`, of those after the first `seen`; gives it. */
+  event(type, seen = 0) {
+    return until(`${type} at baresip`, () => this.events.slice(seen).find((event) => event.type === type));
+  }
+
+  answer() {
+    this.#command("accept");
+  }
+
+  hangup() {
+    this.#command("hangup");
+  }
+
+  #command(command) {
+    const text = JSON.stringify({ command });
+    this.#socket.write(`${Buffer.byteLength(text)}:${text},`);
+  }
+
   async stop() {
+    this.#socket?.destroy();
     if (this.#child.exitCode === null && this.#child.signalCode === null) {
       this.#child.kill("SIGKILL");
       await this.#exit;

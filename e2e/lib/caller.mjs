@@ -47,10 +47,11 @@ export class IncomingCall {
     this.#toProxy(this.#request("CANCEL", 1, this.#branch));
   }
 
-  hangup() {
+  /** Hangs up; `extra` are whole lines of the BYE. */
+  hangup(extra = []) {
     this.endedBy = "own-bye";
     this.rtp.stop();
-    this.#inDialog("BYE", 2);
+    this.#inDialog("BYE", 2, extra);
   }
 
   /** Waits for a response to the INVITE. */
@@ -94,14 +95,14 @@ export class IncomingCall {
     this.#inDialog("ACK", 1);
   }
 
-  #inDialog(method, cseq) {
+  #inDialog(method, cseq, extra = []) {
     const answer = this.#answer;
     const route = headers(answer, "record-route")
       .flatMap((value) => value.split(/,\s*(?=<)/))
       .reverse();
     const target = uriOf(header(answer, "contact"));
     const next = hostPort(route.length > 0 ? uriOf(route[0]) : target);
-    const lines = route.map((each) => `Route: ${each}`);
+    const lines = [...route.map((each) => `Route: ${each}`), ...extra];
     const text = this.#request(method, cseq, newBranch(), lines, "", `To: ${header(answer, "to")}`, target);
     this.#details.send(text, { address: next.host, port: next.port });
   }
@@ -117,7 +118,7 @@ export class IncomingCall {
       `${method} ${uri ?? target} SIP/2.0`,
       `Via: SIP/2.0/UDP ${HOST}:${port};branch=${branch};rport`,
       "Max-Forwards: 70",
-      `From: "Caller" <sip:${CALLER_NUMBER}@${HOST}>;tag=${this.#tag}`,
+      `From: "${this.#details.name}" <sip:${CALLER_NUMBER}@${HOST}>;tag=${this.#tag}`,
       to ?? `To: <${target}>`,
       `Call-ID: ${this.sipCallId}`,
       `CSeq: ${cseq} ${method}`,

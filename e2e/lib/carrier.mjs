@@ -65,11 +65,15 @@ class Carrier {
     return this.received.filter((message) => message.method === method && message.status === undefined);
   }
 
-  /** Calls `number` through the proxy at `proxyPort`; `headers` are whole lines of the INVITE. */
-  async dial(proxyPort, number, { headers: lines = [], toneHz = this.#options.toneHz } = {}) {
+  /** Calls `number` through the proxy at `proxyPort`; `headers` are whole lines of the INVITE, `name` who calls. */
+  async dial(
+    proxyPort,
+    number,
+    { headers: lines = [], toneHz = this.#options.toneHz, name = "Caller" } = {},
+  ) {
     const rtp = await RtpEnd.offering({ codecs: ["PCMU"], toneHz });
     const send = (text, to) => this.#socket.send(text, to.port, to.address);
-    const call = new IncomingCall({ port: this.port, proxyPort, number, lines, rtp, send });
+    const call = new IncomingCall({ port: this.port, proxyPort, number, lines, name, rtp, send });
     this.dialled.push(call);
     call.invite();
     return call;
@@ -155,8 +159,9 @@ class CarrierCall {
     return header(this.invite, name);
   }
 
-  respond(status, reason, body = "") {
-    const contact = [`Contact: <sip:carrier@${HOST}:${this.#port}>`];
+  /** `extra` are whole lines. */
+  respond(status, reason, body = "", extra = []) {
+    const contact = [`Contact: <sip:carrier@${HOST}:${this.#port}>`, ...extra];
     const text = response(
       this.invite,
       status,
@@ -179,14 +184,14 @@ class CarrierCall {
     this.respond(183, "Session Progress", this.rtp.sdp());
   }
 
-  answer() {
+  answer(extra = []) {
     if (!this.rtp.codec) {
       this.reject(488, "Not Acceptable Here");
       return;
     }
     this.rtp.start();
     this.answeredAt = Date.now();
-    this.respond(200, "OK", this.rtp.sdp());
+    this.respond(200, "OK", this.rtp.sdp(), extra);
   }
 
   reject(status, reason) {

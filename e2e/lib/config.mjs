@@ -20,6 +20,8 @@ const CARRIERS = ["own", "sipp", "baresip", "dead"];
 
 /** Users of every test. */
 export const USERS = { alice: "alice-secret", bob: "bob-secret" };
+/** What alice's SIP phones register with. */
+export const PHONE_PASSWORD = "phone-secret";
 
 /** Draws the ports of one deployment. */
 export async function drawPorts() {
@@ -42,7 +44,7 @@ export async function drawPorts() {
 }
 
 const SECTIONS = {
-  vsp: (ports, { vsp = {}, auth = "" }, separate) => [
+  vsp: (ports, { vsp = {}, limits = {}, users = {}, auth = "" }, separate) => [
     "[vsp]",
     `listen = "${HOST}:${ports.http}"`,
     `sip = "${HOST}:${ports.vspSip}"`,
@@ -50,14 +52,14 @@ const SECTIONS = {
     ...(separate ? [`control = "ws://${HOST}:${ports.control}/control"`] : []),
     ...entries({ ring_timeout_s: 30, ...vsp }),
     "[vsp.limits]",
-    ...entries({ login_failures_max: 1_000, requests_burst: 1_000 }),
+    ...entries({ login_failures_max: 1_000, requests_burst: 1_000, ...limits }),
     auth,
     ...Object.entries(USERS).flatMap(([name, password]) => [
       "[[user]]",
-      ...entries({ name, password, numbers: [`+1555010${name.length}`] }),
+      ...entries({ name, password, numbers: [`+1555010${name.length}`], ...users[name] }),
     ]),
   ],
-  "sip-proxy": (ports, { sipProxy = {} }) => [
+  "sip-proxy": (ports, { sipProxy = {}, sections = [] }) => [
     "[sip_proxy]",
     `udp = "${HOST}:${ports.proxy}"`,
     `vsp = ["${HOST}:${ports.vspSip}"]`,
@@ -70,6 +72,7 @@ const SECTIONS = {
       "[[route]]",
       ...entries({ prefix, carriers }),
     ]),
+    ...sections,
   ],
   "b2bua-rtc": (ports, { gateway = {}, controlGraceS = 20 }, separate) => [
     "[b2bua_rtc]",

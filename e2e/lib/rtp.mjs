@@ -107,6 +107,18 @@ export class RtpEnd {
     ].join("\r\n");
   }
 
+  /** One digit as telephone-event, as RFC 4733 wants it: repeated while it sounds, its end three times. */
+  sendDigit(digit) {
+    const event = EVENTS.indexOf(digit);
+    const timestamp = this.#timestamp;
+    const packets = [160, 320, 480, 640, 640, 640];
+    packets.forEach((duration, at) => {
+      const payload = Buffer.from([event, at > 2 ? 0x8a : 0x0a, duration >> 8, duration & 255]);
+      this.#timestamp = timestamp;
+      this.#sendPacket(this.#eventType, payload, at === 0);
+    });
+  }
+
   /** Begins to send, once. */
   start() {
     const passive = ["echo", "nothing"].includes(this.#toneHz) || this.codec === "opus";

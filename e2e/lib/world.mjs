@@ -1,12 +1,13 @@
 // One deployment with everything around it: the binary, a browser, carriers. Made once for a test file.
-import { startBaresip } from "./baresip.mjs";
+import { startBaresip, startPhone } from "./baresip.mjs";
 import { launchBrowser } from "./browser.mjs";
 import { startCarrier } from "./carrier.mjs";
-import { configuration, drawPorts, USERS } from "./config.mjs";
+import { configuration, drawPorts, PHONE_PASSWORD, USERS } from "./config.mjs";
 import { Offhook } from "./offhook.mjs";
 import { OwnPhone } from "./own-phone.mjs";
 import { servePages } from "./pages.mjs";
 import { Phone } from "./phone.mjs";
+import { freeUdpPort } from "./ports.mjs";
 import { startSipp } from "./sipp.mjs";
 import { startTurn } from "./turn.mjs";
 
@@ -106,6 +107,13 @@ export class World {
   /** A TURN server. */
   turn() {
     return this.#opened(startTurn(), (turn) => turn.stop());
+  }
+
+  /** A SIP phone of alice's, registered at the SIP proxy. */
+  async sipPhone(options = {}) {
+    const port = await freeUdpPort();
+    const account = { user: "alice", password: PHONE_PASSWORD, registrar: this.ports.proxy };
+    return this.#opened(startPhone({ port, ...account, ...options }), (phone) => phone.stop());
   }
 
   /** Stops the carriers of a test, and what else it has started: call it after each. */

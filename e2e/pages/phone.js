@@ -110,7 +110,7 @@ window.phone = {
     return call.id;
   },
 
-  hangup: (id) => void calls.get(id).hangup(),
+  hangup: (id, params) => void calls.get(id).hangup(params),
   dtmf: (id, digits) => calls.get(id).dtmf(digits),
   mute: (id) => calls.get(id).muteAudio(),
   unmute: (id) => calls.get(id).unmuteAudio(),
@@ -143,6 +143,8 @@ window.phone = {
     return {
       ...{ state, prevState, cause, causeCode, sipCode, sipReason, direction, headers },
       ids: call.telnyxIDs,
+      sipCallId: call.sipCallId,
+      clientState: call.options.clientState,
       remoteName: call.options.remoteCallerName,
       remoteNumber: call.options.remoteCallerNumber,
     };

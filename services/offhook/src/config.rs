@@ -130,6 +130,7 @@ impl Config {
         let users = self.user.iter().map(|user| UserNumbers {
             name: user.name.clone(),
             numbers: user.numbers.clone(),
+            phone_password: user.phone_password.clone(),
         });
         Some(offhook_sip_proxy::Config {
             sip_proxy: self.sip_proxy.clone()?,

@@ -390,6 +390,7 @@ mod tests {
             users: vec![UserNumbers {
                 name: "alice".to_owned(),
                 numbers: vec!["+15550100".to_owned()],
+                phone_password: None,
             }],
         }
     }

@@ -17,6 +17,7 @@ mod limits;
 mod output;
 mod own_route;
 mod redirect;
+mod registrar;
 mod response_context;
 mod settings;
 mod targets;
@@ -40,6 +41,7 @@ use offhook_sip_message::{
 };
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use registrar::Registrar;
 use response_context::ResponseContext;
 use settings::Peer;
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -80,6 +82,7 @@ pub struct Proxy {
     /// Calls that run.
     dialogs: Dialogs,
     limits: Limits,
+    registrar: Registrar,
     /// CSeq shifts that arose within a call, by hash of Call-ID and From tag of the side that counts.
     shifts: HashMap<u64, u32>,
     unanswered: usize,
@@ -107,6 +110,7 @@ impl Proxy {
             authenticators: HashMap::new(),
             dialogs: Dialogs::default(),
             limits: Limits::new(&settings),
+            registrar: Registrar::default(),
             shifts: HashMap::new(),
             unanswered: 0,
             draining: false,
@@ -117,8 +121,8 @@ impl Proxy {
         }
     }
 
-    /// Takes a datagram. Only VSPs and carriers may send requests; responses find their request by its branch, which
-    /// nobody can guess.
+    /// Takes a datagram. Only VSPs, carriers and registered phones may send requests, and others only to register;
+    /// responses find their request by its branch, which nobody can guess.
     pub fn handle_datagram(&mut self, now: Instant, source: SocketAddr, datagram: Bytes) {
         if datagram.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
             return; // A keep-alive (RFC 5626 §3.5.1 and older habits).
@@ -126,7 +130,7 @@ impl Proxy {
         let is_response = datagram
             .get(..4)
             .is_some_and(|start| start.eq_ignore_ascii_case(b"SIP/"));
-        if !is_response && self.settings.peer(source).is_none() {
+        if !is_response && self.peer(source).is_none() && !self.may_register(now, &datagram) {
             return self.refuse_stranger(now, source, datagram);
         }
         let before = self.layer.counts();
@@ -158,6 +162,7 @@ impl Proxy {
             self.ring_out(now, id);
             self.process(now);
         }
+        self.registrar.expire(now);
         while let Some(held) = self.dialogs.pop_expired(now) {
             self.counts.expired_total += 1;
             self.limits.release(held);
@@ -167,10 +172,15 @@ impl Proxy {
     /// When [`Proxy::handle_timeout`] has to be called next.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let ring = self.ring_timers.first().map(|(at, _)| *at);
-        [ring, self.layer.poll_timeout(), self.dialogs.poll_timeout()]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            ring,
+            self.layer.poll_timeout(),
+            self.dialogs.poll_timeout(),
+            self.registrar.poll_timeout(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// The next output; drain until `None` after each input.
@@ -205,6 +215,7 @@ impl Proxy {
             dialogs: self.dialogs.len(),
             places: self.limits.held(),
             shifted_dialogs: self.shifts.len(),
+            phones: self.registrar.len(),
             timers: self.ring_timers.len() + transactions.timers,
             transactions,
             ..self.counts
@@ -274,7 +285,10 @@ impl Proxy {
         request: Message,
         source: SocketAddr,
     ) {
-        let Some(peer) = self.settings.peer(source) else {
+        if self.has_registrar() && request.method() == Some(&Method::Register) {
+            return self.handle_register(now, id, request, source);
+        }
+        let Some(peer) = self.peer(source) else {
             return;
         };
         let in_dialog = request.require::<To<'_>>().is_ok_and(|to| to.tag().is_some());
@@ -352,6 +366,17 @@ impl Proxy {
         self.contexts.remove(&id);
     }
 
+    /// Who sends from `source`; `None`: a stranger.
+    fn peer(&self, source: SocketAddr) -> Option<Peer> {
+        self.settings.peer(source, self.registrar.is_phone(source))
+    }
+
+    /// Whether a stranger's datagram is looked at because it may be a phone's.
+    fn may_register(&mut self, now: Instant, datagram: &[u8]) -> bool {
+        let is_register = datagram.starts_with(b"REGISTER ");
+        is_register && self.has_registrar() && self.registrar.admits(now)
+    }
+
     /// Strangers get 403 without any state, and only a few of them.
     fn refuse_stranger(&mut self, now: Instant, source: SocketAddr, datagram: Bytes) {
         self.outputs.push_back(Output::Refused {
@@ -405,7 +430,7 @@ impl Proxy {
         let Some(call) = self.call_of(request).filter(|_| self.settings.trace) else {
             return;
         };
-        let peer = self.settings.peer(source).map_or(Hop::Vsp, hop_of);
+        let peer = self.peer(source).map_or(Hop::Vsp, hop_of);
         self.trace(&call, peer, Hop::SipProxy, request.bytes());
         if let Some(response) = response {
             self.trace(&call, Hop::SipProxy, peer, response.bytes());
@@ -501,6 +526,7 @@ fn hop_of(peer: Peer) -> Hop {
     match peer {
         Peer::Vsp => Hop::Vsp,
         Peer::Carrier(_) => Hop::Carrier,
+        Peer::Phone => Hop::Client,
     }
 }
 

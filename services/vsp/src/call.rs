@@ -86,6 +86,8 @@ pub(crate) struct Call {
     /// How long two far parties may talk after a transfer.
     connected_max: Duration,
     sip_call_id: Option<String>,
+    /// Opaque text of the application.
+    client_state: Option<String>,
     /// Answer for the client's offer.
     client_answer: ClientAnswer,
     /// A 200 of ours makes an offer: its ACK has to bring the answer.
@@ -278,6 +280,7 @@ impl Call {
             duration_max: new.duration_max,
             connected_max: new.connected_max,
             sip_call_id: None,
+            client_state: None,
             client_answer: ClientAnswer::None,
             answer_owed: false,
             state,
@@ -287,6 +290,11 @@ impl Call {
     /// Whose call it is.
     pub(crate) fn user(&self) -> &str {
         &self.user
+    }
+
+    /// The application's own text about the call, handed back with what it is told of it.
+    pub(crate) fn set_client_state(&mut self, state: Option<String>) {
+        self.client_state = state;
     }
 
     /// Whether the client still has the call.
@@ -501,6 +509,7 @@ impl Call {
             sip_code,
             sip_reason,
             sip_call_id: self.sip_call_id.clone(),
+            client_state: self.client_state.clone(),
             headers,
         }
     }

@@ -38,6 +38,8 @@ pub struct ByeMessage {
     pub sip_reason: Option<String>,
     /// `Call-ID` of the SIP dialog, if there was one.
     pub sip_call_id: Option<String>,
+    /// Opaque text of the application, base64.
+    pub client_state: Option<String>,
     /// `X-` headers of the message that ended the call.
     pub headers: Vec<CustomHeader>,
 }
@@ -114,6 +116,8 @@ pub enum ServerMessage {
         callee: Party,
         /// Further ids.
         ids: CallIds,
+        /// Opaque text of the application, base64.
+        client_state: Option<String>,
     },
     /// Keeps the socket alive; the SDK answers with a ping of its own.
     Ping {
@@ -224,9 +228,7 @@ impl ServerMessage {
                 headers,
             } => {
                 let mut params = offer(sdp, dialog(call, caller, callee, ids, headers));
-                if let Some(state) = client_state {
-                    set(&mut params, "client_state", json!(state));
-                }
+                set_client_state(&mut params, client_state.as_deref());
                 params
             }
             ServerMessage::Attach {
@@ -235,7 +237,12 @@ impl ServerMessage {
                 caller,
                 callee,
                 ids,
-            } => offer(sdp, dialog(call, caller, callee, ids, &[])),
+                client_state,
+            } => {
+                let mut params = offer(sdp, dialog(call, caller, callee, ids, &[]));
+                set_client_state(&mut params, client_state.as_deref());
+                params
+            }
             ServerMessage::Ping { serno } => json!({"serno": serno}),
             ServerMessage::Event { channel, data } => json!({"eventChannel": channel, "eventData": data}),
             ServerMessage::Info {
@@ -279,6 +286,7 @@ fn bye_params(bye: &ByeMessage) -> Value {
     if let Some(id) = &bye.sip_call_id {
         set(&mut params, "sip_call_id", json!(id));
     }
+    set_client_state(&mut params, bye.client_state.as_deref());
     params
 }
 
@@ -310,6 +318,12 @@ fn set_ids(params: &mut Value, ids: &CallIds) {
     set(params, "telnyx_call_control_id", json!(ids.control));
     set(params, "telnyx_session_id", json!(ids.session));
     set(params, "telnyx_leg_id", json!(ids.leg));
+}
+
+fn set_client_state(params: &mut Value, state: Option<&str>) {
+    if let Some(state) = state {
+        set(params, "client_state", json!(state));
+    }
 }
 
 fn set(params: &mut Value, key: &str, value: Value) {

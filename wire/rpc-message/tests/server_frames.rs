@@ -118,6 +118,7 @@ fn bye(
         sip_code: sip.map(|(code, ..)| code),
         sip_reason: sip.map(|(_, reason, _)| reason.into()),
         sip_call_id: sip.map(|(.., id)| id.into()),
+        client_state: None,
         headers,
     })
 }
@@ -180,6 +181,7 @@ fn inbound() -> Vec<(u64, ServerMessage)> {
         caller: party("Carla", "+4930333444"),
         callee: party("Outbound Call", "+4930111222"),
         ids: ids(),
+        client_state: None,
     };
     let data = json!({"kind": "recording-started"});
     vec![

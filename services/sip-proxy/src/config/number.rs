@@ -2,7 +2,7 @@
 
 use super::RouteConfig;
 use crate::dial_plan::{Assignment, Destination, Number, Unanswered, UserName};
-use offhook_process::Problem;
+use offhook_process::{Problem, Secret};
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -82,6 +82,8 @@ pub struct UserNumbers {
     pub name: String,
     /// Numbers that are the user's alone.
     pub numbers: Vec<String>,
+    /// What SIP phones of the user register with; without it there are none.
+    pub phone_password: Option<Secret>,
 }
 
 impl NumberConfig {

@@ -8,9 +8,9 @@ use super::own_route::{OwnRoute, hash};
 use super::response_context::{Branch, Outcome, Progress, ResponseContext, Scope, Side, State, Step, Target};
 use super::{CarrierFailure, Output, Proxy};
 use offhook_call_trace::CallId;
-use offhook_sip::Flow;
 use offhook_sip::digest::Authenticator;
 use offhook_sip::transaction::{ClientTransactionId, SendOptions, ServerTransactionId};
+use offhook_sip::{Flow, Header};
 use offhook_sip_message::header::From;
 use offhook_sip_message::{HeaderName, HeaderValue, Message, Method, StatusCode};
 use std::net::SocketAddr;
@@ -29,6 +29,9 @@ impl Proxy {
                 return;
             };
             let Some(target) = context.targets.pop() else {
+                if !context.pending().is_empty() {
+                    return;
+                }
                 let best = context
                     .best
                     .take()
@@ -37,10 +40,16 @@ impl Proxy {
             };
             let carrier = target.carrier;
             let forward = self.forward_to(id, &target);
-            let Err(failure) = self.start_branch(now, id, target, forward, None) else {
+            let started = self.start_branch(now, id, target, forward, None);
+            let Some(context) = self.contexts.get_mut(&id) else {
                 return;
             };
-            let Some(context) = self.contexts.get_mut(&id) else {
+            let Err(failure) = started else {
+                let next = context.targets.last().map(|next| next.side);
+                if next == Some(Side::Phone) {
+                    context.forked = true;
+                    continue;
+                }
                 return;
             };
             context.best = Some(Outcome::better(context.best.take(), failure.outcome()));
@@ -88,9 +97,9 @@ impl Proxy {
         disclosure.audience = match target.side {
             Side::User => Audience::Vsp,
             Side::Outside if trusted => Audience::Trusted,
-            Side::Outside => Audience::Untrusted,
+            Side::Outside | Side::Phone => Audience::Untrusted,
         };
-        if target.side == Side::Outside {
+        if target.side != Side::User {
             disclosure.called = None;
         }
         disclosure.anonymous =
@@ -275,8 +284,10 @@ impl Proxy {
             self.dialogs.refresh(now, response);
         }
         self.limits.release(held);
+        // So that their users see who was faster, and no missed call (RFC 3326 §2).
+        let elsewhere = Header::new("Reason", "SIP;cause=200;text=\"Call completed elsewhere\"").ok();
         for other in others {
-            let _ = self.layer.cancel(now, other, &[]);
+            let _ = self.layer.cancel(now, other, elsewhere.as_slice());
         }
         self.close(id);
     }
@@ -354,8 +365,11 @@ impl Proxy {
         let Some(context) = self.contexts.get_mut(&id) else {
             return;
         };
-        if !context.is_unanswered() || !context.pending().is_empty() {
+        if !context.is_unanswered() {
             return;
+        }
+        if !context.pending().is_empty() {
+            return self.set_aside(now, id, client, outcome);
         }
         let outcome = match context.state {
             // The carrier's own trouble is not what the caller who gave up has to hear.
@@ -369,6 +383,13 @@ impl Proxy {
                     true => Outcome::Own(StatusCode::REQUEST_TIMEOUT),
                     false => outcome,
                 };
+                let outcome = match context.best.take() {
+                    Some(best) if context.forked => Outcome::better(Some(best), outcome),
+                    best => {
+                        context.best = best;
+                        outcome
+                    }
+                };
                 let step = context.next_step(client, &outcome);
                 if step == Step::Stop {
                     return self.finish(now, id, outcome);
@@ -378,6 +399,31 @@ impl Proxy {
             _ => outcome,
         };
         self.finish(now, id, outcome);
+    }
+
+    /// One branch has had its say while others ring: it counts when they are over (§16.7 step 5, step 6).
+    fn set_aside(
+        &mut self,
+        now: Instant,
+        id: ServerTransactionId,
+        client: ClientTransactionId,
+        outcome: Outcome,
+    ) {
+        let Some(context) = self.contexts.get_mut(&id) else {
+            return;
+        };
+        let asks_next = context.asks_next(client, &outcome);
+        let is_global = outcome.status().code() >= 600 && context.state == State::Proceeding;
+        context.best = Some(Outcome::better(context.best.take(), outcome));
+        if asks_next {
+            self.try_next(now, id);
+        } else if is_global {
+            context.targets.clear();
+            for other in context.pending() {
+                // It fails only when the branch is just being answered; then its answer decides.
+                let _ = self.layer.cancel(now, other, &[]);
+            }
+        }
     }
 
     /// The next target, or, with none left, the best of what came.

@@ -64,7 +64,7 @@ impl Proxy {
 
     /// An ACK to a 2xx: passes without any state (§16.7 step 10, RFC 6026 §7).
     pub(super) fn handle_ack(&mut self, ack: Message, source: SocketAddr) {
-        let Some(peer) = self.settings.peer(source) else {
+        let Some(peer) = self.peer(source) else {
             return;
         };
         let Ok(Routed {
@@ -191,7 +191,7 @@ impl Proxy {
         };
         let hop = match (known, peer) {
             (Some(known), _) => hop_of(known),
-            (None, Peer::Vsp) => Hop::Carrier,
+            (None, Peer::Vsp | Peer::Phone) => Hop::Carrier,
             (None, Peer::Carrier(_)) => Hop::Vsp,
         };
         let carrier = match known {

@@ -85,7 +85,7 @@ impl Proxy {
     /// A call of a carrier takes one of its places.
     fn take_place(&mut self, peer: Peer) -> Result<Option<CarrierId>, Rejection> {
         match peer {
-            Peer::Vsp => Ok(None),
+            Peer::Vsp | Peer::Phone => Ok(None),
             Peer::Carrier(carrier) if self.limits.hold(carrier) => Ok(Some(carrier)),
             Peer::Carrier(_) => Err(Rejection::unavailable(Refusal::CarrierFull)),
         }

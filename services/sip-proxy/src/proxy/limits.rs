@@ -53,6 +53,8 @@ impl Limits {
                 let vsp = settings.vsp_at(source).and_then(|at| self.vsps.get_mut(at));
                 (vsp, self.calls_per_second)
             }
+            // It cannot begin any.
+            Peer::Phone => return true,
             Peer::Carrier(CarrierId(at)) => {
                 let carrier = self.carriers.get_mut(at);
                 let limit = carrier.as_ref().map_or(0, |carrier| carrier.calls_per_second);

@@ -104,11 +104,17 @@ pub enum Refusal {
     CarrierFull,
     /// We are leaving.
     Draining,
+    /// A phone registers with a wrong name or password.
+    Credentials,
+    /// A phone wants to register for too short a time.
+    Interval,
+    /// A phone calls, or the user has as many phones as may be.
+    Phones,
 }
 
 impl Refusal {
     /// All of them, for counters.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::Stranger,
         Self::Malformed,
         Self::BadNumber,
@@ -123,6 +129,9 @@ impl Refusal {
         Self::Rate,
         Self::CarrierFull,
         Self::Draining,
+        Self::Credentials,
+        Self::Interval,
+        Self::Phones,
     ];
 
     /// Name in metrics and logs.
@@ -142,6 +151,9 @@ impl Refusal {
             Self::Rate => "rate",
             Self::CarrierFull => "carrier-full",
             Self::Draining => "draining",
+            Self::Credentials => "credentials",
+            Self::Interval => "interval",
+            Self::Phones => "phones",
         }
     }
 }
@@ -187,6 +199,8 @@ pub struct Counts {
     pub places: usize,
     /// Dialogs whose CSeq was shifted by answering a challenge within the call.
     pub shifted_dialogs: usize,
+    /// Registered phones.
+    pub phones: usize,
     /// Deadlines.
     pub timers: usize,
     /// Calls that were routed.

@@ -10,6 +10,9 @@
 //!               └──────── CANCEL: cancel ► Cancelled ── final, silence ─► Refused
 //! ```
 //!
+//! A user's phones ring together with the user's browsers: those are branches at one time, the first 2xx cancels the others,
+//! and without one the best answer counts.
+//!
 //! A 2xx always goes on while the caller can take it, also in RangOut and Cancelled and from a branch that was given up
 //! for the next carrier. In Refused the caller has its final answer: then the proxy acknowledges the late 2xx itself and
 //! sends BYE, so that no carrier bills a call that nobody hears.
@@ -55,6 +58,8 @@ pub(super) struct ResponseContext {
     pub(super) best: Option<Outcome>,
     /// The next response to the caller repeats one that is in the trace already.
     pub(super) repeats: bool,
+    /// Several targets ring at once: the best of their answers counts, not the last.
+    pub(super) forked: bool,
     /// Timer C.
     pub(super) ring_deadline: Option<Instant>,
     /// Client transactions that still exist.
@@ -100,6 +105,8 @@ pub(super) struct Target {
 pub(super) enum Side {
     /// A user of ours, at a VSP.
     User,
+    /// A phone of a user; it rings together with what was tried before it.
+    Phone,
     /// A carrier, or who knows what in a dialog.
     Outside,
 }
@@ -217,6 +224,7 @@ impl ResponseContext {
             branches: SmallVec::new(),
             best: None,
             repeats: false,
+            forked: false,
             ring_deadline: None,
             live_branches: 0,
             has_server: true,
@@ -243,7 +251,7 @@ impl ResponseContext {
         let (group, side, rang) = (branch.target.group, branch.target.side, branch.rang);
         let status = outcome.status();
         // Another VSP may have the user's session; another carrier has its own luck.
-        let absent = side == Side::User && !rang && matches!(status.code(), 404 | 480);
+        let absent = side != Side::Outside && !rang && matches!(status.code(), 404 | 480);
         let other_way = !self.giving_up && (outcome.is_failover() || absent);
         if other_way && self.targets.last().is_some_and(|next| next.group == group) {
             return Step::Next;
@@ -259,6 +267,14 @@ impl ResponseContext {
             None if outcome.is_failover() || self.best.is_some() && absent => Step::Exhausted,
             None => Step::Stop,
         }
+    }
+
+    /// The branch ended so while others ring: whether one more VSP of the user may be asked now.
+    pub(super) fn asks_next(&mut self, id: ClientTransactionId, outcome: &Outcome) -> bool {
+        let group = self.branch(id).map(|branch| branch.target.group);
+        let goes_on = outcome.is_failover() || matches!(outcome.status().code(), 404 | 480);
+        let next = self.targets.last().map(|next| next.group);
+        self.state == State::Proceeding && !self.giving_up && goes_on && next.is_some() && next == group
     }
 
     /// The response to a request of this context, as its sender gets it.

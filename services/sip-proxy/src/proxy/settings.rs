@@ -1,10 +1,11 @@
 //! What the core is told about the world: itself, its VSPs, its carriers.
 
 use super::identity::Audience;
-use crate::dial_plan::{CarrierId, DialPlan, Rewrite};
+use crate::dial_plan::{CarrierId, DialPlan, Rewrite, UserName};
 use offhook_sip::Timing;
 use offhook_sip::digest::Credentials;
 use offhook_sip_message::{Host, Uri, UriBuf};
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ pub struct Settings {
     pub carriers: Vec<Carrier>,
     /// Routes and numbers.
     pub dial_plan: DialPlan,
+    /// Users who may have SIP phones, with what those register with.
+    pub phones: HashMap<UserName, Credentials>,
     /// T1, T2, T4.
     pub timing: Timing,
     /// How long a target may stay silent before the next one is tried.
@@ -49,6 +52,7 @@ impl Settings {
             vsps: Vec::new(),
             carriers: Vec::new(),
             dial_plan: DialPlan::new(),
+            phones: HashMap::new(),
             timing: Timing::default(),
             carrier_timeout: Duration::from_secs(2),
             ring_timeout: Duration::from_secs(185),
@@ -133,18 +137,23 @@ pub(super) enum Peer {
     Vsp,
     /// A carrier.
     Carrier(CarrierId),
+    /// A registered phone of a user: it is called, and takes part in its calls.
+    Phone,
 }
 
 impl Settings {
-    /// Who sends from `source`; `None`: a stranger. An exact address counts before an IP alone, for on one machine VSP
-    /// and carrier share the IP.
-    pub(super) fn peer(&self, source: SocketAddr) -> Option<Peer> {
+    /// Who sends from `source`, where a phone has registered from if `is_phone`; `None`: a stranger. An exact address
+    /// counts before an IP alone, for on one machine VSP, carrier and phone share the IP.
+    pub(super) fn peer(&self, source: SocketAddr, is_phone: bool) -> Option<Peer> {
         if let Some(id) = self
             .carriers
             .iter()
             .position(|carrier| carrier.address == Some(source))
         {
             return Some(Peer::Carrier(CarrierId(id)));
+        }
+        if is_phone && !self.vsps.contains(&source) {
+            return Some(Peer::Phone);
         }
         if self.vsp_at(source).is_some() {
             return Some(Peer::Vsp);
@@ -159,7 +168,7 @@ impl Settings {
             Peer::Carrier(CarrierId(at)) if self.carriers.get(at).is_some_and(|carrier| carrier.trusted) => {
                 Audience::Trusted
             }
-            Peer::Carrier(_) => Audience::Untrusted,
+            Peer::Carrier(_) | Peer::Phone => Audience::Untrusted,
         }
     }
 

@@ -31,6 +31,7 @@ impl Proxy {
         let found = match peer {
             Peer::Vsp => self.dialled(&uri)?,
             Peer::Carrier(carrier) => self.called(request, &uri, carrier)?,
+            Peer::Phone => return Err(Rejection::new(StatusCode::FORBIDDEN, Refusal::Phones)),
         };
         if found.targets.is_empty() {
             return Err(Rejection::new(StatusCode::NOT_FOUND, Refusal::NoRoute));
@@ -132,7 +133,8 @@ impl Proxy {
         })
     }
 
-    /// Each VSP in turn: without shared state only the VSP itself knows whose sessions it has.
+    /// Each VSP in turn: without shared state only the VSP itself knows whose sessions it has. The user's phones ring at
+    /// once with the first.
     fn user_targets(&self, user: &UserName, group: usize) -> Targets {
         let target = |vsp: &SocketAddr| {
             let (host, port) = match &self.settings.domain {
@@ -148,7 +150,16 @@ impl Proxy {
                 side: Side::User,
             })
         };
-        self.settings.vsps.iter().filter_map(target).collect()
+        let mut vsps = self.settings.vsps.iter().filter_map(target);
+        let first: Option<Target> = vsps.next();
+        let phones = self.registrar.phones(user).iter().map(|phone| Target {
+            address: Some(phone.address),
+            carrier: None,
+            request_uri: Some(phone.contact.clone()),
+            group,
+            side: Side::Phone,
+        });
+        first.into_iter().chain(phones).chain(vsps).collect()
     }
 
     /// Our domain, or else our address.

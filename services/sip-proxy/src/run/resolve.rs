@@ -1,11 +1,12 @@
 //! From the operator's configuration to the core's settings, and carriers' names to addresses.
 
-use crate::config::{CalledNumberConfig, CarrierConfig, Config, RewriteConfig};
+use crate::config::{CalledNumberConfig, CarrierConfig, Config, RewriteConfig, UserNumbers};
 use crate::dial_plan::{Assignment, CarrierId, DialPlan, Number, Prefix, UserName};
 use crate::proxy::{CalledNumber, Carrier, Settings};
 use offhook_process::Problem;
 use offhook_sip::digest::Credentials;
 use offhook_sip_message::{Host, UriBuf};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -26,6 +27,7 @@ pub(crate) fn settings(config: &Config, bound: SocketAddr, address: SocketAddr) 
         vsps: proxy.vsp.iter().map(|vsp| vsp.0).collect(),
         carriers,
         dial_plan: dial_plan(config)?,
+        phones: phones(config),
         carrier_timeout: Duration::from_millis(proxy.carrier_timeout_ms),
         ring_timeout: Duration::from_millis(proxy.ring_timeout_ms),
         requests_max: proxy.requests_max,
@@ -108,6 +110,17 @@ fn dial_plan(config: &Config) -> Result<DialPlan, Problem> {
         plan.add_user(user);
     }
     Ok(plan)
+}
+
+fn phones(config: &Config) -> HashMap<UserName, Credentials> {
+    let phone = |user: &UserNumbers| {
+        let credentials = Credentials {
+            username: user.name.clone(),
+            password: user.phone_password.as_ref()?.expose().to_owned(),
+        };
+        Some((UserName::new(&user.name)?, credentials))
+    };
+    config.users.iter().filter_map(phone).collect()
 }
 
 fn number(text: &str, place: &str) -> Result<Number, Problem> {

@@ -4,6 +4,7 @@ mod between_users;
 mod floods;
 mod inbound_numbers;
 mod mid_call;
+mod phones;
 mod redirects;
 mod rfc3261_16_10;
 mod rfc3261_16_3;

@@ -53,7 +53,7 @@ impl Call {
             caller: self.caller.clone(),
             callee: self.callee.clone(),
             ids: self.ids.clone(),
-            client_state: None,
+            client_state: self.client_state.clone(),
             headers: std::mem::take(headers),
         };
         out.push(Action::Client(invite.clone()));

@@ -148,6 +148,7 @@ impl Call {
                 caller: self.caller.clone(),
                 callee: self.callee.clone(),
                 ids: self.ids.clone(),
+                client_state: self.client_state.clone(),
             })),
             Ok(_) => self.end(now, EndedBy::Gateway, translate::MEDIA_GATEWAY_LOST, out),
             Err(error) => {

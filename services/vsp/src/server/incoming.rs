@@ -1,6 +1,6 @@
 //! Calls for users: where they ring, who answers first, and what the caller is told.
 
-use super::requests::passable_headers;
+use super::requests::{CLIENT_STATE, passable_headers};
 use super::sip::{custom_headers, sdp_of, sip_header};
 use super::{Server, TimerKey};
 use crate::call::{Action, Asked, Call, CallKey, NewCall, Start};
@@ -135,6 +135,7 @@ impl Server {
             incoming.callee.clone(),
             incoming.headers.clone(),
         );
+        let received = headers.clone();
         let (offer, sip_call_id) = (incoming.offer.clone(), incoming.sip_call_id.clone());
         let client_id = ClientCallId::new(&self.new_uuid()).expect("a UUID is a call id");
         let key = CallKey(self.next_key());
@@ -160,6 +161,10 @@ impl Server {
             },
         );
         call.set_sip_call_id(sip_call_id);
+        let state = received
+            .iter()
+            .find(|header| header.name().eq_ignore_ascii_case(CLIENT_STATE));
+        call.set_client_state(state.map(|state| state.value().to_owned()));
         self.note(Note::CallOffered {
             call_id: id,
             client_call: client_id.to_string(),

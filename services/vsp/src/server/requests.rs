@@ -16,6 +16,8 @@ use std::time::Instant;
 
 /// The caller number with which a client asks that its own is not shown.
 const ANONYMOUS: &str = "anonymous";
+/// Carries the application's `clientState` from one end to the other.
+pub(super) const CLIENT_STATE: &str = "X-Client-State";
 
 impl Server {
     pub(super) fn on_session_request(
@@ -237,7 +239,8 @@ impl Server {
             }
         };
         let key = CallKey(self.next_key());
-        let call = self.new_call(now, session_id, &user, &invite, outgoing);
+        let mut call = self.new_call(now, session_id, &user, &invite, outgoing);
+        call.set_client_state(invite.dialog.client_state.clone());
         let call_id = call.id.clone();
         if let Some(session) = self.sessions.get_mut(session_id) {
             session.calls.insert(invite.call.clone(), key);
@@ -310,8 +313,12 @@ impl Server {
             }
             None => Destination::new(dialled).map_err(|why| (End::NOT_A_NUMBER, why.to_string()))?,
         };
-        let headers = outgoing_headers(&dialog.custom_headers, &self.settings.headers_allowed)
+        let mut headers = outgoing_headers(&dialog.custom_headers, &self.settings.headers_allowed)
             .map_err(|why| (End::BAD_HEADER, why))?;
+        if let Some(state) = &dialog.client_state {
+            let state = CustomHeader::new(CLIENT_STATE, state);
+            headers.push(state.map_err(|why| (End::BAD_HEADER, format!("clientState: {why}")))?);
+        }
         let user = self.settings.users.get(user_name).cloned().unwrap_or_default();
         let own_name = user_name.strip_prefix("anonymous ").unwrap_or(user_name);
         let number = user
@@ -345,6 +352,7 @@ impl Server {
             sip_code: Some(end.sip_code),
             sip_reason: Some(why.to_owned()),
             sip_call_id: None,
+            client_state: None,
             headers: Vec::new(),
         });
         self.send_message(asked.connection, None, &bye);

@@ -6,12 +6,14 @@
 mod attach;
 mod bad_input;
 mod call_control;
+mod client_state;
 mod gateway;
 mod inbound_call;
 mod late_offer;
 mod login;
 mod many_calls;
 mod midcall;
+mod mobile;
 mod operator;
 mod outbound_call;
 mod reconnect;
