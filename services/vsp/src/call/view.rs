@@ -14,6 +14,7 @@ impl Call {
             State::Answering | State::Accepting { .. } => CallStage::Answering,
             State::Active(active) if active.hold == HoldState::Held => CallStage::Held,
             State::Active(_) => CallStage::Active,
+            State::Connected { .. } => CallStage::Active,
             State::Closing(_) => CallStage::Ending,
         };
         CallView {
