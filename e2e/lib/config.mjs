@@ -97,7 +97,13 @@ export function configuration(ports, options, roles, separate = false) {
   ].join("\n");
 }
 
-/** TOML and JSON agree on strings, numbers, booleans and lists of them. */
 function entries(table) {
-  return Object.entries(table).map(([key, value]) => `${key} = ${JSON.stringify(value)}`);
+  return Object.entries(table).map(([key, value]) => `${key} = ${toml(value)}`);
+}
+
+/** TOML and JSON agree on strings, numbers and booleans. */
+function toml(value) {
+  if (Array.isArray(value)) return `[${value.map(toml).join(", ")}]`;
+  if (value !== null && typeof value === "object") return `{ ${entries(value).join(", ")} }`;
+  return JSON.stringify(value);
 }

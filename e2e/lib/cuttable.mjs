@@ -1,11 +1,15 @@
 // A TCP relay whose connections can be cut, as a network does it: without a word to either side.
 import net from "node:net";
 
-/** Relays to `port` on loopback: `{ host, connections(), cut(), close() }`, `host` for WebSockets. */
+/**
+ * Relays to `port` on loopback: `{ host, connections(), cut(), moveTo(address), close() }`, `host` for WebSockets. Those that
+ * connect after `moveTo` come from that address of this machine.
+ */
 export async function openCuttable(port) {
   const pairs = new Set();
+  let localAddress = "127.0.0.1";
   const server = net.createServer((near) => {
-    const far = net.connect(port, "127.0.0.1");
+    const far = net.connect({ port, host: "127.0.0.1", localAddress });
     const pair = [near, far];
     pairs.add(pair);
     for (const socket of pair) {
@@ -27,6 +31,10 @@ export async function openCuttable(port) {
     host: `ws://127.0.0.1:${server.address().port}`,
     connections: () => pairs.size,
     cut,
+    moveTo(address) {
+      localAddress = address;
+      cut();
+    },
     close: () =>
       new Promise((resolve) => {
         server.close(resolve);

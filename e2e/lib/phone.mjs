@@ -49,6 +49,18 @@ export class Phone {
     await until("telnyx.ready", async () => (await this.records()).ready > 0);
   }
 
+  /** Loads the page anew: it knows nothing of before but what the SDK has kept. */
+  async reload() {
+    await this.#page.reload();
+  }
+
+  /** Leaves the page for an empty one; `come` is the way back. */
+  async leave() {
+    const url = this.#page.url();
+    await this.#page.goto("about:blank");
+    return () => this.#page.goto(url);
+  }
+
   call(destinationNumber, options = {}) {
     return this.ask("call", { destinationNumber, ...options });
   }

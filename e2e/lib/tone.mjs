@@ -7,6 +7,32 @@ export function sine(frequencyHz, sampleRateHz, count, from = 0, amplitude = 8_0
   );
 }
 
+/** A WAV file of `seconds` of a sine: one channel, 8 kHz, 16 bit. */
+export function wav(frequencyHz, seconds) {
+  const samples = sine(frequencyHz, 8_000, 8_000 * seconds);
+  const file = Buffer.alloc(44 + 2 * samples.length);
+  file.write("RIFF", 0);
+  file.writeUInt32LE(file.length - 8, 4);
+  file.write("WAVEfmt ", 8);
+  for (const [at, value] of [
+    [20, 1],
+    [22, 1],
+    [32, 2],
+    [34, 16],
+  ])
+    file.writeUInt16LE(value, at);
+  for (const [at, value] of [
+    [16, 16],
+    [24, 8_000],
+    [28, 16_000],
+    [40, 2 * samples.length],
+  ])
+    file.writeUInt32LE(value, at);
+  file.write("data", 36);
+  samples.forEach((sample, index) => file.writeInt16LE(sample, 44 + 2 * index));
+  return file;
+}
+
 /** Share of the samples' power at one frequency, by Goertzel's method: near 1 for a pure tone. */
 export function shareAt(samples, frequencyHz, sampleRateHz) {
   const factor = 2 * Math.cos((2 * Math.PI * frequencyHz) / sampleRateHz);

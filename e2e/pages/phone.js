@@ -132,6 +132,9 @@ window.phone = {
     return plain(report);
   },
 
+  /** Ends the media of a call as a fault in the browser would: the SDK is not asked. */
+  closeMedia: (id) => calls.get(id).peer.instance.close(),
+
   /** Breaks the connection as a network does: the SDK is not asked. */
   cutSocket: () => sockets.at(-1).close(),
 
@@ -140,7 +143,9 @@ window.phone = {
     const call = calls.get(id);
     const { state, prevState, cause, causeCode, sipCode, sipReason, direction } = call;
     const headers = call.options.customHeaders ?? [];
+    const { recoveredCallId, isAudioMuted: muted } = call;
     return {
+      ...{ recoveredCallId, muted },
       ...{ state, prevState, cause, causeCode, sipCode, sipReason, direction, headers },
       ids: call.telnyxIDs,
       sipCallId: call.sipCallId,

@@ -161,6 +161,17 @@ for (const names of [["pcma"], ["pcmu"], ["opus"], ["pcma", "telephone-event"]])
   });
 }
 
+for (const [offered, answered] of [
+  ["recvonly", "sendonly"],
+  ["sendonly", "recvonly"],
+  ["inactive", "inactive"],
+]) {
+  test(`C20: an offer that is ${offered} is answered ${answered}`, async () => {
+    const answer = await answerTo((sdp) => sdp.replace("a=sendrecv", `a=${offered}`));
+    assert.match(answer, new RegExp(`^a=${answered}\\r?$`, "m"));
+  });
+}
+
 test("C21: video is declined, the audio beside it taken", async () => {
   const answer = await answerTo((sdp) => {
     const transport = [...sdp.matchAll(/^a=(?:ice-ufrag|ice-pwd|fingerprint|setup):.*\r\n/gm)].map(
