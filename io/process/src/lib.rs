@@ -25,7 +25,7 @@ pub use node::{InvalidNodeName, NodeName};
 pub use problem::{Problem, Severity};
 pub use readiness::{BoundAddress, Readiness, RoleReadiness, RoleState, RoleStatus};
 pub use secret::Secret;
-pub use trace_store::{CallSummary, RecordedEvent, TraceLimits, TraceStore, TracedCall};
+pub use trace_store::{CallSummary, RawMessage, RecordedEvent, TraceLimits, TraceStore, TracedCall};
 
 /// What the process gives each of its roles. Cheap to clone; clones share everything.
 #[derive(Debug, Clone)]

@@ -3,8 +3,9 @@
 mod calls;
 
 use crate::rfc3339;
+use bytes::Bytes;
 use calls::Calls;
-use offhook_call_trace::{CallId, TraceEvent};
+use offhook_call_trace::{CallId, Hop, TraceEvent};
 use serde::Serialize;
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -31,6 +32,20 @@ impl Default for TraceLimits {
             bytes: 64 * 1024 * 1024,
         }
     }
+}
+
+/// A message as it was on the wire: it becomes an event when somebody reads the trace, which few do, instead of when it
+/// passes. Until then it is in memory as it is, and there is no other way to it.
+#[derive(Debug, Clone)]
+pub struct RawMessage {
+    /// Sender.
+    pub from: Hop,
+    /// Receiver.
+    pub to: Hop,
+    /// All of it, secrets included.
+    pub bytes: Bytes,
+    /// Makes the event, without secrets.
+    pub read: fn(&Self) -> TraceEvent,
 }
 
 /// Traces of the last calls; clones share them. Any thread may record; what is recorded later has a later `seq` and
@@ -106,6 +121,11 @@ impl TraceStore {
     /// Adds an event to a call's trace; the first one begins it.
     pub fn record(&self, call_id: &CallId, event: TraceEvent) {
         self.lock().record(SystemTime::now(), call_id, event);
+    }
+
+    /// Adds a message to a call's trace, to be made into an event later.
+    pub fn record_raw(&self, call_id: &CallId, message: RawMessage) {
+        self.lock().record_raw(SystemTime::now(), call_id, message);
     }
 
     /// Makes the call findable under another id too: the client's `callID`, a SIP Call-ID.

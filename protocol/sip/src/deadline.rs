@@ -1,7 +1,8 @@
 //! Deadlines of many owners: one binary heap with lazy deletion, one live deadline per key.
 
+use crate::id_map::IdMap;
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
 use std::hash::Hash;
 use std::time::Instant;
 
@@ -14,7 +15,7 @@ const STALE_MAX: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Deadlines<K> {
     heap: BinaryHeap<Reverse<(Instant, u64, K)>>,
-    live: HashMap<K, (Instant, u64)>,
+    live: IdMap<K, (Instant, u64)>,
     next_serial: u64,
 }
 
@@ -22,7 +23,7 @@ impl<K: Copy + Eq + Ord + Hash> Deadlines<K> {
     pub(crate) fn new() -> Self {
         Self {
             heap: BinaryHeap::new(),
-            live: HashMap::new(),
+            live: IdMap::default(),
             next_serial: 0,
         }
     }

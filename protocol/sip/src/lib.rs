@@ -19,6 +19,7 @@ pub mod dialog;
 pub mod digest;
 mod extra_header;
 mod flow;
+mod id_map;
 pub mod locate;
 mod random;
 mod timer;
@@ -27,4 +28,5 @@ pub mod user_agent;
 
 pub use extra_header::{Header, InvalidHeader, text_of};
 pub use flow::{ConnectionId, Flow, Transport};
+pub use id_map::{IdHasher, IdMap};
 pub use timer::Timing;

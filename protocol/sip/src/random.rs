@@ -3,9 +3,21 @@
 use rand::RngExt;
 use rand::rngs::StdRng;
 
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
 /// `bytes` random bytes as lower-case hex.
 pub(crate) fn hex(rng: &mut StdRng, bytes: usize) -> String {
-    (0..2 * bytes)
-        .map(|_| char::from_digit(rng.random_range(0..16), 16).expect("below 16 is a hex digit"))
-        .collect()
+    let mut out = String::with_capacity(2 * bytes);
+    push_hex(&mut out, rng, bytes);
+    out
+}
+
+/// Appends `bytes` random bytes as lower-case hex.
+pub(crate) fn push_hex(out: &mut String, rng: &mut StdRng, bytes: usize) {
+    for _ in 0..bytes {
+        let byte: u8 = rng.random();
+        for digit in [byte >> 4, byte & 15] {
+            out.push(char::from(DIGITS[usize::from(digit)]));
+        }
+    }
 }

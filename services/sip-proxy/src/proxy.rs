@@ -22,6 +22,7 @@ mod response_context;
 mod settings;
 mod targets;
 
+pub(crate) use output::event_of;
 pub use output::{CarrierFailure, Counts, Output, Refusal, Traced};
 pub use settings::{CalledNumber, Carrier, Settings, TRANSACTIONS_MAX};
 
@@ -30,11 +31,11 @@ use bytes::Bytes;
 use dialogs::Dialogs;
 use limits::Limits;
 use offhook_call_trace::{CallId, Hop};
-use offhook_sip::Flow;
 use offhook_sip::digest::Authenticator;
 use offhook_sip::transaction::{
     self, ClientTransactionId, Event, ServerTransactionId, TransactionId, TransactionLayer, Transmit,
 };
+use offhook_sip::{Flow, IdMap};
 use offhook_sip_message::header::{RetryAfter, To};
 use offhook_sip_message::{
     HeaderName, HeaderValue, Message, MessageBuilder, Method, StatusCode, Token, respond,
@@ -70,12 +71,12 @@ pub struct Proxy {
     settings: Settings,
     layer: TransactionLayer,
     rng: StdRng,
-    contexts: HashMap<ServerTransactionId, Box<ResponseContext>>,
+    contexts: IdMap<ServerTransactionId, Box<ResponseContext>>,
     /// Contexts that nothing more can happen to; they go when what they said is out.
     settled: Vec<ServerTransactionId>,
     /// Host and port of our Vias.
     sent_by: String,
-    branches: HashMap<ClientTransactionId, ServerTransactionId>,
+    branches: IdMap<ClientTransactionId, ServerTransactionId>,
     ring_timers: BTreeSet<(Instant, ServerTransactionId)>,
     /// What each carrier last challenged us with, to answer before it asks again.
     authenticators: HashMap<CarrierId, Authenticator>,
@@ -102,10 +103,10 @@ impl Proxy {
         Self {
             layer: TransactionLayer::new(config, StdRng::from_rng(&mut rng)),
             rng,
-            contexts: HashMap::new(),
+            contexts: IdMap::default(),
             settled: Vec::new(),
             sent_by: settings.address.to_string(),
-            branches: HashMap::new(),
+            branches: IdMap::default(),
             ring_timers: BTreeSet::new(),
             authenticators: HashMap::new(),
             dialogs: Dialogs::default(),

@@ -8,6 +8,10 @@ const USER: u8 = 2;
 const HOST: u8 = 4;
 /// Bit of [`CLASS`]: may stand unescaped in a URI parameter or a URI header.
 const PARAM: u8 = 8;
+/// Bit of [`CLASS`]: may stand in a URI at all.
+const URI: u8 = 16;
+/// Bit of [`CLASS`]: divides a URI, or may not stand in one.
+const URI_MARK: u8 = 32;
 
 static CLASS: [u8; 256] = classes();
 
@@ -27,6 +31,21 @@ const fn classes() -> [u8; 256] {
     set(&mut table, b"&=+$,;?/#%", USER);
     set(&mut table, b"[]/:&+$%", PARAM);
     set(&mut table, b"-._", HOST);
+    let mut b = b'!' as usize;
+    while b < 0x7f {
+        if !matches!(b as u8, b'<' | b'>' | b'"') {
+            table[b] |= URI;
+        }
+        b += 1;
+    }
+    set(&mut table, b"@:;?", URI_MARK);
+    let mut b = 0usize;
+    while b < 256 {
+        if table[b] & URI == 0 {
+            table[b] |= URI_MARK;
+        }
+        b += 1;
+    }
     table
 }
 
@@ -63,6 +82,15 @@ pub(crate) fn is_host_byte(b: u8) -> bool {
 
 pub(crate) fn is_param_byte(b: u8) -> bool {
     CLASS[b as usize] & PARAM != 0
+}
+
+pub(crate) fn is_uri_byte(b: u8) -> bool {
+    CLASS[b as usize] & URI != 0
+}
+
+/// Divides a URI, or may not stand in one.
+pub(crate) fn is_uri_mark(b: u8) -> bool {
+    CLASS[b as usize] & URI_MARK != 0
 }
 
 /// White space within a header value; a folded line's CR LF counts, since folding is white space (§7.3.1).

@@ -2,6 +2,7 @@
 
 use crate::chars;
 use crate::header::{self, Header, Via};
+use crate::limits::{HEADER_LINES_MAX, MESSAGE_MAX};
 use crate::message::Message;
 use crate::name::HeaderName;
 use crate::uri::Uri;
@@ -211,6 +212,19 @@ impl<'a> Edit<'a> {
     /// The new message, indexed again. An error only if it grew beyond the limits.
     pub fn finish_message(self) -> Result<Message, crate::ParseError> {
         Message::parse(self.finish())
+    }
+
+    /// The new message's bytes, where nobody needs its index. An error only if it grew beyond the limits.
+    pub fn finish_within_limits(self) -> Result<Bytes, crate::ParseError> {
+        let added = self.splices.iter().filter(|splice| splice.kind == Kind::Lines);
+        if self.message.lines().len() + added.count() > HEADER_LINES_MAX {
+            return Err(crate::ParseError::TooManyHeaders);
+        }
+        let bytes = self.finish();
+        match bytes.len() {
+            ..=MESSAGE_MAX => Ok(bytes),
+            bytes => Err(crate::ParseError::TooLarge { bytes }),
+        }
     }
 
     fn splice_header(&mut self, at: usize, name: HeaderName<'_>, value: &HeaderValue) {

@@ -74,17 +74,17 @@ fn next_param(text: &[u8]) -> Option<ParamParts<'_>> {
         [b';', rest @ ..] => rest,
         _ => return None,
     };
-    let end = memchr::memchr3(b';', b'"', b'"', text);
-    let end = match end {
-        Some(at) if text[at] == b'"' => {
-            let after = chars::quoted_end(text, at)?;
-            memchr::memchr(b';', &text[after..]).map_or(text.len(), |more| after + more)
+    let mut end = 0;
+    loop {
+        match memchr::memchr2(b';', b'"', &text[end..]) {
+            Some(at) if text[end + at] == b'"' => end = chars::quoted_end(text, end + at)?,
+            Some(at) => break end += at,
+            None => break end = text.len(),
         }
-        Some(at) => at,
-        None => text.len(),
-    };
+    }
     let (param, rest) = text.split_at(end);
-    match memchr::memchr(b'=', param) {
+    // Names are short: nothing cleverer pays.
+    match param.iter().position(|byte| *byte == b'=') {
         Some(at) => Some((
             chars::trim(&param[..at]),
             Some(chars::trim(&param[at + 1..])),

@@ -36,6 +36,47 @@ pub struct Uri<'a> {
     headers: &'a [u8],
 }
 
+/// Where the parts of a `sip` URI may meet, found in one pass.
+#[derive(Default)]
+struct Marks {
+    /// The first of all.
+    at: Option<usize>,
+    /// The first before that.
+    colon_before_at: Option<usize>,
+    /// The first behind it.
+    semicolon: Option<usize>,
+    /// The first behind it.
+    query: Option<usize>,
+}
+
+impl Marks {
+    /// And whether there is anything that no URI holds.
+    fn find(rest: &[u8]) -> (Self, bool) {
+        let mut marks = Self::default();
+        let mut colon = None;
+        for (position, &b) in rest.iter().enumerate() {
+            if !chars::is_uri_mark(b) {
+                continue;
+            }
+            match b {
+                b'@' if marks.at.is_none() => {
+                    marks = Self {
+                        at: Some(position),
+                        colon_before_at: colon,
+                        ..Self::default()
+                    };
+                }
+                b':' => colon = colon.or(Some(position)),
+                b';' => marks.semicolon = marks.semicolon.or(Some(position)),
+                b'?' => marks.query = marks.query.or(Some(position)),
+                b'@' => {}
+                _ => return (marks, true),
+            }
+        }
+        (marks, false)
+    }
+}
+
 /// A text is no URI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("malformed URI: {what}")]
@@ -51,12 +92,12 @@ const fn wrong<T>(what: &'static str) -> Result<T, InvalidUri> {
 impl<'a> Uri<'a> {
     /// Takes `raw` apart; it holds nothing but the URI.
     pub fn parse(raw: &'a [u8]) -> Result<Self, InvalidUri> {
-        let Some(colon) = memchr::memchr(b':', raw) else {
+        let Some(colon) = raw.iter().position(|b| *b == b':') else {
             return wrong("no scheme");
         };
         let (scheme_text, rest) = (&raw[..colon], &raw[colon + 1..]);
-        let stray = |b: &u8| *b <= b' ' || *b >= 0x7f || matches!(b, b'<' | b'>' | b'"');
-        if raw.iter().any(stray) {
+        let (marks, stray) = Marks::find(rest);
+        if stray || !scheme_text.iter().all(|b| chars::is_uri_byte(*b)) {
             return wrong(
                 "white space, control characters, quotes, <> and bytes beyond ASCII must be escaped",
             );
@@ -89,19 +130,18 @@ impl<'a> Uri<'a> {
             headers: b"",
         };
         match scheme {
-            Scheme::Sip | Scheme::Sips => blank.with_sip_parts(rest),
+            Scheme::Sip | Scheme::Sips => blank.with_sip_parts(rest, &marks),
             Scheme::Tel => blank.with_tel_parts(rest),
             Scheme::Other => Ok(blank),
         }
     }
 
-    fn with_sip_parts(mut self, rest: &'a [u8]) -> Result<Self, InvalidUri> {
-        let after_user = match memchr::memchr(b'@', rest) {
+    fn with_sip_parts(mut self, rest: &'a [u8], marks: &Marks) -> Result<Self, InvalidUri> {
+        let host_start = match marks.at {
             Some(at) => {
-                let (user, password) = match memchr::memchr(b':', &rest[..at]) {
-                    Some(colon) => (&rest[..colon], Some(&rest[colon + 1..at])),
-                    None => (&rest[..at], None),
-                };
+                let user_end = marks.colon_before_at.unwrap_or(at);
+                let user = &rest[..user_end];
+                let password = (user_end < at).then(|| &rest[user_end + 1..at]);
                 if user.is_empty() || !is_escaped(user, chars::is_user_byte) {
                     return wrong("the user part is empty or holds characters that must be escaped");
                 }
@@ -109,20 +149,19 @@ impl<'a> Uri<'a> {
                     return wrong("the password holds characters that must be escaped");
                 }
                 (self.user, self.password) = (Some(user), password);
-                &rest[at + 1..]
+                at + 1
             }
-            None => rest,
+            None => 0,
         };
-        let host_end = memchr::memchr2(b';', b'?', after_user).unwrap_or(after_user.len());
-        let Some((host, port)) = Host::with_port(&after_user[..host_end]) else {
+        let query = marks.query.unwrap_or(rest.len());
+        let host_end = marks.semicolon.unwrap_or(query).min(query);
+        let Some((host, port)) = Host::with_port(&rest[host_start..host_end]) else {
             return wrong("the host or the port is malformed");
         };
         (self.host, self.port) = (Some(host), port);
-        let tail = &after_user[host_end..];
-        let headers_start = memchr::memchr(b'?', tail).unwrap_or(tail.len());
-        self.params = uri_params(&tail[..headers_start])?;
-        self.headers = tail.get(headers_start + 1..).unwrap_or_default();
-        if headers_start < tail.len() && !is_header_list(self.headers) {
+        self.params = uri_params(&rest[host_end..query])?;
+        self.headers = rest.get(query + 1..).unwrap_or_default();
+        if query < rest.len() && !is_header_list(self.headers) {
             return wrong("the part after ? is malformed");
         }
         Ok(self)
@@ -364,18 +403,21 @@ fn escape(text: &[u8]) -> Option<u8> {
 }
 
 /// Whether each byte is allowed by `class` and each `%` starts an escape.
-fn is_escaped(text: &[u8], class: fn(u8) -> bool) -> bool {
+fn is_escaped(text: &[u8], class: impl Fn(u8) -> bool) -> bool {
     text.iter()
         .enumerate()
         .all(|(at, b)| class(*b) && (*b != b'%' || escape(&text[at..]).is_some()))
 }
 
 fn uri_params(text: &[u8]) -> Result<Params<'_>, InvalidUri> {
+    if text.is_empty() {
+        return Ok(Params::default());
+    }
     let part_ok = |part: &[u8]| !part.is_empty() && is_escaped(part, chars::is_param_byte);
     let all_ok = text.strip_prefix(b";").is_none_or(|inner| {
         inner
             .split(|b| *b == b';')
-            .all(|param| match memchr::memchr(b'=', param) {
+            .all(|param| match param.iter().position(|b| *b == b'=') {
                 Some(equals) => part_ok(&param[..equals]) && part_ok(&param[equals + 1..]),
                 None => part_ok(param),
             })

@@ -1,6 +1,6 @@
 //! The calls of a trace store and their bounds.
 
-use super::{CallSummary, RecordedEvent, TraceLimits, TraceStore, TracedCall, cut, text};
+use super::{CallSummary, RawMessage, RecordedEvent, TraceLimits, TraceStore, TracedCall, cut, text};
 use offhook_call_trace::{CallId, TraceEvent};
 use std::{
     collections::{HashMap, VecDeque},
@@ -41,7 +41,13 @@ struct Call {
 struct Event {
     seq: u64,
     time: SystemTime,
-    event: TraceEvent,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    Event(TraceEvent),
+    Raw(RawMessage),
 }
 
 impl Calls {
@@ -57,18 +63,22 @@ impl Calls {
         }
     }
 
-    pub(super) fn record(&mut self, now: SystemTime, call_id: &CallId, mut event: TraceEvent) {
-        event.name.truncate(cut(&event.name, NAME_LEN_MAX).len());
-        event
-            .detail
-            .truncate(cut(&event.detail, TraceEvent::DETAIL_MAX + '…'.len_utf8()).len());
+    pub(super) fn record(&mut self, now: SystemTime, call_id: &CallId, event: TraceEvent) {
+        self.add(now, call_id, Content::Event(bounded(event)));
+    }
+
+    pub(super) fn record_raw(&mut self, now: SystemTime, call_id: &CallId, message: RawMessage) {
+        self.add(now, call_id, Content::Raw(message));
+    }
+
+    fn add(&mut self, now: SystemTime, call_id: &CallId, content: Content) {
         let time = self.tick(now);
         let seq = self.next_seq;
         self.next_seq += 1;
         let half = self.limits.events_per_call.div_ceil(2);
         let tail_max = self.limits.events_per_call - half;
         self.change(time, call_id, |call| {
-            call.push(Event { seq, time, event }, half, tail_max)
+            call.push(Event { seq, time, content }, half, tail_max)
         });
     }
 
@@ -221,14 +231,29 @@ impl Call {
 
 impl Event {
     fn bytes(&self) -> usize {
-        size_of::<Self>() + self.event.name.len() + self.event.detail.len()
+        let content = match &self.content {
+            Content::Event(event) => event.name.len() + event.detail.len(),
+            Content::Raw(message) => message.bytes.len(),
+        };
+        size_of::<Self>() + content
     }
 
     fn read(&self) -> RecordedEvent {
         RecordedEvent {
             seq: self.seq,
             time: text(self.time),
-            event: self.event.clone(),
+            event: match &self.content {
+                Content::Event(event) => event.clone(),
+                Content::Raw(message) => bounded((message.read)(message)),
+            },
         }
     }
+}
+
+/// An event no larger than one may be.
+fn bounded(mut event: TraceEvent) -> TraceEvent {
+    event.name.truncate(cut(&event.name, NAME_LEN_MAX).len());
+    let detail_max = TraceEvent::DETAIL_MAX + '…'.len_utf8();
+    event.detail.truncate(cut(&event.detail, detail_max).len());
+    event
 }

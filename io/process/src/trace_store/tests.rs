@@ -151,3 +151,31 @@ fn threads_record_in_one_order() {
             .all(|pair| pair[0].seq < pair[1].seq && pair[0].time <= pair[1].time)
     );
 }
+
+#[test]
+fn a_raw_message_becomes_an_event_when_it_is_read_and_counts_with_all_its_bytes() {
+    let raw = |text: &'static str| RawMessage {
+        from: Hop::Carrier,
+        to: Hop::Vsp,
+        bytes: Bytes::from_static(text.as_bytes()),
+        read: |message| {
+            let name = std::str::from_utf8(&message.bytes[..3]).unwrap();
+            TraceEvent::message(Hop::Vsp, message.from, message.to, Protocol::Sip, name)
+        },
+    };
+    let store = store(10, 10, 2_000);
+    store.record_raw(&id("c1"), raw("BYE secret"));
+    let call = store.find("c1").unwrap();
+    assert_eq!(
+        (call.events[0].event.name.as_str(), call.events[0].event.from),
+        ("BYE", Hop::Carrier)
+    );
+    assert!(!serde_json::to_string(&call).unwrap().contains("secret"));
+    let large: &'static str = "x".repeat(1_500).leak();
+    store.record_raw(&id("c2"), raw(large));
+    assert_eq!(
+        store.list(10).len(),
+        1,
+        "both together are more than the store holds"
+    );
+}

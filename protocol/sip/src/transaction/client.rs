@@ -16,12 +16,13 @@
 
 use super::action::{Action, Actions};
 use crate::timer::Timing;
+use bytes::Bytes;
 use offhook_sip_message::Message;
 use std::time::{Duration, Instant};
 
 #[derive(Debug)]
 pub(super) struct Client {
-    request: Message,
+    request: Bytes,
     timing: Timing,
     reliable: bool,
     state: State,
@@ -57,13 +58,13 @@ impl Client {
     /// The transaction and its first effect: the request goes out.
     pub(super) fn start(
         now: Instant,
-        request: Message,
+        request: Bytes,
         timing: Timing,
         reliable: bool,
         give_up_after: Option<Duration>,
     ) -> (Self, Actions) {
         let mut actions = Actions::new();
-        actions.push(Action::send(request.bytes()));
+        actions.push(Action::send(&request));
         let end_at = now + timing.give_up();
         let retry = Retry {
             at: (!reliable).then(|| now + timing.t1),
@@ -91,6 +92,7 @@ impl Client {
                     self.state = State::Proceeding { retry };
                 } else {
                     let absorb = self.timing.absorb_late(self.reliable);
+                    self.request.clear();
                     self.state = if absorb.is_zero() {
                         State::Terminated
                     } else {
@@ -129,7 +131,7 @@ impl Client {
         {
             retry.interval = self.timing.back_off(retry.interval).max(interval_at_least);
             retry.at = Some(now + retry.interval);
-            actions.push(Action::repeat(self.request.bytes()));
+            actions.push(Action::repeat(&self.request));
         }
         actions
     }

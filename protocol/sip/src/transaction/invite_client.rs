@@ -28,7 +28,8 @@ use std::time::{Duration, Instant};
 
 #[derive(Debug)]
 pub(super) struct InviteClient {
-    request: Message,
+    /// To be sent again, and to make CANCEL and ACK from, which few calls need: then it is read.
+    request: Bytes,
     timing: Timing,
     reliable: bool,
     state: State,
@@ -73,13 +74,13 @@ impl InviteClient {
     /// The transaction and its first effect: the INVITE goes out.
     pub(super) fn start(
         now: Instant,
-        request: Message,
+        request: Bytes,
         timing: Timing,
         reliable: bool,
         give_up_after: Option<Duration>,
     ) -> (Self, Actions) {
         let mut actions = Actions::new();
-        actions.push(Action::send(request.bytes()));
+        actions.push(Action::send(&request));
         let end_at = now + timing.give_up();
         let state = State::Calling {
             retransmit_at: (!reliable).then(|| now + timing.t1),
@@ -98,8 +99,9 @@ impl InviteClient {
         (this, actions)
     }
 
-    pub(super) fn request(&self) -> &Message {
-        &self.request
+    /// The INVITE; `None` once nothing is made from it any more.
+    pub(super) fn request(&self) -> Option<Message> {
+        Message::parse(self.request.clone()).ok()
     }
 
     pub(super) fn handle_response(&mut self, now: Instant, response: Message) -> Actions {
@@ -149,6 +151,7 @@ impl InviteClient {
                 self.state = State::Accepted {
                     end_at: now + self.timing.give_up(),
                 };
+                self.request.clear();
                 actions.push(Action::Deliver(response));
             }
             // Completed too: another fork's 2xx has to be acknowledged and ended by somebody.
@@ -160,7 +163,10 @@ impl InviteClient {
     fn on_rejection(&mut self, now: Instant, response: Message, actions: &mut Actions) {
         match &self.state {
             State::Calling { .. } | State::Abandoned { .. } | State::Proceeding { .. } => {
-                let ack = derive::ack_of_rejection(&self.request, &response);
+                let ack = self
+                    .request()
+                    .and_then(|request| derive::ack_of_rejection(&request, &response));
+                self.request.clear();
                 if !self.user_left {
                     actions.push(Action::Deliver(response));
                 }
@@ -215,7 +221,7 @@ impl InviteClient {
                 // Timer A doubles without a ceiling (§17.1.1.2).
                 *interval *= 2;
                 *at = now + *interval;
-                actions.push(Action::repeat(self.request.bytes()));
+                actions.push(Action::repeat(&self.request));
             }
             State::Proceeding { give_up_at: Some(at) } if *at <= now => {
                 if !self.user_left {
@@ -244,7 +250,7 @@ impl InviteClient {
         };
         let cancel = cancel
             .map(|message| *message)
-            .or_else(|| derive::cancel_of(&self.request, &[]));
+            .or_else(|| derive::cancel_of(&self.request()?, &[]));
         if now < end_at
             && let Some(cancel) = cancel
         {

@@ -5,16 +5,23 @@ use offhook_sip_message::{Host, Method};
 
 /// Writes the key of a message into `out`. ACK counts as INVITE, whose transaction it belongs to.
 pub(super) fn write(out: &mut Vec<u8>, via: &Via<'_>, method: &Method) {
+    let sent_by = (via.host, via.port_or_default());
+    write_parts(out, via.branch().unwrap_or_default(), sent_by, method);
+}
+
+/// The same, of the parts.
+pub(super) fn write_parts(out: &mut Vec<u8>, branch: &[u8], sent_by: (Host<'_>, u16), method: &Method) {
     out.clear();
-    out.extend_from_slice(via.branch().unwrap_or_default());
+    out.extend_from_slice(branch);
     out.push(b'|');
-    match via.host {
+    let (host, port) = sent_by;
+    match host {
         Host::Name(name) => out.extend(name.iter().map(u8::to_ascii_lowercase)),
         Host::V4(address) => out.extend_from_slice(&address.octets()),
         Host::V6(address) => out.extend_from_slice(&address.octets()),
     }
     out.push(b'|');
-    out.extend_from_slice(&via.port_or_default().to_be_bytes());
+    out.extend_from_slice(&port.to_be_bytes());
     let method = if *method == Method::Ack {
         &Method::Invite
     } else {

@@ -14,10 +14,11 @@ use super::server::Server;
 use crate::deadline::Deadlines;
 use crate::extra_header::Header;
 use crate::flow::Flow;
+use crate::id_map::IdMap;
 use crate::timer::Timing;
 use bytes::Bytes;
 use offhook_sip_message::header::Via;
-use offhook_sip_message::{Message, Method};
+use offhook_sip_message::{Host, Message, Method, StatusCode};
 use rand::rngs::StdRng;
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -51,6 +52,19 @@ pub struct SendOptions {
     /// For failing over to the next carrier before the caller loses patience. An INVITE that was given up so is
     /// still cancelled by the layer should a provisional response come late.
     pub give_up_after: Option<Duration>,
+}
+
+/// A request that is sent, with what its transaction is told by.
+#[derive(Debug)]
+pub struct Outgoing<'a> {
+    /// Its method.
+    pub method: &'a Method,
+    /// The branch of its top Via, made by [`TransactionLayer::branch`].
+    pub branch: &'a [u8],
+    /// Host and port of its top Via.
+    pub sent_by: (Host<'a>, u16),
+    /// The whole message.
+    pub bytes: Bytes,
 }
 
 /// Why a request could not be sent.
@@ -88,9 +102,9 @@ pub struct NothingToCancel;
 pub struct TransactionLayer {
     pub(super) config: Config,
     rng: StdRng,
-    pub(super) clients: HashMap<ClientTransactionId, ClientEntry>,
+    pub(super) clients: IdMap<ClientTransactionId, ClientEntry>,
     pub(super) client_keys: HashMap<Box<[u8]>, ClientTransactionId>,
-    pub(super) servers: HashMap<ServerTransactionId, ServerEntry>,
+    pub(super) servers: IdMap<ServerTransactionId, ServerEntry>,
     pub(super) server_keys: HashMap<Box<[u8]>, ServerTransactionId>,
     timers: Deadlines<TransactionId>,
     pub(super) outputs: VecDeque<Output>,
@@ -138,9 +152,9 @@ impl TransactionLayer {
         Self {
             config,
             rng,
-            clients: HashMap::new(),
+            clients: IdMap::default(),
             client_keys: HashMap::new(),
-            servers: HashMap::new(),
+            servers: IdMap::default(),
             server_keys: HashMap::new(),
             timers: Deadlines::new(),
             outputs: VecDeque::new(),
@@ -223,6 +237,35 @@ impl TransactionLayer {
         request: Message,
         options: SendOptions,
     ) -> Result<ClientTransactionId, SendError> {
+        self.send_message(now, flow, &request, options, None)
+    }
+
+    fn send_message(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        request: &Message,
+        options: SendOptions,
+        cancels: Option<ClientTransactionId>,
+    ) -> Result<ClientTransactionId, SendError> {
+        let via: Via<'_> = request.require().map_err(|_| SendError::NoRequest)?;
+        let outgoing = Outgoing {
+            method: request.method().ok_or(SendError::NoRequest)?,
+            branch: via.branch().unwrap_or_default(),
+            sent_by: (via.host, via.port_or_default()),
+            bytes: request.bytes().clone(),
+        };
+        self.start_client(now, flow, outgoing, options, cancels)
+    }
+
+    /// The same for a request of which only the bytes exist, as a proxy makes them. Nothing is read from them.
+    pub fn send_outgoing(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        request: Outgoing<'_>,
+        options: SendOptions,
+    ) -> Result<ClientTransactionId, SendError> {
         self.start_client(now, flow, request, options, None)
     }
 
@@ -230,19 +273,20 @@ impl TransactionLayer {
         &mut self,
         now: Instant,
         flow: Flow,
-        request: Message,
+        request: Outgoing<'_>,
         options: SendOptions,
         cancels: Option<ClientTransactionId>,
     ) -> Result<ClientTransactionId, SendError> {
-        let method = request
-            .method()
-            .filter(|method| **method != Method::Ack)
-            .ok_or(SendError::NoRequest)?;
-        let via: Via<'_> = request.require().map_err(|_| SendError::NoRequest)?;
-        if !via.has_rfc3261_branch() {
+        let Outgoing {
+            method,
+            branch,
+            sent_by,
+            bytes,
+        } = request;
+        if *method == Method::Ack || !branch.starts_with(Via::MAGIC_COOKIE.as_bytes()) {
             return Err(SendError::NoRequest);
         }
-        key::write(&mut self.key_buffer, &via, method);
+        key::write_parts(&mut self.key_buffer, branch, sent_by, method);
         if self.client_keys.contains_key(self.key_buffer.as_slice()) {
             return Err(SendError::BranchInUse);
         }
@@ -252,11 +296,10 @@ impl TransactionLayer {
         }
         let (timing, reliable) = (self.config.timing, flow.transport.is_reliable());
         let (machine, actions) = if *method == Method::Invite {
-            let (machine, actions) =
-                InviteClient::start(now, request, timing, reliable, options.give_up_after);
+            let (machine, actions) = InviteClient::start(now, bytes, timing, reliable, options.give_up_after);
             (ClientMachine::Invite(Box::new(machine)), actions)
         } else {
-            let (machine, actions) = Client::start(now, request, timing, reliable, options.give_up_after);
+            let (machine, actions) = Client::start(now, bytes, timing, reliable, options.give_up_after);
             (ClientMachine::Other(Box::new(machine)), actions)
         };
         let id = ClientTransactionId(self.new_id());
@@ -287,9 +330,19 @@ impl TransactionLayer {
         transaction: ServerTransactionId,
         response: Message,
     ) -> Result<(), RespondError> {
-        let entry = self.servers.get_mut(&transaction).ok_or(RespondError::Gone)?;
         let status = response.status().ok_or(RespondError::NotAllowed)?;
-        let bytes = response.bytes().clone();
+        self.respond_with(now, transaction, status, response.bytes().clone())
+    }
+
+    /// The same with a response of which only the bytes exist, as a proxy makes them.
+    pub fn respond_with(
+        &mut self,
+        now: Instant,
+        transaction: ServerTransactionId,
+        status: StatusCode,
+        bytes: Bytes,
+    ) -> Result<(), RespondError> {
+        let entry = self.servers.get_mut(&transaction).ok_or(RespondError::Gone)?;
         let actions = match &mut entry.machine {
             ServerMachine::Invite(machine) => machine.respond(now, status, bytes),
             ServerMachine::Other(machine) => machine.respond(now, status, bytes),
@@ -320,8 +373,9 @@ impl TransactionLayer {
         let ClientMachine::Invite(machine) = &mut entry.machine else {
             return Err(NothingToCancel);
         };
-        let message = derive::cancel_of(machine.request(), extra)
-            .or_else(|| derive::cancel_of(machine.request(), &[]))
+        let request = machine.request().ok_or(NothingToCancel)?;
+        let message = derive::cancel_of(&request, extra)
+            .or_else(|| derive::cancel_of(&request, &[]))
             .ok_or(NothingToCancel)?;
         let actions = machine.cancel(now, message).map_err(|()| NothingToCancel)?;
         self.settle_client(now, invite, actions, None);
@@ -335,7 +389,10 @@ impl TransactionLayer {
 
     /// A new branch for Via: the magic cookie and 96 random bits.
     pub fn branch(&mut self) -> String {
-        format!("{}{}", Via::MAGIC_COOKIE, crate::random::hex(&mut self.rng, 12))
+        let mut branch = String::with_capacity(64);
+        branch.push_str(Via::MAGIC_COOKIE);
+        crate::random::push_hex(&mut branch, &mut self.rng, 12);
+        branch
     }
 
     /// A new tag for From or To: 64 random bits.
@@ -409,11 +466,10 @@ impl TransactionLayer {
                     },
                 }),
                 Action::StartCancel(message) => {
-                    let bytes = message.bytes().clone();
-                    let started = self.start_client(now, flow, *message, SendOptions::default(), Some(id));
+                    let started = self.send_message(now, flow, &message, SendOptions::default(), Some(id));
                     if started.is_err() {
                         // Better one CANCEL that may be lost than none.
-                        self.transmit(flow, bytes, Some(id.into()), true);
+                        self.transmit(flow, message.bytes().clone(), Some(id.into()), true);
                     }
                 }
                 Action::TimedOut if cancels.is_none() => self.push_event(Event::TimedOut { transaction: id }),

@@ -14,5 +14,6 @@ mod server;
 pub(crate) use derive::MAX_FORWARDS;
 pub use event::{ClientTransactionId, Counts, Event, Output, ServerTransactionId, TransactionId, Transmit};
 pub use layer::{
-    Config, NothingToCancel, RespondError, SendError, SendOptions, TRANSACTIONS_MAX, TransactionLayer,
+    Config, NothingToCancel, Outgoing, RespondError, SendError, SendOptions, TRANSACTIONS_MAX,
+    TransactionLayer,
 };

@@ -9,7 +9,7 @@ use super::response_context::{Branch, Outcome, Progress, ResponseContext, Scope,
 use super::{CarrierFailure, Output, Proxy};
 use offhook_call_trace::CallId;
 use offhook_sip::digest::Authenticator;
-use offhook_sip::transaction::{ClientTransactionId, SendOptions, ServerTransactionId};
+use offhook_sip::transaction::{ClientTransactionId, Outgoing, SendOptions, ServerTransactionId};
 use offhook_sip::{Flow, Header};
 use offhook_sip_message::header::From;
 use offhook_sip_message::{HeaderName, HeaderValue, Message, Method, StatusCode};
@@ -117,8 +117,8 @@ impl Proxy {
         let address = target.address.ok_or(CarrierFailure::Unresolved)?;
         let context = self.contexts.get_mut(&id).ok_or(CarrierFailure::Unreachable)?;
         let branch = self.layer.branch() + &loop_mark(&context.request);
-        let request = forward.apply(&context.request, self.settings.address, &branch);
-        let request = request.map_err(|_| CarrierFailure::Unreachable)?;
+        let bytes = forward.apply(&context.request, self.settings.address, &branch);
+        let bytes = bytes.map_err(|_| CarrierFailure::Unreachable)?;
         let invite = context.is_invite();
         let begins_call = invite && context.scope == Scope::Initial;
         let held = target.carrier.filter(|_| begins_call);
@@ -128,7 +128,17 @@ impl Proxy {
         let options = SendOptions {
             give_up_after: begins_call.then_some(self.settings.carrier_timeout),
         };
-        let sent = self.layer.send_request(now, Flow::udp(address), request, options);
+        let method = context.request.method().ok_or(CarrierFailure::Unreachable)?;
+        let own = self.settings.address;
+        let request = Outgoing {
+            method,
+            branch: branch.as_bytes(),
+            sent_by: (own.ip().into(), own.port()),
+            bytes,
+        };
+        let sent = self
+            .layer
+            .send_outgoing(now, Flow::udp(address), request, options);
         let Ok(client) = sent else {
             self.limits.release(held);
             return Err(CarrierFailure::Unreachable);
@@ -234,7 +244,7 @@ impl Proxy {
                 .is_none_or(|hunt| hunt.ring_timeout.is_none());
         if let Some(response) = context.backward(client, response) {
             // It fails only when the caller's transaction is over; then nobody wants to know.
-            let _ = self.layer.respond(now, id, response);
+            let _ = self.layer.respond_with(now, id, status, response);
         }
         if rewinds {
             self.set_ring_timer(id, Some(now + self.settings.ring_timeout));
@@ -256,7 +266,9 @@ impl Proxy {
         let forwarded = context
             .backward(client, response)
             .filter(|_| context.state != State::Refused);
-        let forwarded = forwarded.is_some_and(|response| self.layer.respond(now, id, response).is_ok());
+        let status = response.status().unwrap_or(StatusCode::OK);
+        let forwarded =
+            forwarded.is_some_and(|response| self.layer.respond_with(now, id, status, response).is_ok());
         if !forwarded {
             if invite {
                 self.hang_up(now, id, client, response, source);

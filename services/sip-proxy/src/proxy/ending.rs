@@ -23,7 +23,8 @@ impl Proxy {
         let substitute = substitute(&outcome);
         let received = match &outcome {
             Outcome::Response(client, response) if substitute.is_none() => {
-                context.backward(*client, response)
+                let bytes = context.backward(*client, response);
+                bytes.map(|bytes| (outcome.status(), bytes))
             }
             _ => None,
         };
@@ -39,13 +40,14 @@ impl Proxy {
                 let after = HeaderValue::number(RETRY_AFTER.seconds);
                 builder = builder.header(HeaderName::RetryAfter, &after);
             }
-            builder.build().ok()
+            let response = builder.build().ok()?;
+            Some((status, response.bytes().clone()))
         });
         context.state = State::Refused;
         context.targets.clear();
-        if let Some(response) = response {
+        if let Some((status, bytes)) = response {
             // It fails only when the caller's transaction is over; then nobody waits.
-            let _ = self.layer.respond(now, id, response);
+            let _ = self.layer.respond_with(now, id, status, bytes);
         }
         self.close(id);
     }

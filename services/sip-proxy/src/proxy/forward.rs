@@ -2,6 +2,7 @@
 
 use super::identity::Disclosure;
 use super::own_route::hash;
+use bytes::Bytes;
 use offhook_call_trace::{CALL_ID_HEADER, CallId};
 use offhook_sip_message::header::{CSeq, Header, MaxForwards, RAck, RecordRoute, Transport, Via};
 use offhook_sip_message::{Edit, HeaderName, HeaderValue, Host, Message, ParamWriter, ParseError, UriBuf};
@@ -51,7 +52,7 @@ impl Forward {
         request: &Message,
         address: SocketAddr,
         branch: &str,
-    ) -> Result<Message, ParseError> {
+    ) -> Result<Bytes, ParseError> {
         let mut edit = Edit::new(request);
         if let Some(uri) = &self.request_uri {
             edit.request_uri(&uri.uri());
@@ -101,7 +102,7 @@ impl Forward {
         {
             edit.replace(CALL_ID, &value);
         }
-        edit.finish_message()
+        edit.finish_within_limits()
     }
 
     fn shift_cseq(&self, request: &Message, edit: &mut Edit<'_>) {
@@ -140,7 +141,7 @@ pub(super) struct Backward<'a> {
 impl Backward<'_> {
     /// The response as the sender of the request wants it: without our Via, and with the CSeq and the From that it sent.
     /// `None` if no Via is left: then it was for us.
-    pub(super) fn apply(&self, response: &Message) -> Option<Message> {
+    pub(super) fn apply(&self, response: &Message) -> Option<Bytes> {
         response.values(HeaderName::Via).nth(1)?;
         let mut edit = Edit::new(response);
         edit.pop_values(HeaderName::Via, 1);
@@ -157,7 +158,7 @@ impl Backward<'_> {
         }
         self.disclosure
             .apply(response, &mut edit, !self.disclosure.from_carrier);
-        edit.finish_message().ok()
+        edit.finish_within_limits().ok()
     }
 
     fn mend_record_route(&self, response: &Message, own: &HeaderValue, edit: &mut Edit<'_>) {
@@ -218,5 +219,11 @@ pub(super) fn loop_mark(request: &Message) -> String {
         header(HeaderName::ProxyRequire),
         header(HeaderName::Route),
     ]);
-    format!(".{mark:016x}")
+    let mut text = String::with_capacity(17);
+    text.push('.');
+    for at in (0..16).rev() {
+        let digit = (mark >> (4 * at)) as u32 & 15;
+        text.extend(char::from_digit(digit, 16));
+    }
+    text
 }

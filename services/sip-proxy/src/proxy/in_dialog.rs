@@ -88,10 +88,9 @@ impl Proxy {
             && let Some(call) = &forward.call
         {
             self.trace(call, hop_of(peer), Hop::SipProxy, ack.bytes());
-            self.trace(call, Hop::SipProxy, hop, forwarded.bytes());
+            self.trace(call, Hop::SipProxy, hop, &forwarded);
         }
-        self.layer
-            .send_stateless(Flow::udp(address), forwarded.bytes().clone());
+        self.layer.send_stateless(Flow::udp(address), forwarded);
     }
 
     /// Finds the next hop. Only what carries our Route is part of a call that went through us.

@@ -56,12 +56,16 @@ pub struct Traced {
 impl Traced {
     /// The event, redacted.
     pub fn event(&self) -> TraceEvent {
-        let name = Message::parse(self.message.clone())
-            .map(|message| name_of(&message))
-            .unwrap_or_default();
-        TraceEvent::message(Hop::SipProxy, self.from, self.to, Protocol::Sip, name)
-            .with_detail(redact_sip(&self.message))
+        event_of(self.from, self.to, &self.message)
     }
+}
+
+/// The event of a message, redacted.
+pub(crate) fn event_of(from: Hop, to: Hop, message: &Bytes) -> TraceEvent {
+    let name = Message::parse(message.clone())
+        .map(|message| name_of(&message))
+        .unwrap_or_default();
+    TraceEvent::message(Hop::SipProxy, from, to, Protocol::Sip, name).with_detail(redact_sip(message))
 }
 
 /// `INVITE`, or `180 INVITE` for a response.

@@ -48,21 +48,20 @@ impl OwnRoute {
 
     /// What a Route URI says; unknown and broken parameters count as absent.
     pub(super) fn read(uri: &Uri<'_>) -> Self {
-        let text = |name| std::str::from_utf8(uri.params().get(name)?).ok();
-        let call = text("call").and_then(|text| CallId::new(text).ok());
-        let shift = text("cs").and_then(|text| {
-            let (shift, tag) = text.split_once('.')?;
-            let shift: u32 = shift.parse().ok().filter(|shift| *shift <= SHIFT_MAX)?;
-            Some((shift, u32::from_str_radix(tag, 16).ok()?))
-        });
-        let (shift, shifted_tag) = shift.unwrap_or_default();
-        Self {
-            call,
-            shift,
-            shifted_tag,
-            trusted: text("id") == Some("t"),
-            anonymous_tag: text("an").and_then(|tag| u32::from_str_radix(tag, 16).ok()),
+        let mut route = Self::default();
+        for (name, value) in uri.params().iter() {
+            let Some(value) = value.and_then(|value| std::str::from_utf8(value).ok()) else {
+                continue;
+            };
+            match name {
+                b"call" => route.call = CallId::new(value).ok(),
+                b"cs" => (route.shift, route.shifted_tag) = read_shift(value).unwrap_or_default(),
+                b"id" => route.trusted = value == "t",
+                b"an" => route.anonymous_tag = u32::from_str_radix(value, 16).ok(),
+                _ => {}
+            }
         }
+        route
     }
 
     /// The Record-Route value.
@@ -98,6 +97,13 @@ impl OwnRoute {
     pub(super) fn hides(&self, from_tag: &[u8]) -> bool {
         self.anonymous_tag == Some(tag_hash(from_tag))
     }
+}
+
+/// How much higher the carrier counts CSeq, and for whose From tag.
+fn read_shift(text: &str) -> Option<(u32, u32)> {
+    let (shift, tag) = text.split_once('.')?;
+    let shift: u32 = shift.parse().ok().filter(|shift| *shift <= SHIFT_MAX)?;
+    Some((shift, u32::from_str_radix(tag, 16).ok()?))
 }
 
 /// 32 bits tell the two sides of a dialog apart.

@@ -21,6 +21,7 @@ use super::forward::{Backward, Forward};
 use super::identity::{Audience, Disclosure};
 use super::output::CarrierFailure;
 use crate::dial_plan::{CarrierId, Unanswered};
+use bytes::Bytes;
 use offhook_call_trace::{CallId, Hop};
 use offhook_sip::digest::Authenticator;
 use offhook_sip::transaction::ClientTransactionId;
@@ -278,7 +279,7 @@ impl ResponseContext {
     }
 
     /// The response to a request of this context, as its sender gets it.
-    pub(super) fn backward(&self, id: ClientTransactionId, response: &Message) -> Option<Message> {
+    pub(super) fn backward(&self, id: ClientTransactionId, response: &Message) -> Option<Bytes> {
         let upstream_audience = self.upstream_audience;
         let branch = self.branches.iter().find(|branch| branch.id == id)?;
         let has_tag = || response.require::<To<'_>>().is_ok_and(|to| to.tag().is_some());

@@ -4,9 +4,9 @@ use super::Error;
 use super::pace::{Pace, Rest};
 use crate::dial_plan::CarrierId;
 use crate::metrics::Metrics;
-use crate::proxy::{Output, Proxy, Settings};
+use crate::proxy::{Output, Proxy, Settings, Traced, event_of};
 use bytes::Bytes;
-use offhook_process::{Context, LogLimiter};
+use offhook_process::{Context, LogLimiter, RawMessage};
 use offhook_transport::udp::batch::BatchSocket;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -166,7 +166,7 @@ impl Shell {
                         self.flush(now);
                     }
                 }
-                Output::Trace(traced) => self.context.traces.record(&traced.call, traced.event()),
+                Output::Trace(traced) => self.trace(traced),
                 Output::Refused { source, reason } => {
                     self.metrics.refused(reason);
                     if let Some(suppressed) = self.refusals.allow(now) {
@@ -190,6 +190,17 @@ impl Shell {
                 }
             }
         }
+    }
+
+    /// Most traces are never read: the message is taken apart when one is.
+    fn trace(&self, traced: Traced) {
+        let message = RawMessage {
+            from: traced.from,
+            to: traced.to,
+            bytes: traced.message,
+            read: |message| event_of(message.from, message.to, &message.bytes),
+        };
+        self.context.traces.record_raw(&traced.call, message);
     }
 
     fn name(&self, carrier: CarrierId) -> &str {

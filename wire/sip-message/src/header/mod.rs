@@ -106,9 +106,10 @@ pub(crate) fn elements(value: &[u8], list: bool) -> impl Iterator<Item = &[u8]> 
         loop {
             let text = rest?;
             // Most values hold no comma at all: asking for one first saves the careful look.
-            let comma = memchr::memchr(b',', text)
-                .filter(|_| list)
-                .and_then(|_| chars::find_outside(text, b','));
+            let comma = match list && memchr::memchr(b',', text).is_some() {
+                true => chars::find_outside(text, b','),
+                false => None,
+            };
             let (element, next) = match comma {
                 Some(comma) => (&text[..comma], Some(&text[comma + 1..])),
                 None => (text, None),

@@ -162,7 +162,7 @@ impl<'a> Header<'a> for Via<'a> {
         if !chars::is_token(transport) {
             return Err(wrong("the transport is no token"));
         }
-        let params_start = memchr::memchr(b';', rest).unwrap_or(rest.len());
+        let params_start = rest.iter().position(|b| *b == b';').unwrap_or(rest.len());
         let (sent_by, params) = rest.split_at(params_start);
         let (host, port) = Host::with_port(sent_by).ok_or(wrong("the sent-by address is malformed"))?;
         let params = Params::new(params);
