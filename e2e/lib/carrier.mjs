@@ -17,6 +17,8 @@ const RETRANSMIT_MAX = 6;
  * options.toneHz   what it sends, or a function that tells it by the number called; `null` sends silence, `"nothing"`
  *                  no packet at all, `"echo"` what it hears
  * options.reinvite [status, reason] that refuses re-INVITEs; without it they are accepted
+ * options.refer    what it does with a REFER: [status, reason] that refuses it, or "take": it says by NOTIFY that it has
+ *                  called the new party; 405 without it
  * options.script   what it does with a call: async (call) => { call.ring(); call.answer(); }
  */
 export async function startCarrier(options = {}) {
@@ -121,6 +123,9 @@ class CarrierCall {
   reinvites = [];
   /** Responses to requests of ours, in order. */
   responses = [];
+  /** REFERs of the other side, and its NOTIFYs. */
+  refers = [];
+  notifies = [];
   rtp = null;
   #from;
   #port;
@@ -237,6 +242,8 @@ class CarrierCall {
           this.reinvites.push(message);
           const refusal = this.#options.reinvite;
           if (refusal) return this.#send(response(message, ...refusal, this.#tag), from);
+          // It may have moved to another address.
+          this.rtp.accept(message.body);
           const answer = this.rtp.sdp(mirrored(directionOf(message.body)));
           this.#send(response(message, 200, "OK", this.#tag, this.#contact(), answer), from);
         } else if (this.#final) this.#send(this.#final, this.#from);
@@ -254,9 +261,43 @@ class CarrierCall {
         clearTimeout(this.#retransmit);
         this.#send(response(message, 200, "OK", this.#tag), from);
         return;
+      case "REFER":
+        return this.#onRefer(message, from);
+      case "NOTIFY":
+        this.notifies.push(message);
+        return this.#send(response(message, 200, "OK", this.#tag), from);
       default:
         this.#send(response(message, 200, "OK", this.#tag), from);
     }
+  }
+
+  #onRefer(refer, from) {
+    this.refers.push(refer);
+    const taken = this.#options.refer === "take";
+    const [status, reason] = taken ? [202, "Accepted"] : (this.#options.refer ?? [405, "Method Not Allowed"]);
+    this.#send(response(refer, status, reason, this.#tag, this.#contact()), from);
+    if (!taken) return;
+    this.#notify(refer, "100 Trying", "active;expires=60");
+    this.#notify(refer, "200 OK", "terminated;reason=noresource");
+  }
+
+  #notify(refer, status, state) {
+    const [cseq] = header(refer, "cseq").split(" ");
+    const lines = [
+      ...this.#contact(),
+      `Event: refer;id=${cseq}`,
+      `Subscription-State: ${state}`,
+      "Content-Type: message/sipfrag",
+    ];
+    this.#request("NOTIFY", lines, `SIP/2.0 ${status}\r\n`);
+  }
+
+  /** Sends the other side to somebody else; gives the final response. */
+  async refer(to, lines = []) {
+    const cseq = this.#request("REFER", [...this.#contact(), `Refer-To: <${to}>`, ...lines]);
+    return until("an answer to the REFER", () =>
+      this.responses.find((each) => each.status >= 200 && header(each, "cseq").startsWith(`${cseq} `)),
+    );
   }
 
   #contact() {

@@ -14,6 +14,10 @@ export class OwnPhone {
     return phone;
   }
 
+  get page() {
+    return this.#page;
+  }
+
   ask(name, ...args) {
     return this.#page.evaluate(([fn, list]) => window.own[fn](...list), [name, args]);
   }

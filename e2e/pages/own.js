@@ -2,12 +2,16 @@
 "use strict";
 
 const states = [];
+const transfers = [];
+const farHolds = [];
 const errors = [];
 let ready = 0;
 let client = null;
 
 window.own = {
   states,
+  transfers,
+  farHolds,
   errors,
   ready: () => ready,
 
@@ -16,6 +20,10 @@ window.own = {
     client.on("telnyx.ready", () => (ready += 1));
     client.on("telnyx.error", ({ error }) => errors.push({ code: error.code, remedy: error.remedy }));
     client.on("telnyx.notification", ({ call }) => states.push({ id: call.id, state: call.state }));
+    client.on("transfer", ({ call, ...news }) =>
+      transfers.push({ id: call.id, ...news, farNumber: call.farNumber }),
+    );
+    client.on("farHold", ({ call, held }) => farHolds.push({ id: call.id, held }));
     client.connect();
   },
 
@@ -23,6 +31,8 @@ window.own = {
   ringing: () => [...client.calls.values()].find(({ state }) => state === "ringing")?.id ?? null,
   answer: (id) => client.calls.get(id).answer(),
   call: (destinationNumber) => client.newCall({ destinationNumber }).id,
+  transfer: (id, to) => client.calls.get(id).transfer(client.calls.get(to) ?? to),
+  farNumber: (id) => client.calls.get(id).farNumber,
   hangup: (id) => client.calls.get(id).hangup(),
   stats: (id) => client.calls.get(id).stats(),
   sendDigits: (id, digits) => client.calls.get(id).sendDigits(digits),

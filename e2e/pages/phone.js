@@ -124,6 +124,20 @@ window.phone = {
   unhold: (id) => calls.get(id).unhold(),
   toggleHold: (id) => calls.get(id).toggleHold(),
   message: (id, to, body) => calls.get(id).message(to, body),
+  /** What the SDK has no method for: an app sends it on the SDK's own socket. */
+  modify(id, params) {
+    const frameId = crypto.randomUUID();
+    const dialogParams = { callID: id };
+    sockets.at(-1).send(
+      JSON.stringify({
+        jsonrpc: "2.0",
+        id: frameId,
+        method: "telnyx_rtc.modify",
+        params: { ...params, dialogParams },
+      }),
+    );
+    return frameId;
+  },
   restartIce: (id) => client.triggerIceRestart(id),
 
   /** What the SDK's own check of the network says, by calling `destinationNumber`. */
