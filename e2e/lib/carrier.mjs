@@ -16,6 +16,7 @@ const RETRANSMIT_MAX = 6;
  * options.codecs   names it accepts, in order: PCMU, PCMA, opus
  * options.toneHz   what it sends, or a function that tells it by the number called; `null` sends silence, `"nothing"`
  *                  no packet at all, `"echo"` what it hears
+ * options.advertised  address that its SDPs name, if it is another one than its packets come from
  * options.reinvite [status, reason] that refuses re-INVITEs; without it they are accepted
  * options.refer    what it does with a REFER: [status, reason] that refuses it, or "take": it says by NOTIFY that it has
  *                  called the new party; 405 without it
@@ -146,9 +147,10 @@ class CarrierCall {
   }
 
   async open() {
-    const { codecs, toneHz } = this.#options;
+    const { codecs, toneHz, advertised } = this.#options;
     this.rtp = await RtpEnd.open(this.invite.body, {
       codecs,
+      advertised,
       toneHz: typeof toneHz === "function" ? toneHz(this.number) : toneHz,
     });
   }

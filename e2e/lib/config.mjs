@@ -59,18 +59,18 @@ const SECTIONS = {
       ...entries({ name, password, numbers: [`+1555010${name.length}`], ...users[name] }),
     ]),
   ],
-  "sip-proxy": (ports, { sipProxy = {}, sections = [] }) => [
+  "sip-proxy": (ports, { sipProxy = {}, carriers = {}, sections = [] }) => [
     "[sip_proxy]",
     `udp = "${HOST}:${ports.proxy}"`,
     `vsp = ["${HOST}:${ports.vspSip}"]`,
     ...entries({ carrier_timeout_ms: 800, ...sipProxy }),
     ...CARRIERS.flatMap((name) => [
       "[[carrier]]",
-      ...entries({ name, uri: `sip:${HOST}:${ports.carriers[name]}`, strip: 1 }),
+      ...entries({ name, uri: `sip:${HOST}:${ports.carriers[name]}`, strip: 1, ...carriers[name] }),
     ]),
-    ...Object.entries(ROUTES).flatMap(([prefix, carriers]) => [
+    ...Object.entries(ROUTES).flatMap(([prefix, names]) => [
       "[[route]]",
-      ...entries({ prefix, carriers }),
+      ...entries({ prefix, carriers: names }),
     ]),
     ...sections,
   ],

@@ -40,10 +40,13 @@ export class RtpEnd {
   #timer = null;
   #startedAt = 0;
   #lateness = null;
+  /** Address that its descriptions name: behind NAT, another one than its packets come from. */
+  #advertised = HOST;
 
   /** Reads the offer, agrees on a codec and opens a port. */
-  static async open(offer, { codecs, toneHz }) {
+  static async open(offer, { codecs, toneHz, advertised = HOST }) {
     const end = new RtpEnd();
+    end.#advertised = advertised;
     end.#socket = await bindUdp(0);
     end.#toneHz = toneHz;
     end.#agree(offer, codecs);
@@ -94,7 +97,7 @@ export class RtpEnd {
       "v=0",
       `o=carrier 1 ${this.#sdpVersion} IN IP4 ${HOST}`,
       "s=-",
-      `c=IN IP4 ${HOST}`,
+      `c=IN IP4 ${this.#advertised}`,
       "t=0 0",
       `m=audio ${this.#socket.address().port} RTP/AVP ${types.join(" ")}`,
       `a=rtpmap:${this.#payloadType} ${this.codec}/${rate}`,

@@ -12,14 +12,18 @@ import { until } from "./wait.mjs";
 const SCENARIOS = fileURLToPath(new URL("../scenarios/", import.meta.url));
 const TONE_SECONDS = 30;
 
-/** Starts SIPp on `port` with `scenarios/<name>.xml`, for `calls` calls. It plays a tone and echoes RTP where the scenario does. */
-export async function startSipp(name, { port, calls = 1, toneHz = 440, codec = "PCMU" }) {
+/**
+ * Starts SIPp on `port` with `scenarios/<name>.xml`, for `calls` calls. It plays a tone and echoes RTP where the scenario does.
+ * With `to`, it calls `number` at that port itself.
+ */
+export async function startSipp(name, { port, calls = 1, toneHz = 440, codec = "PCMU", to, number }) {
   const folder = mkdtempSync(join(tmpdir(), "offhook-sipp-"));
   writeFileSync(join(folder, "tone.raw"), G711[codec].encode(sine(toneHz, 8_000, 8_000 * TONE_SECONDS)));
   const media = await freeUdpPort();
   const child = spawn(
     "sipp",
     [
+      ...(to ? [`127.0.0.1:${to}`, "-s", number] : []),
       ...["-sf", join(SCENARIOS, `${name}.xml`)],
       ...["-i", "127.0.0.1", "-mi", "127.0.0.1", "-p", String(port), "-mp", String(media)],
       ...["-m", String(calls), "-nostdin"],

@@ -25,7 +25,7 @@ fn set(world: &mut World, latching: Latching) {
     let command = Command::Latch {
         session: session_id(),
         leg: LegName::Carrier,
-        latching,
+        latching: Some(latching),
     };
     assert_eq!(world.command(&command), Ok(Reply::Done {}));
 }
@@ -199,7 +199,7 @@ fn a_webrtc_leg_has_rules_of_its_own() {
     let command = Command::Latch {
         session: session_id(),
         leg: LegName::Client,
-        latching: Latching::Any,
+        latching: Some(Latching::Any),
     };
     assert_eq!(
         world.command(&command).unwrap_err().kind,

@@ -127,6 +127,10 @@ pub struct CarrierConfig {
     /// Default false.
     #[serde(default)]
     pub trusted: bool,
+    /// Whose media packets are taken: `off`, `same-address` or `any`, for carriers behind NAT. Default: what `b2bua_rtc.latching`
+    /// says.
+    #[serde(default)]
+    pub latching: Option<LatchingConfig>,
     /// Whether its redirects (3xx) to carriers of this file are followed. Default false: the caller gets them.
     #[serde(default)]
     pub follow_redirects: bool,
@@ -172,6 +176,18 @@ pub enum CalledNumberConfig {
     RequestUri,
     /// In To, because the request URI names our account.
     To,
+}
+
+/// `carrier.latching`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LatchingConfig {
+    /// Those from address and port of its SDP.
+    Off,
+    /// Those from the address of its SDP, whatever the port.
+    SameAddress,
+    /// Those of whoever sends first.
+    Any,
 }
 
 /// `[[route]]`
@@ -400,7 +416,7 @@ mod tests {
         let config = read(
             "[sip_proxy]\ndomain = 'voice.example.com'\nudp = '0.0.0.0:5060'\nvsp = ['10.0.0.1', '10.0.0.2:5070', '::1']\n\
              [[carrier]]\nname = 'a'\nuri = 'sip:198.51.100.7:5060;transport=udp'\nusername = 'u'\npassword = 'p'\nstrip = 1\n\
-             prepend = '00'\ninbound = [{ prefix = '00', replace = '+' }]\ncalled_number = 'to'\ntrusted = true\ncalls_max = 30\n\
+             prepend = '00'\ninbound = [{ prefix = '00', replace = '+' }]\ncalled_number = 'to'\ntrusted = true\nlatching = 'same-address'\ncalls_max = 30\n\
              [[number]]\nnumber = '+15550199'\ntargets = ['user:alice', 'carrier:+1555']\nring_timeout_s = 20\nnext_on = ['rejected']\n\
              [[route]]\nprefix = '+1'\ncarriers = ['a']\n[[route]]\nprefix = ''\ncarriers = ['a']\n",
         );

@@ -24,7 +24,7 @@ mod targets;
 
 pub(crate) use output::event_of;
 pub use output::{CarrierFailure, Counts, Output, Refusal, Traced};
-pub use settings::{CalledNumber, Carrier, Settings, TRANSACTIONS_MAX};
+pub use settings::{CalledNumber, Carrier, Latching, Settings, TRANSACTIONS_MAX};
 
 use crate::dial_plan::CarrierId;
 use bytes::Bytes;

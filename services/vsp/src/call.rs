@@ -33,7 +33,9 @@ use crate::output::{CallRecord, EndedBy, Note};
 use crate::translate::{self, Cause, End};
 use action::HoldChange;
 use offhook_call_trace::CallId;
-use offhook_media_control::{Command, CommandError, GoneReason, MediaSessionId, Reply, SessionSummary};
+use offhook_media_control::{
+    Command, CommandError, GoneReason, Latching, MediaSessionId, Reply, SessionSummary,
+};
 use offhook_rpc_message::validate::CustomHeader;
 use offhook_rpc_message::{
     Bye, ByeMessage, CallIds, ClientCallId, ErrorCode, HoldState, Party, ResultBody, RpcError, ServerMessage,
@@ -90,6 +92,8 @@ pub(crate) struct Call {
     client_state: Option<String>,
     /// Answer for the client's offer.
     client_answer: ClientAnswer,
+    /// Whose packets the gateway takes on the far side; none: its own rule.
+    latching: Option<Latching>,
     /// A 200 of ours makes an offer: its ACK has to bring the answer.
     answer_owed: bool,
     state: State,
@@ -282,6 +286,7 @@ impl Call {
             sip_call_id: None,
             client_state: None,
             client_answer: ClientAnswer::None,
+            latching: None,
             answer_owed: false,
             state,
         }

@@ -4,6 +4,7 @@
 use crate::call::CallKey;
 use crate::output::EndedBy;
 use offhook_call_trace::CallId;
+use offhook_media_control::Latching;
 use offhook_rpc_message::validate::CustomHeader;
 use offhook_rpc_message::{Party, SessionId};
 use offhook_sip::user_agent::IncomingId;
@@ -23,6 +24,8 @@ pub(crate) struct Incoming {
     pub(crate) user: String,
     /// Offer of the caller; none if it wants ours.
     pub(crate) offer: Option<String>,
+    /// Whose packets the gateway takes from the caller; none: its own rule.
+    pub(crate) latching: Option<Latching>,
     pub(crate) caller: Party,
     pub(crate) callee: Party,
     /// The caller's headers that clients may see.
@@ -54,6 +57,7 @@ impl Incoming {
             invite,
             user,
             offer,
+            latching: None,
             caller,
             callee,
             headers,

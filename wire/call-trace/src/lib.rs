@@ -13,6 +13,9 @@ pub use redact::{redact_json, redact_sip};
 
 /// Name of the SIP header that carries a [`CallId`] between the parts (value: the id alone).
 pub const CALL_ID_HEADER: &str = "X-Offhook-Call-Id";
+/// Name of the SIP header by which the SIP proxy tells a VSP whose media packets are to be taken from the carrier behind it:
+/// `off`, `same-address` or `any`. Where it is missing, the gateway's own rule counts.
+pub const LATCHING_HEADER: &str = "X-Offhook-Latching";
 
 /// The one id of a call through all parts, logs and messages. Made by the part where the call enters the platform
 /// (VSP for calls from a browser, SIP proxy for calls from a carrier).

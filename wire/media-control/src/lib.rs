@@ -223,15 +223,15 @@ pub enum Command {
         /// Leg that hears it.
         to: LegName,
     },
-    /// Says whose packets a leg with plain RTP takes, other than the gateway's default. Reply: [`Reply::Done`]. It counts
-    /// from the leg's next description on.
+    /// Says whose packets a leg with plain RTP takes, from here on. Reply: [`Reply::Done`]. Where nobody is latched yet, the
+    /// time to latch begins anew.
     Latch {
         /// Session.
         session: MediaSessionId,
         /// Leg, of a peer that is (or is not) behind NAT.
         leg: LegName,
-        /// Whose packets.
-        latching: Latching,
+        /// Whose packets; none: the gateway's own rule.
+        latching: Option<Latching>,
     },
     /// Ends a session and frees all it holds. Reply: [`Reply::Closed`]. Unknown sessions are an error.
     Close {

@@ -203,7 +203,13 @@ impl MediaSession {
         Ok(Reply::Done {})
     }
 
-    fn latch(&mut self, now: Instant, leg: LegName, latching: Latching) -> Result<Reply, CommandError> {
+    fn latch(
+        &mut self,
+        now: Instant,
+        leg: LegName,
+        latching: Option<Latching>,
+    ) -> Result<Reply, CommandError> {
+        let latching = latching.unwrap_or(self.params.latching.latching);
         match &mut self.leg_mut(leg).transport {
             Transport::Rtp(side) => {
                 side.set_latching(now, latching);

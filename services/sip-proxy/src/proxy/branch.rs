@@ -89,11 +89,15 @@ impl Proxy {
 
     /// What this target may know of a call that begins.
     fn disclose(&self, context: &ResponseContext, target: &Target, forward: &mut Forward) {
-        let trusted = target
+        let carrier = target
             .carrier
-            .and_then(|carrier| self.settings.carriers.get(carrier.0))
-            .is_some_and(|carrier| carrier.trusted);
+            .and_then(|carrier| self.settings.carriers.get(carrier.0));
+        let trusted = carrier.is_some_and(|carrier| carrier.trusted);
         let disclosure = &mut forward.disclosure;
+        // Of the carrier that is called, for its responses; of the one that calls, for the request.
+        if let Some(carrier) = carrier {
+            disclosure.latching = carrier.latching;
+        }
         disclosure.audience = match target.side {
             Side::User => Audience::Vsp,
             Side::Outside if trusted => Audience::Trusted,

@@ -8,14 +8,17 @@
 //! | `Remote-Party-ID` | passes | passes | taken out |
 //! | `X-Offhook-…` | taken out | taken out | taken out |
 //!
-//! The call id header is the one `X-Offhook-…` that carriers see: ours, never theirs.
+//! The call id header is the one `X-Offhook-…` that carriers see: ours, never theirs. VSPs also see whose media packets are
+//! to be taken from a carrier.
 
-use offhook_call_trace::CALL_ID_HEADER;
+use super::settings::Latching;
+use offhook_call_trace::{CALL_ID_HEADER, LATCHING_HEADER};
 use offhook_sip_message::header::From;
 use offhook_sip_message::{Edit, HeaderName, HeaderValue, Message, Token};
 use smallvec::SmallVec;
 
 const CALLED_PARTY: HeaderName<'static> = HeaderName::custom("P-Called-Party-ID");
+const LATCHING: HeaderName<'static> = HeaderName::custom(LATCHING_HEADER);
 const REMOTE_PARTY: &[u8] = b"Remote-Party-ID";
 const OWN_PREFIX: &[u8] = b"X-Offhook-";
 
@@ -41,6 +44,8 @@ pub(super) struct Disclosure {
     pub(super) anonymous: bool,
     /// The number of ours that was called, as P-Called-Party-ID.
     pub(super) called: Option<HeaderValue>,
+    /// Whose media packets are to be taken from the carrier at the other end, for a VSP.
+    pub(super) latching: Option<Latching>,
 }
 
 impl Disclosure {
@@ -53,6 +58,12 @@ impl Disclosure {
         }
         if let Some(called) = &self.called {
             edit.replace(CALLED_PARTY, called);
+        }
+        if self.audience == Audience::Vsp
+            && let Some(latching) = self.latching
+            && let Ok(value) = HeaderValue::new(latching.as_str())
+        {
+            edit.replace(LATCHING, &value);
         }
         if self.anonymous
             && let Ok(from) = message.require::<From<'_>>()

@@ -185,6 +185,7 @@ impl Proxy {
                 from_carrier: peer != Peer::Vsp,
                 anonymous: audience == Audience::Untrusted && own.hides(from_tag),
                 called: None,
+                latching: None,
             },
             ..Forward::default()
         };

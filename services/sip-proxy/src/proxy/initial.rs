@@ -65,6 +65,7 @@ impl Proxy {
             disclosure: Disclosure {
                 from_carrier: peer != Peer::Vsp,
                 called,
+                latching: self.settings.latching_of(peer),
                 ..Disclosure::default()
             },
             ..Forward::default()

@@ -289,6 +289,7 @@ impl ResponseContext {
             disclosure: Disclosure {
                 audience: upstream_audience,
                 from_carrier: branch.forward.disclosure.audience != Audience::Vsp,
+                latching: branch.forward.disclosure.latching,
                 ..Disclosure::default()
             },
             record_route: branch.forward.record_route.as_ref().filter(|_| forms_dialog()),

@@ -91,12 +91,36 @@ pub struct Carrier {
     pub called_number: CalledNumber,
     /// Whether callers' asserted identity may be shown to it (RFC 3325 §5).
     pub trusted: bool,
+    /// Whose media packets the gateway takes; `None`: the gateway's own rule.
+    pub latching: Option<Latching>,
     /// Whether its 3xx are followed, to carriers that we know, or passed on.
     pub follow_redirects: bool,
     /// Most calls per second that it may begin; 0: no limit.
     pub calls_per_second: u32,
     /// Most calls at a time, in both directions; 0: no limit.
     pub calls_max: usize,
+}
+
+/// Whose media packets are a carrier's. The proxy only passes it on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Latching {
+    /// Those from address and port of its SDP.
+    Off,
+    /// Those from the address of its SDP.
+    SameAddress,
+    /// Those of whoever sends first: it is behind NAT.
+    Any,
+}
+
+impl Latching {
+    /// As it stands in the header.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::SameAddress => "same-address",
+            Self::Any => "any",
+        }
+    }
 }
 
 impl Carrier {
@@ -113,6 +137,7 @@ impl Carrier {
             inbound: Vec::new(),
             called_number: CalledNumber::RequestUri,
             trusted: false,
+            latching: None,
             follow_redirects: false,
             calls_per_second: 0,
             calls_max: 0,
@@ -169,6 +194,14 @@ impl Settings {
                 Audience::Trusted
             }
             Peer::Carrier(_) | Peer::Phone => Audience::Untrusted,
+        }
+    }
+
+    /// Whose media packets are this neighbour's.
+    pub(super) fn latching_of(&self, peer: Peer) -> Option<Latching> {
+        match peer {
+            Peer::Carrier(CarrierId(at)) => self.carriers.get(at)?.latching,
+            Peer::Vsp | Peer::Phone => None,
         }
     }
 

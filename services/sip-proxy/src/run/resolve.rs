@@ -1,8 +1,8 @@
 //! From the operator's configuration to the core's settings, and carriers' names to addresses.
 
-use crate::config::{CalledNumberConfig, CarrierConfig, Config, RewriteConfig, UserNumbers};
+use crate::config::{CalledNumberConfig, CarrierConfig, Config, LatchingConfig, RewriteConfig, UserNumbers};
 use crate::dial_plan::{Assignment, CarrierId, DialPlan, Number, Prefix, UserName};
-use crate::proxy::{CalledNumber, Carrier, Settings};
+use crate::proxy::{CalledNumber, Carrier, Latching, Settings};
 use offhook_process::Problem;
 use offhook_sip::digest::Credentials;
 use offhook_sip_message::{Host, UriBuf};
@@ -64,6 +64,11 @@ fn carrier(config: &CarrierConfig) -> Result<Carrier, Problem> {
             CalledNumberConfig::To => CalledNumber::To,
         },
         trusted: config.trusted,
+        latching: config.latching.map(|latching| match latching {
+            LatchingConfig::Off => Latching::Off,
+            LatchingConfig::SameAddress => Latching::SameAddress,
+            LatchingConfig::Any => Latching::Any,
+        }),
         follow_redirects: config.follow_redirects,
         calls_per_second: config.calls_per_second,
         calls_max: config.calls_max,

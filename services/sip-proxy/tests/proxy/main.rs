@@ -3,6 +3,7 @@
 mod between_users;
 mod floods;
 mod inbound_numbers;
+mod latching;
 mod mid_call;
 mod phones;
 mod redirects;

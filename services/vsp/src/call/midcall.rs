@@ -5,7 +5,7 @@ use super::{Action, Active, Asked, Call, CallTimer, Purpose, SipPurpose, SipRequ
 use crate::limits::DTMF_DURATION_MS;
 use crate::output::EndedBy;
 use crate::translate::{self, End};
-use offhook_media_control::{Command, CommandError, CommandErrorKind, Direction, LegName, Reply};
+use offhook_media_control::{Command, CommandError, CommandErrorKind, Direction, Latching, LegName, Reply};
 use offhook_rpc_message::{ErrorCode, HoldState, ModifyAction, ResultBody, RpcError, ServerMessage};
 use offhook_sip::user_agent::IncomingId;
 use serde_json::json;
@@ -299,6 +299,19 @@ impl Call {
                 let offer = self.make_offer(direction_of(hold));
                 out.push(Action::Media(offer, Purpose::OfferForCarrier(incoming)));
             }
+        }
+    }
+
+    /// The far side has said how its packets are recognised, with an SDP or an answer: it may send from now on.
+    pub(crate) fn latch(&mut self, latching: Option<Latching>, out: &mut Vec<Action>) {
+        let changed = std::mem::replace(&mut self.latching, latching) != latching;
+        if changed || latching == Some(Latching::Any) {
+            let command = Command::Latch {
+                session: self.media.clone(),
+                leg: LegName::Carrier,
+                latching,
+            };
+            out.push(Action::Media(command, Purpose::Nothing));
         }
     }
 

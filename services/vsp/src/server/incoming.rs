@@ -1,7 +1,7 @@
 //! Calls for users: where they ring, who answers first, and what the caller is told.
 
 use super::requests::{CLIENT_STATE, passable_headers};
-use super::sip::{custom_headers, sdp_of, sip_header};
+use super::sip::{custom_headers, latching_of, sdp_of, sip_header};
 use super::{Server, TimerKey};
 use crate::call::{Action, Asked, Call, CallKey, NewCall, Start};
 use crate::incoming::Incoming;
@@ -56,6 +56,7 @@ impl Server {
         });
         let headers = custom_headers(request, &self.settings.headers_allowed);
         let mut incoming = Incoming::new(call_id, invite, user.clone(), sdp_of(request), parties, headers);
+        incoming.latching = latching_of(request);
         if let Some(Ok(CallIdHeader(id))) = request.get() {
             incoming.sip_call_id = String::from_utf8_lossy(id).into_owned();
         }
@@ -137,6 +138,7 @@ impl Server {
         );
         let received = headers.clone();
         let (offer, sip_call_id) = (incoming.offer.clone(), incoming.sip_call_id.clone());
+        let latching = incoming.latching;
         let client_id = ClientCallId::new(&self.new_uuid()).expect("a UUID is a call id");
         let key = CallKey(self.next_key());
         let mut call = Call::new(
@@ -177,7 +179,10 @@ impl Server {
         }
         self.by_media.insert(call.media.clone(), key);
         self.calls.insert(key, call);
-        self.with_call(now, key, |call, out| call.offer(offer, out));
+        self.with_call(now, key, |call, out| {
+            call.offer(offer, out);
+            call.latch(latching, out);
+        });
     }
 
     /// A client has come while its user's phone rings.

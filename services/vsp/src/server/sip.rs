@@ -6,7 +6,8 @@ use crate::limits::{CUSTOM_HEADERS_SENT_MAX, DTMF_DURATION_MS};
 use crate::output::{EndedBy, Output};
 use crate::settings::{Registrar, Settings};
 use crate::translate::End;
-use offhook_call_trace::{CALL_ID_HEADER, CallId, Hop, Protocol, redact_sip};
+use offhook_call_trace::{CALL_ID_HEADER, CallId, Hop, LATCHING_HEADER, Protocol, redact_sip};
+use offhook_media_control::Latching;
 use offhook_rpc_message::Party;
 use offhook_rpc_message::validate::CustomHeader;
 use offhook_sip::asserted_identity::{Privacy, anonymous, p_asserted_identity, privacy};
@@ -15,7 +16,7 @@ use offhook_sip::user_agent::{
     Observation, OutgoingInvite, OutgoingRequest, Output as SipOutput, ReliableProvisionals, Reply,
     RequestId, SessionTimer, SessionTimerMode,
 };
-use offhook_sip::{Flow, Header, Timing};
+use offhook_sip::{Flow, Header, Timing, text_of};
 use offhook_sip_message::header::{self, ContentType, Reason};
 use offhook_sip_message::{HeaderValue, Host, InvalidUri, Message, Method, StatusCode, UriBuf, UriBuilder};
 use std::time::Instant;
@@ -270,13 +271,18 @@ impl Server {
             Event::Provisional { leg, response } => {
                 let status = response.status().map_or(100, StatusCode::code);
                 let headers = custom_headers(&response, &self.settings.headers_allowed);
+                let sdp = sdp_of(&response);
                 self.with_leg(now, leg, |call, out| {
-                    call.on_provisional(status, sdp_of(&response), headers, out);
+                    if sdp.is_some() {
+                        call.latch(latching_of(&response), out);
+                    }
+                    call.on_provisional(status, sdp, headers, out);
                 });
             }
             Event::Answered { leg, response } => {
                 let headers = custom_headers(&response, &self.settings.headers_allowed);
                 self.with_leg(now, leg, |call, out| {
+                    call.latch(latching_of(&response), out);
                     call.on_answered(now, sdp_of(&response), headers, out);
                 });
             }
@@ -462,6 +468,16 @@ pub(super) fn q850_of(message: &Message) -> Option<u16> {
         .flatten()
         .find(|reason| reason.protocol.eq_ignore_ascii_case(b"Q.850"))?
         .cause()
+}
+
+/// Whose media packets are to be taken from the sender, if the proxy says so.
+pub(super) fn latching_of(message: &Message) -> Option<Latching> {
+    match text_of(message, LATCHING_HEADER)? {
+        "off" => Some(Latching::Off),
+        "same-address" => Some(Latching::SameAddress),
+        "any" => Some(Latching::Any),
+        _ => None,
+    }
 }
 
 fn phrase(response: &Message) -> String {

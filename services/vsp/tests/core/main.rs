@@ -9,6 +9,7 @@ mod call_control;
 mod client_state;
 mod gateway;
 mod inbound_call;
+mod latching;
 mod late_offer;
 mod login;
 mod many_calls;
