@@ -14,6 +14,8 @@ import { World } from "../lib/world.mjs";
 const BROWSER_HZ = 700;
 const CARRIER_HZ = 440;
 const MIB = 1024 * 1024;
+/** How long the server waits for the head of a request. */
+const HANDSHAKE_WAIT_MS = 10_000;
 
 let world;
 let phone;
@@ -223,7 +225,11 @@ test("an HTTP request that is none is answered with an error or closed", async (
     socket.on("data", (data) => (answer += data));
     socket.on("error", () => {});
     socket.write(text);
-    await until("an answer or the end", () => answer !== "" || socket.destroyed || socket.readableEnded);
+    await until(
+      "an answer or the end",
+      () => answer !== "" || socket.destroyed || socket.readableEnded,
+      2 * HANDSHAKE_WAIT_MS,
+    );
     assert.ok(!answer.startsWith("HTTP/1.1 101"), answer);
     socket.destroy();
   }
