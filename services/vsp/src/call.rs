@@ -444,21 +444,6 @@ impl Call {
         }
     }
 
-    /// The client has acknowledged a message of this name.
-    pub(crate) fn on_ack(&mut self, name: &str, out: &mut Vec<Action>) {
-        if name == "invite" {
-            self.rings(out);
-        }
-        if name == "media" || name == "answer" {
-            if matches!(self.client_answer, ClientAnswer::Sent(_)) {
-                self.client_answer = ClientAnswer::Acknowledged;
-            }
-            if let State::Active(active) = &mut self.state {
-                active.acknowledged |= name == "answer";
-            }
-        }
-    }
-
     /// The SIP dialog has this Call-ID.
     pub(crate) fn set_sip_call_id(&mut self, sip_call_id: String) {
         self.sip_call_id = Some(sip_call_id);

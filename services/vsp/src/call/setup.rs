@@ -279,6 +279,21 @@ impl Call {
         }));
     }
 
+    /// The client has acknowledged a message of this name.
+    pub(crate) fn on_ack(&mut self, name: &str, out: &mut Vec<Action>) {
+        if name == "invite" {
+            self.rings(out);
+        }
+        if name == "media" || name == "answer" {
+            if matches!(self.client_answer, ClientAnswer::Sent(_)) {
+                self.client_answer = ClientAnswer::Acknowledged;
+            }
+            if let State::Active(active) = &mut self.state {
+                active.acknowledged |= name == "answer";
+            }
+        }
+    }
+
     pub(super) fn ringing(&self, headers: Vec<CustomHeader>) -> ServerMessage {
         ServerMessage::Ringing {
             call: self.client_id.clone(),
