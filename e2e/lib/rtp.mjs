@@ -17,8 +17,8 @@ export class RtpEnd {
   lost = 0;
   /** Lengths of the audio payloads received, in bytes. */
   payloadSizes = new Set();
-  /** RTP timestamps of the first and the newest audio packet. */
-  timestamps = { first: null, last: null };
+  /** How often the RTP timestamp went on by how much from one audio packet to the next, in ticks. */
+  timestampSteps = new Map();
   lastPacketAt = 0;
   firstPacketAt = 0;
   /** Largest pause between two packets since `watchGaps()`, in ms, without what this process was late by itself. */
@@ -33,6 +33,7 @@ export class RtpEnd {
   #toneHz;
   #samples = [];
   #lastSequence = null;
+  #lastTimestamp = null;
   #lastEventTimestamp = null;
   #sequence = 1;
   #sdpVersion = 0;
@@ -195,8 +196,7 @@ export class RtpEnd {
     if (type !== this.#payloadType) return;
     this.#count(packet.readUInt16BE(2));
     this.payloadSizes.add(payload.length);
-    this.timestamps.last = packet.readUInt32BE(4);
-    this.timestamps.first ??= this.timestamps.last;
+    this.#countStep(packet.readUInt32BE(4));
     const g711 = G711[this.codec];
     if (g711) {
       this.#samples.push(...g711.decode(payload));
@@ -217,6 +217,14 @@ export class RtpEnd {
     this.#lastSequence = sequence;
     this.lastPacketAt = now;
     this.packetsReceived += 1;
+  }
+
+  #countStep(timestamp) {
+    if (this.#lastTimestamp !== null) {
+      const step = (timestamp - this.#lastTimestamp) | 0;
+      this.timestampSteps.set(step, (this.timestampSteps.get(step) ?? 0) + 1);
+    }
+    this.#lastTimestamp = timestamp;
   }
 
   /** All packets of one digit carry the same timestamp (RFC 4733). */
