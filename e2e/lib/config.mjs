@@ -15,6 +15,8 @@ const ROUTES = {
   "+493": ["baresip"],
   "+494": ["dead", "own"],
   "+495": ["dead"],
+  // What the SDK calls to check the network.
+  "+1872": ["own"],
 };
 const CARRIERS = ["own", "sipp", "baresip", "dead"];
 
@@ -39,6 +41,7 @@ export async function drawPorts() {
     vspSip: await freeUdpPort(),
     proxy: await freeUdpPort(),
     webrtc: await freeUdpPort(),
+    stun: await freeUdpPort(),
     carriers,
   };
 }
@@ -77,6 +80,7 @@ const SECTIONS = {
   "b2bua-rtc": (ports, { gateway = {}, controlGraceS = 20 }, separate) => [
     "[b2bua_rtc]",
     `webrtc = "${HOST}:${ports.webrtc}"`,
+    `stun = "${HOST}:${ports.stun}"`,
     `rtp_ports = "${RTP_PORTS}"`,
     ...entries(gateway),
     ...(separate
@@ -90,7 +94,7 @@ export function configuration(ports, options, roles, separate = false) {
   const admin = ports.admin[separate ? roles[0] : "up"];
   return [
     ...["[node]", 'name = "test"'],
-    ...["[log]", 'filter = "info"'],
+    ...["[log]", `filter = "${options.logFilter ?? "info"}"`],
     ...["[admin]", `listen = "${HOST}:${admin}"`],
     ...roles.flatMap((role) => SECTIONS[role](ports, options, separate)),
     "",

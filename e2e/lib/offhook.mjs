@@ -27,27 +27,47 @@ export class Offhook {
 
   /**
    * Starts one process: `command` is `up` or a role, `admin` the admin port that its configuration names, `files` lie
-   * beside the configuration, whose `@/` stands for that folder. Without `config` it is the demo.
+   * beside the configuration, whose `@/` stands for that folder.
    */
   static async start({ config, admin, command = "up", files = {} }) {
     const offhook = new Offhook();
     offhook.#admin = admin;
     offhook.#folder = mkdtempSync(join(tmpdir(), "offhook-e2e-"));
     for (const [name, content] of Object.entries(files)) writeFileSync(join(offhook.#folder, name), content);
-    const args = [command];
-    if (config) {
-      const file = join(offhook.#folder, "offhook.toml");
-      writeFileSync(file, config.replaceAll("@/", `${offhook.#folder}/`));
-      args.push("--config", file);
-    }
-    offhook.#spawn(args);
-    try {
-      await until("offhook is ready", () => offhook.#ready(), 20_000);
-    } catch (error) {
-      await offhook.stop();
-      throw new Error(`${error.message}\n${offhook.log.join("\n")}`);
-    }
+    const file = join(offhook.#folder, "offhook.toml");
+    writeFileSync(file, config.replaceAll("@/", `${offhook.#folder}/`));
+    offhook.#spawn([command, "--config", file]);
+    await offhook.#untilReady();
     return offhook;
+  }
+
+  /** Starts the demo, on ports that it finds by itself and prints. */
+  static async startDemo() {
+    const offhook = new Offhook();
+    offhook.#folder = mkdtempSync(join(tmpdir(), "offhook-e2e-"));
+    offhook.#spawn(["up", "--free-ports"]);
+    await offhook.#untilReady();
+    return offhook;
+  }
+
+  async #untilReady() {
+    try {
+      await until("offhook is ready", () => this.#ready(), 20_000);
+    } catch (error) {
+      await this.stop();
+      throw new Error(`${error.message}\n${this.log.join("\n")}`);
+    }
+  }
+
+  /** Where its files lie. */
+  get folder() {
+    return this.#folder;
+  }
+
+  /** What it prints after `label`, such as the page's address. */
+  printed(label) {
+    const line = new RegExp(`^ *${label} +(\\S+)`);
+    return this.log.map((each) => line.exec(each)?.[1]).find(Boolean) ?? null;
   }
 
   get pid() {
@@ -132,6 +152,8 @@ export class Offhook {
 
   async #ready() {
     if (!this.running) throw new Error("offhook ended while starting");
+    this.#admin ??= this.printed("Look")?.match(/:(\d+)\//)[1];
+    if (!this.#admin) return false;
     try {
       return (await fetch(`http://127.0.0.1:${this.#admin}/readyz`)).ok;
     } catch {

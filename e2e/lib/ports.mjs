@@ -16,15 +16,6 @@ export function freeTcpPort() {
   });
 }
 
-/** Whether a TCP port could be listened on now. */
-export function isFree(port) {
-  return new Promise((resolve) => {
-    const server = net.createServer();
-    server.on("error", () => resolve(false));
-    server.listen(port, HOST, () => server.close(() => resolve(true)));
-  });
-}
-
 /** A UDP port. */
 export async function freeUdpPort() {
   const socket = await bindUdp(0);

@@ -21,18 +21,23 @@ function plain(params) {
   );
 }
 
+/** JSON, save for the lines of the speed test. */
+function readFrame(text) {
+  return text.startsWith("#SP") ? { speedTest: text.slice(0, 4) } : JSON.parse(text);
+}
+
 /** Listens in on the SDK's socket without changing what it does. */
 window.WebSocket = class extends WebSocket {
   constructor(...args) {
     super(...args);
     sockets.push(this);
     this.addEventListener("message", ({ data }) => {
-      frames.push({ from: "server", frame: typeof data === "string" ? JSON.parse(data) : "binary" });
+      frames.push({ from: "server", frame: typeof data === "string" ? readFrame(data) : "binary" });
     });
   }
 
   send(data) {
-    frames.push({ from: "client", frame: JSON.parse(data) });
+    frames.push({ from: "client", frame: readFrame(data) });
     super.send(data);
   }
 };
@@ -100,8 +105,12 @@ window.phone = {
   },
 
   disconnect: () => client.disconnect(),
+  speedTest: (bytes) => client.speedTest(bytes),
+  networkCheck: async (options) => plain(await client.runNetworkCheck(options)),
 
   login: (creds) => client.login({ creds }),
+  /** What the app does with a new token when it does not log in at once: the SDK takes it for its next login. */
+  renewToken: (token) => void (client.options.login_token = token),
 
   /** Places a call; gives its id. Each call has an element of its own. */
   call(options) {

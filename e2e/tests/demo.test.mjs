@@ -1,28 +1,18 @@
-// `offhook up` as it comes: no configuration, its own ports, the demo carrier, the page. What a newcomer does first.
+// `offhook up` as it comes: no configuration, the demo carrier, the page. What a newcomer does first.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { launchBrowser } from "../lib/browser.mjs";
 import { Offhook } from "../lib/offhook.mjs";
-import { isFree } from "../lib/ports.mjs";
 import { Softphone } from "../lib/softphone.mjs";
 import { until } from "../lib/wait.mjs";
-
-const PAGE = "http://localhost:8080/";
-const PORT = 8080;
-const ADMIN_PORT = 9090;
 
 let offhook;
 let browser;
 let softphone;
 before(async () => {
-  for (const port of [PORT, ADMIN_PORT])
-    assert.ok(
-      await isFree(port),
-      `port ${port}, one of the demo's own, is taken by another process: stop that`,
-    );
-  offhook = await Offhook.start({ admin: ADMIN_PORT });
+  offhook = await Offhook.startDemo();
   browser = await launchBrowser();
-  softphone = await Softphone.open(browser, PAGE);
+  softphone = await Softphone.open(browser, `${offhook.printed("Open")}/`);
 });
 after(async () => {
   await browser?.close();
@@ -45,7 +35,7 @@ async function hangUp() {
 
 test("what it prints tells where to click, how to log in and what to dial", () => {
   const text = offhook.log.join("\n");
-  for (const expected of ["http://localhost:8080", "alice-demo", "9196", "9104"])
+  for (const expected of ["http://localhost:", "alice-demo", "9196", "9104"])
     assert.ok(text.includes(expected), text);
 });
 

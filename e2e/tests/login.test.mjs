@@ -126,7 +126,7 @@ test("a call without a login fails at once with the SDK's own error", async () =
   await phone.close();
 });
 
-test("somebody else's session id is never resumed", async () => {
+test("C3: somebody else's session id is never resumed", async () => {
   const alice = await RawClient.open(world.host);
   const sessid = await alice.logIn("alice", USERS.alice);
   const bob = await RawClient.open(world.host);

@@ -33,7 +33,12 @@ function start(demo: Demo): void {
 
 function signIn(demo: Demo, login: Login, view: LoginView): void {
   const { shown, ...credentials } = login;
-  const client = new OffhookClient({ host: serverUrl(), ...credentials, logLevel: "info" });
+  const client = new OffhookClient({
+    host: serverUrl(),
+    ...credentials,
+    recoverCalls: true,
+    logLevel: "info",
+  });
   showPresence("connecting", "Signing in");
   let phone: Phone | null = null;
   client.on("ready", ({ region }) => {

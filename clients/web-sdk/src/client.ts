@@ -3,6 +3,7 @@ import { Call, type NewCallOptions } from "./call/call.js";
 import { CallError, SessionError, type OffhookError } from "./errors.js";
 import { Emitter, type EventName, type Listener } from "./events.js";
 import { createLogger, type Logger, type LogLevel } from "./logger.js";
+import { recall, remember, type RememberedCall } from "./session/page-memory.js";
 import { Session } from "./session/session.js";
 import type { CallMessage, TransferNews } from "./signaling/messages.js";
 
@@ -21,6 +22,11 @@ export interface ClientOptions {
   /** Connect the audio path while the far end still rings. On unless `false`. */
   readonly earlySdpAnswer?: boolean | undefined;
   readonly userVariables?: Record<string, unknown> | undefined;
+  /**
+   * Take up the calls of this tab when its page is loaded anew: the new page logs in as the same user, and each call
+   * that was up appears in state `recovering`. Off unless `true`; without it such calls end after a while.
+   */
+  readonly recoverCalls?: boolean | undefined;
   readonly logLevel?: LogLevel | undefined;
 }
 
@@ -30,6 +36,8 @@ export class OffhookClient {
   readonly #emitter: Emitter;
   readonly #session: Session;
   readonly #iceServers: readonly RTCIceServer[];
+  /** Calls of the page before this one, until the server offers them anew. */
+  readonly #recoverable = new Map<string, RememberedCall>();
 
   constructor(options: ClientOptions) {
     const { login, password, login_token: loginToken } = options;
@@ -38,12 +46,16 @@ export class OffhookClient {
     this.#logger = createLogger(options.logLevel ?? "warn");
     this.#emitter = new Emitter((thrown) => this.#logger.error("a listener threw", { thrown }));
     this.#iceServers = options.iceServers ?? [];
+    const before = options.recoverCalls ? recall(sessionStorage, Date.now()) : null;
+    for (const call of before?.calls ?? []) this.#recoverable.set(call.id, call);
+    if (options.recoverCalls) addEventListener("pagehide", () => this.#leavePage());
     this.#session = new Session(
       {
         host: options.host,
         credentials: { login, password, loginToken },
         earlySdpAnswer: options.earlySdpAnswer ?? true,
         userVariables: options.userVariables ?? {},
+        resume: before,
         logger: this.#logger,
       },
       {
@@ -130,16 +142,17 @@ export class OffhookClient {
       known.handle(message);
       return true;
     }
-    if (message.type !== "invite" || this.#calls.size >= CALLS_MAX) return false;
-    const context = this.#callContext();
-    const call = Call.announced(
-      { ...context, onUpdate: (ringing) => this.#admit(ringing, context.onUpdate) },
-      message,
-    );
-    return call.live;
+    if (this.#calls.size >= CALLS_MAX) return false;
+    const { onUpdate, ...others } = this.#callContext();
+    const context = { ...others, onUpdate: (call: Call) => this.#admit(call, onUpdate) };
+    if (message.type === "invite") return Call.announced(context, message).live;
+    const was = this.#recoverable.get(message.callId);
+    if (message.type !== "attach" || !was) return false;
+    this.#recoverable.delete(message.callId);
+    return Call.recovered(context, was, message).live;
   }
 
-  /** An inbound call has to be in `calls` before the app hears of it. */
+  /** A call that the app has not placed has to be in `calls` before the app hears of it. */
   #admit(call: Call, onUpdate: (call: Call) => void): void {
     if (call.live) this.#calls.set(call.id, call);
     onUpdate(call);
@@ -149,9 +162,21 @@ export class OffhookClient {
     for (const call of [...this.#calls.values()]) {
       if (!callIds.includes(call.id)) call.lose();
     }
-    for (const callId of callIds) {
-      if (!this.#calls.has(callId)) this.#endForgotten(callId);
+    for (const callId of this.#recoverable.keys()) {
+      if (callIds.includes(callId)) continue;
+      this.#recoverable.delete(callId);
+      this.#reportError(new CallError(48501, { callId }));
     }
+    for (const callId of callIds) {
+      if (!this.#calls.has(callId) && !this.#recoverable.has(callId)) this.#endForgotten(callId);
+    }
+  }
+
+  #leavePage(): void {
+    const { sessionId, voiceSdkId } = this.#session;
+    if (sessionId === null) return;
+    const calls = [...this.#calls.values()].map((call) => call.remember()).filter((call) => call !== null);
+    remember(sessionStorage, { sessionId, voiceSdkId, calls }, Date.now());
   }
 
   /** A call that was hung up here while the connection was down. */

@@ -21,6 +21,9 @@ pub struct Config {
     /// UDP address of all WebRTC legs. With an unspecified IP every address of this machine is used. Default
     /// `127.0.0.1:3478`.
     pub webrtc: SocketAddr,
+    /// UDP address that answers STUN alone, for `iceServers` of browsers, which must not be the port of `webrtc`: browsers
+    /// take no media from an address that they use as a STUN server. Default: none.
+    pub stun: Option<SocketAddr>,
     /// Addresses that browsers and carriers reach this machine at, where they differ from the local ones (NAT, cloud).
     /// Default: none, the local ones are told.
     pub public_address: OneOrMany,
@@ -77,6 +80,7 @@ impl Default for Config {
             jitter: JitterConfig::default(),
             control: ControlConfig::default(),
             ng: None,
+            stun: None,
             timeouts: TimeoutConfig::default(),
         }
     }

@@ -1,6 +1,7 @@
 //! Starts the gateway: binds, spawns the workers, serves the control links, leaves.
 
 mod metrics;
+mod stun;
 
 use crate::config::{Config, Preference};
 use crate::control::{Links, LocalLink, Router, RouterConfig, serve_json_rpc, serve_local, serve_ng};
@@ -65,7 +66,8 @@ pub enum Error {
 
 /// Runs the gateway until it was drained or stopped. `links` are the control links within this process.
 ///
-/// Bound addresses are told to the readiness of the role [`ROLE`]: `webrtc` (once per local address), `control`, `ng`.
+/// Bound addresses are told to the readiness of the role [`ROLE`]: `webrtc` (once per local address), `control`, `ng`,
+/// `stun`.
 ///
 /// # Errors
 /// Why it could not start.
@@ -86,6 +88,10 @@ pub async fn run(
         Some(address) => Some(bind("ng", address, UdpSocket::bind(address).await)?),
         None => None,
     };
+    let stun = match config.stun {
+        Some(address) => Some(bind("stun", address, UdpSocket::bind(address).await)?),
+        None => None,
+    };
     let (events_sender, events) = mpsc::channel(WORKER_EVENTS_MAX);
     let (workers, webrtc) = start_workers(&config, &events_sender)?;
     addresses.extend(webrtc.into_iter().map(|address| ("webrtc", address)));
@@ -99,6 +105,11 @@ pub async fn run(
         ng.as_ref()
             .and_then(|socket| socket.local_addr().ok())
             .map(|address| ("ng", address)),
+    );
+    addresses.extend(
+        stun.as_ref()
+            .and_then(|socket| socket.local_addr().ok())
+            .map(|address| ("stun", address)),
     );
     let figures = workers.iter().map(|worker| worker.figures.clone()).collect();
     context.register(|registry| registry.register_collector(Box::new(GatewayMetrics { workers: figures })));
@@ -118,6 +129,9 @@ pub async fn run(
         shutdown: shutdown.clone(),
     });
     let mut front_ends = start_front_ends(entrances, links, control, ng, &shutdown);
+    if let Some(socket) = stun {
+        front_ends.spawn(stun::serve(socket));
+    }
     readiness.ready(addresses);
     let mut draining = shutdown.clone();
     let router = router.run();

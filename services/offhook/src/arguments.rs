@@ -37,6 +37,9 @@ pub(crate) enum Command {
         /// Configuration.
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
+        /// Take ports that are free in place of the usual ones; those for the browser are printed.
+        #[arg(long, conflicts_with = "config")]
+        free_ports: bool,
     },
     /// Run the Voice SDK Proxy alone: WebSocket sessions of clients, and the SIP dialogs of their calls.
     Vsp(ConfigFile),

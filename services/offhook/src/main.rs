@@ -9,6 +9,7 @@ mod fleet;
 mod hash_password;
 mod keygen;
 mod page;
+mod ports;
 mod probe;
 mod roles;
 mod run;

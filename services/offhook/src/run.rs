@@ -5,7 +5,7 @@ use crate::{
     check,
     config::Config,
     demo::{self, DEMO},
-    hash_password, keygen,
+    hash_password, keygen, ports,
     roles::Role,
     serve, sessions, token,
 };
@@ -20,12 +20,18 @@ use std::{error::Error, path::Path, process::ExitCode};
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>> {
     let log = &arguments.log;
     match arguments.command {
-        Command::Up { config: None } => {
-            let config = demo::config();
+        Command::Up {
+            config: None,
+            free_ports,
+        } => {
+            let mut config = demo::config(free_ports);
             set_up_log(&config, log)?;
+            ports::settle(&mut config)?;
             serve::run(config, &Role::ALL, Some(DEMO)).await?;
         }
-        Command::Up { config: Some(file) } => {
+        Command::Up {
+            config: Some(file), ..
+        } => {
             let config = load(&file)?;
             return run_roles(config, log, &file, &Role::ALL).await;
         }
@@ -78,7 +84,7 @@ fn set_up_log(config: &Config, arguments: &LogArguments) -> Result<(), logging::
 
 /// Runs those of `wanted` whose sections `file` has, if nothing is wrong with it.
 async fn run_roles(
-    config: Config,
+    mut config: Config,
     log: &LogArguments,
     file: &Path,
     wanted: &[Role],
@@ -107,6 +113,7 @@ async fn run_roles(
     if let ([role], true) = (wanted, roles.is_empty()) {
         return Err(format!("{} has no section [{}]", file.display(), role.section()).into());
     }
+    ports::settle(&mut config)?;
     serve::run(config, &roles, None).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -122,6 +122,12 @@ export function inboundCall(): CallModel {
   return newCall("inbound", true);
 }
 
+/** A call of the page before this one: it is up, and the server offers it anew. */
+export function recoveredCall(direction: CallDirection, held: boolean): CallModel {
+  const state = held ? "held" : "active";
+  return { ...newCall(direction, true), state, held, answered: true, remoteMedia: "applied" };
+}
+
 function newCall(direction: CallDirection, onWire: boolean): CallModel {
   return {
     state: "new",

@@ -14,7 +14,8 @@ import {
 } from "../signaling/messages.js";
 import { RpcLost } from "../signaling/rpc.js";
 import { CallRequests } from "./requests.js";
-import { inboundCall, isLive, isTalking, outboundCall, stepCall } from "./call-state.js";
+import type { RememberedCall } from "../session/page-memory.js";
+import { inboundCall, isLive, isTalking, outboundCall, recoveredCall, stepCall } from "./call-state.js";
 import type {
   CallDirection,
   CallEffect,
@@ -134,6 +135,33 @@ export class Call {
     });
     call.#step({ type: "ringing" });
     return call;
+  }
+
+  /** @internal Takes up a call of the page before this one. */
+  static recovered(
+    context: CallContext,
+    was: RememberedCall,
+    attach: CallMessage & { type: "attach" },
+  ): Call {
+    const { destinationNumber, callerNumber, callerName } = was;
+    const call = new Call(context, recoveredCall(was.direction, was.held), {
+      id: was.id,
+      options: { destinationNumber, callerNumber, callerName },
+      headers: readableHeaders([]),
+      offer: null,
+      ids: attach.ids,
+    });
+    call.#answeredAt = was.answeredAt;
+    call.#step({ type: "attach", sdp: attach.sdp });
+    return call;
+  }
+
+  /** @internal What the next page has to know to take this call up; `null` if it cannot. */
+  remember(): RememberedCall | null {
+    if (!isTalking(this.#model)) return null;
+    const { id, direction, destinationNumber, callerNumber, callerName, answeredAt } = this;
+    const { held } = this.#model;
+    return { id, direction, destinationNumber, callerNumber, callerName, held, answeredAt };
   }
 
   get state(): CallStateName {
@@ -360,7 +388,8 @@ export class Call {
         });
       case "renew-media":
         return this.#attempt(async () => {
-          const sdp = await this.#renewPeer().answer(effect.sdp);
+          const peer = this.localStream ? this.#renewPeer(this.localStream) : await this.#openPeer();
+          const sdp = await peer.answer(effect.sdp);
           this.#step({ type: "answer-made", sdp });
         });
       case "send-attach":
@@ -423,10 +452,9 @@ export class Call {
   }
 
   /** A fresh connection for the same microphone, muted or not as before. */
-  #renewPeer(): Peer {
-    if (!this.localStream) throw new MediaError(40002, { callId: this.id, detail: "no audio to send" });
+  #renewPeer(stream: MediaStream): Peer {
     this.#peer?.close();
-    this.#peer = this.#newPeer(this.localStream);
+    this.#peer = this.#newPeer(stream);
     return this.#peer;
   }
 

@@ -11,6 +11,7 @@ import {
 } from "../signaling/messages.js";
 import { Rpc, RpcRefusal } from "../signaling/rpc.js";
 import { openSocket, socketUrl, type Socket } from "../signaling/websocket.js";
+import type { Remembered } from "./page-memory.js";
 import { SESSION_START, stepSession } from "./session-state.js";
 import type { SessionEffect, SessionInput, SessionState, SessionTimer } from "./session-state.js";
 
@@ -31,6 +32,8 @@ export interface SessionOptions {
   /** Ask the server to connect the audio path while the far end still rings. */
   readonly earlySdpAnswer: boolean;
   readonly userVariables: Record<string, unknown>;
+  /** The session of the page before this one in the tab. */
+  readonly resume: Pick<Remembered, "sessionId" | "voiceSdkId"> | null;
   readonly logger: Logger;
 }
 
@@ -61,6 +64,8 @@ export class Session {
   constructor(options: SessionOptions, handlers: SessionHandlers) {
     this.#options = options;
     this.#handlers = handlers;
+    this.#sessionId = options.resume?.sessionId ?? null;
+    this.#voiceSdkId = options.resume?.voiceSdkId ?? null;
   }
 
   get ready(): boolean {
@@ -69,6 +74,10 @@ export class Session {
 
   get sessionId(): string | null {
     return this.#sessionId;
+  }
+
+  get voiceSdkId(): string | null {
+    return this.#voiceSdkId;
   }
 
   connect(): void {

@@ -199,7 +199,7 @@ fn a_far_end_does_not_make_us_call() {
 }
 
 #[test]
-fn somebody_whom_the_far_end_sends_takes_its_place() {
+fn c13_somebody_whom_the_far_end_sends_takes_its_place() {
     let mut world = World::new();
     let (client, _) = world.log_in("alice");
     let old = world.call(client, "call-1", "9196");

@@ -115,7 +115,7 @@ fn a_200_without_any_sdp_ends_the_call() {
 }
 
 #[test]
-fn early_sdp_answer_comes_right_after_the_result() {
+fn c10_early_sdp_answer_comes_right_after_the_result() {
     let mut world = World::new();
     let (client, _) = world.log_in_with("alice", json!({"early_sdp_answer": true}));
     world.invite(client, "call-1", "9196");

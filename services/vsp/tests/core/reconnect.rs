@@ -101,7 +101,7 @@ fn a_session_without_calls_ends_with_its_socket() {
 }
 
 #[test]
-fn the_session_of_somebody_else_is_not_to_be_had() {
+fn c03_the_session_of_somebody_else_is_not_to_be_had() {
     let mut world = World::new();
     let (alice, session) = world.log_in("alice");
     world.call(alice, "call-1", "9196");

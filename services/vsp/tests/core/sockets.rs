@@ -95,7 +95,7 @@ fn m05_a_silent_socket_is_closed_after_60_seconds() {
 }
 
 #[test]
-fn nobody_stays_without_login() {
+fn c33_nobody_stays_without_login() {
     let mut world = World::new();
     let client = world.open();
     world.advance(Duration::from_secs(25));
@@ -105,7 +105,7 @@ fn nobody_stays_without_login() {
 }
 
 #[test]
-fn requests_above_the_rate_are_refused_and_then_the_socket_closed() {
+fn c33_requests_above_the_rate_are_refused_and_then_the_socket_closed() {
     let mut settings = world::settings();
     settings.limits.requests_burst = 10;
     settings.limits.requests_per_second = 10;

@@ -143,7 +143,7 @@ async fn binary_frames_are_counted_and_ignored_and_half_frames_end_the_socket() 
 }
 
 #[tokio::test]
-async fn a_client_that_never_reads_is_dropped() {
+async fn c33_a_client_that_never_reads_is_dropped() {
     let mut config = vsp::config();
     config.limits.requests_burst = 1_000_000;
     let vsp = vsp::start_with(config, AuthConfig::default()).await;
