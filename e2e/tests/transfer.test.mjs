@@ -221,7 +221,7 @@ test("the softphone hands a call over, and shows a hold of the far end", async (
   await softphone.close();
 });
 
-test("a carrier sends the client to somebody else: the browser keeps its media and is shown whom", async () => {
+test("C13: a carrier sends the client to somebody else: the browser keeps its media and is shown whom", async () => {
   const carrier = await startCarrier();
   const { id, call } = await talk(carrier);
   const before = await phone.ask("sdp", id, "remote");
