@@ -115,6 +115,10 @@ impl Server {
             Action::ReturnOther(other) => self.with_call(now, other, |call, out| call.returned(out)),
             Action::Succeed => self.succeed(now, key),
             Action::HangUpLeg(leg, reason) => {
+                // How it ends is no affair of the call's any more.
+                if let Some(leg) = self.legs.get_mut(&leg) {
+                    leg.key = None;
+                }
                 self.send_hang_up(now, leg, reason, &[]);
                 self.leg_over(leg);
             }

@@ -8,6 +8,7 @@ mod bad_input;
 mod call_control;
 mod client_state;
 mod gateway;
+mod hostile_carriers;
 mod inbound_call;
 mod latching;
 mod late_offer;

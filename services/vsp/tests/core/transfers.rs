@@ -226,11 +226,11 @@ fn nobody_who_answers_within_the_ring_time() {
     let (first, second, incoming, _) = begun(&mut world, client);
     world.far_respond(incoming, 180, None);
     world.advance_alive(client, Duration::from_secs(65));
-    let failed = world
-        .take_frames(client)
-        .into_iter()
-        .any(|frame| frame["params"]["eventData"] == event("failed", 408));
-    assert!(failed);
+    let frames = world.take_frames(client);
+    let failed = |frame: &Value| frame["params"]["eventData"] == event("failed", 408);
+    assert!(frames.iter().any(failed));
+    assert!(frames.iter().all(|frame| frame["method"] != "telnyx_rtc.bye"));
+    assert_eq!(world.server.counts().calls, 1, "the client has its call");
     assert!(
         world
             .far_events
@@ -514,4 +514,20 @@ fn a_client_cannot_leave_more_pairs_behind_than_it_may_have_calls() {
         world.far_events.clear();
     }
     assert_eq!(world.server.counts().connected, 2);
+}
+
+#[test]
+fn a_new_party_that_leaves_before_the_gateway_is_ready_for_it() {
+    let mut world = World::without_refer();
+    let (client, _) = world.log_in("alice");
+    let (first, second, incoming, _) = begun(&mut world, client);
+    world.gateway.hold_replies = true;
+    world.far_respond(incoming, 200, Some(CARRIER_ANSWER));
+    world.far_bye(second, None);
+    assert_eq!(world.frame(client)["params"]["eventData"], event("failed", 480));
+    world.release_replies();
+    assert_eq!((world.frames_left(client), has_left(&world, first)), (0, false));
+    world.far_bye(first, None);
+    assert_eq!(world.expect(client, "bye")["callID"], "call-1");
+    nothing_left(&mut world);
 }

@@ -42,6 +42,8 @@ pub(crate) struct World {
     pub(crate) transfers: Vec<(TransferWay, u16)>,
     pub(crate) rejections: Vec<Rejection>,
     pub(crate) logins: Vec<Result<String, Refusal>>,
+    /// Every SIP message so far: whether it was the VSP's, and its text.
+    pub(crate) wire: Vec<(bool, String)>,
     /// Whether datagrams of the VSP reach the far end.
     pub(crate) network_up: bool,
     /// Questions wait for a test's verdict when false.
@@ -135,6 +137,7 @@ impl World {
             transfers: Vec::new(),
             rejections: Vec::new(),
             logins: Vec::new(),
+            wire: Vec::new(),
             network_up: true,
             auto_verdict: true,
             questions: Vec::new(),
@@ -497,6 +500,7 @@ impl World {
                 moved = true;
                 match output {
                     user_agent::Output::Transmit(transmit) => {
+                        self.note_wire(false, &transmit.bytes);
                         self.server
                             .handle_datagram(self.now, proxy_address(), transmit.bytes);
                     }
@@ -512,7 +516,39 @@ impl World {
         }
     }
 
+    fn note_wire(&mut self, of_vsp: bool, bytes: &[u8]) {
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        self.wire.push((of_vsp, text));
+    }
+
+    /// The last message of the far end that starts with this.
+    pub(crate) fn far_said(&self, start: &str) -> &str {
+        let said = self
+            .wire
+            .iter()
+            .rev()
+            .find(|(of_vsp, text)| !of_vsp && text.starts_with(start));
+        &said.expect("a message of the far end").1
+    }
+
+    /// Messages of the VSP that start with this and hold that.
+    pub(crate) fn vsp_said(&self, start: &str, part: &str) -> usize {
+        let said = self.wire.iter().filter(|(of_vsp, _)| *of_vsp);
+        said.filter(|(_, text)| text.starts_with(start) && text.contains(part))
+            .count()
+    }
+
+    /// The far end sends a message of its own making.
+    pub(crate) fn forge(&mut self, text: &str) {
+        let bytes = Bytes::copy_from_slice(text.as_bytes());
+        self.server.handle_datagram(self.now, proxy_address(), bytes);
+        self.settle();
+    }
+
     fn take(&mut self, output: Output) {
+        if let Output::Datagram { bytes, .. } = &output {
+            self.note_wire(true, bytes);
+        }
         match output {
             Output::Text { to, text } => {
                 if text.starts_with("#SP") {
