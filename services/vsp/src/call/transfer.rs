@@ -5,7 +5,7 @@ use super::midcall::{SipOutcome, failed};
 use super::{Action, Call, Purpose, State, TransferOrder};
 use crate::output::{EndedBy, Note, TransferWay};
 use crate::translate::End;
-use offhook_media_control::{Command, CommandError, LegName, Reply};
+use offhook_media_control::{Command, CommandError, Direction, LegName, Reply};
 use offhook_rpc_message::{Party, ResultBody, RpcError, ServerMessage};
 use offhook_sip::user_agent::{IncomingId, LegId};
 use serde_json::json;
@@ -141,15 +141,23 @@ impl Call {
             {
                 out.push(Action::Respond(incoming, 481, None));
             }
-            (State::Active(_), Some(sdp)) => {
-                let command = Command::Reoffer {
-                    session: self.media.clone(),
-                    from: LegName::Carrier,
-                    sdp,
+            (State::Active(_), sdp) => {
+                let session = self.media.clone();
+                let command = match sdp {
+                    Some(sdp) => Command::Reoffer {
+                        session,
+                        from: LegName::Carrier,
+                        sdp,
+                    },
+                    None => Command::MakeOffer {
+                        session,
+                        to: LegName::Carrier,
+                        direction: Direction::SendRecv,
+                        renew: false,
+                    },
                 };
                 out.push(Action::Media(command, Purpose::Replacement(incoming, leg, party)));
             }
-            (State::Active(_), None) => out.push(Action::Respond(incoming, 488, None)),
             _ => out.push(Action::Respond(incoming, 481, None)),
         }
     }
@@ -162,18 +170,19 @@ impl Call {
         reply: Result<Reply, CommandError>,
         out: &mut Vec<Action>,
     ) {
-        match reply {
-            Ok(Reply::Reoffered { answer, .. }) if self.is_active() => {
-                out.push(Action::TakeLeg(incoming, leg, answer));
-                // Whom the old far end was to call is its affair.
-                if let Some(asked) = self.take_referred().and_then(|order| order.asked) {
-                    out.push(Action::Reply(asked, failed("the far end was replaced")));
-                }
-                self.show_party(party, out);
-            }
-            Ok(_) => out.push(Action::Respond(incoming, 481, None)),
-            Err(_) => out.push(Action::Respond(incoming, 488, None)),
+        let (sdp, offers) = match reply {
+            Ok(Reply::Reoffered { answer, .. }) if self.is_active() => (answer, false),
+            Ok(Reply::Offered { offer }) if self.is_active() => (offer, true),
+            Ok(_) => return out.push(Action::Respond(incoming, 481, None)),
+            Err(_) => return out.push(Action::Respond(incoming, 488, None)),
+        };
+        self.answer_owed = offers;
+        out.push(Action::TakeLeg(incoming, leg, sdp));
+        // Whom the old far end was to call is its affair.
+        if let Some(asked) = self.take_referred().and_then(|order| order.asked) {
+            out.push(Action::Reply(asked, failed("the far end was replaced")));
         }
+        self.show_party(party, out);
     }
 
     /// The client talks with somebody else now.
