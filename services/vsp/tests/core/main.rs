@@ -24,4 +24,5 @@ mod sockets;
 mod transfers;
 mod transfers_of_far_ends;
 mod translation;
+mod wire;
 mod world;
