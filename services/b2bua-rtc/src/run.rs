@@ -79,7 +79,6 @@ pub async fn run(
 ) -> Result<(), Error> {
     refuse_errors(&config)?;
     let readiness = context.readiness.register(ROLE);
-    let mut addresses = Vec::new();
     let control = match config.control.listen {
         Some(address) => Some(bind("control.listen", address, TcpListener::bind(address).await)?),
         None => None,
@@ -94,22 +93,16 @@ pub async fn run(
     };
     let (events_sender, events) = mpsc::channel(WORKER_EVENTS_MAX);
     let (workers, webrtc) = start_workers(&config, &events_sender)?;
-    addresses.extend(webrtc.into_iter().map(|address| ("webrtc", address)));
+    let mut addresses: Vec<_> = webrtc.into_iter().map(|address| ("webrtc", address)).collect();
+    let others = [
+        ("control", control.as_ref().map(TcpListener::local_addr)),
+        ("ng", ng.as_ref().map(UdpSocket::local_addr)),
+        ("stun", stun.as_ref().map(UdpSocket::local_addr)),
+    ];
     addresses.extend(
-        control
-            .as_ref()
-            .and_then(|l| l.local_addr().ok())
-            .map(|address| ("control", address)),
-    );
-    addresses.extend(
-        ng.as_ref()
-            .and_then(|socket| socket.local_addr().ok())
-            .map(|address| ("ng", address)),
-    );
-    addresses.extend(
-        stun.as_ref()
-            .and_then(|socket| socket.local_addr().ok())
-            .map(|address| ("stun", address)),
+        others
+            .into_iter()
+            .filter_map(|(name, bound)| Some((name, bound?.ok()?))),
     );
     let figures = workers.iter().map(|worker| worker.figures.clone()).collect();
     context.register(|registry| registry.register_collector(Box::new(GatewayMetrics { workers: figures })));
