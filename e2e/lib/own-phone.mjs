@@ -22,9 +22,24 @@ export class OwnPhone {
     return this.#page.evaluate(([fn, list]) => window.own[fn](...list), [name, args]);
   }
 
-  async logIn(login) {
-    await this.ask("connect", { host: this.#host, login, password: USERS[login] });
+  async logIn(login, options = {}) {
+    await this.ask("connect", { host: this.#host, login, password: USERS[login], ...options });
     await until("ready", async () => (await this.ask("ready")) > 0);
+  }
+
+  /** Loads the page anew, as a user does. */
+  reload() {
+    return this.#page.reload();
+  }
+
+  /** What the SDK told of the connection, in order. */
+  connection() {
+    return this.#page.evaluate(() => window.own.connection);
+  }
+
+  /** The errors that the app was told of. */
+  errors() {
+    return this.#page.evaluate(() => window.own.errors);
   }
 
   call(number) {

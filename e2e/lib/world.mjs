@@ -80,6 +80,15 @@ export class World {
     return OwnPhone.open(this.#browser, this.#pages, this.host);
   }
 
+  /** A new tab at a path of the tests' pages. */
+  async page(path) {
+    this.#browser ??= await launchBrowser();
+    this.#pages ??= await servePages();
+    const page = await (await this.#browser.newContext()).newPage();
+    await page.goto(`${this.#pages.url}${path}`);
+    return page;
+  }
+
   async browser() {
     this.#browser ??= await launchBrowser();
     return this.#browser;

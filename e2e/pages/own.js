@@ -4,6 +4,7 @@
 const states = [];
 const transfers = [];
 const farHolds = [];
+const connection = [];
 const errors = [];
 let ready = 0;
 let client = null;
@@ -12,6 +13,7 @@ window.own = {
   states,
   transfers,
   farHolds,
+  connection,
   errors,
   ready: () => ready,
 
@@ -24,9 +26,16 @@ window.own = {
       transfers.push({ id: call.id, ...news, farNumber: call.farNumber }),
     );
     client.on("farHold", ({ call, held }) => farHolds.push({ id: call.id, held }));
+    client.on("reconnecting", ({ attempt, delayMs }) => connection.push({ attempt, delayMs }));
+    client.on("reconnected", () => connection.push("reconnected"));
+    client.on("disconnected", ({ reason }) => connection.push(reason));
     client.connect();
   },
 
+  /** The ids and states of all calls. */
+  calls: () => [...client.calls.values()].map(({ id, state }) => ({ id, state })),
+  hold: (id) => client.calls.get(id).hold(),
+  restartMedia: (id) => client.calls.get(id).restartMedia(),
   /** The id of a call that rings here, if one does. */
   ringing: () => [...client.calls.values()].find(({ state }) => state === "ringing")?.id ?? null,
   answer: (id) => client.calls.get(id).answer(),
