@@ -86,6 +86,34 @@ test("C18: the far end hangs up while the client is away: the client hears of it
   await phone.close();
 });
 
+test("C5: the sticky id leads back to the session; that of another node, or the wish for another one, starts afresh", async () => {
+  await world.carrier();
+  const phone = await world.loggedIn();
+  const id = await phone.call("+491000");
+  await phone.untilState(id, "active");
+  const login = (await phone.frames()).find(({ frame }) => frame.result?.message === "logged in");
+  const { sessid } = login.frame.result;
+  const sticky = encodeURIComponent(login.frame.voice_sdk_id);
+  await phone.close();
+  const comeBack = async (query) => {
+    const client = await RawClient.open(`${world.host}/?${query}`);
+    const params = { login: "alice", passwd: USERS.alice, reconnection: true };
+    const answer = await client.request("login", params);
+    return { client, sessid: answer.result.sessid };
+  };
+  const others = [
+    await comeBack("voice_sdk_id=vsdk-of%2Fanother-node"),
+    await comeBack("voice_sdk_id=vsdk-of%2Fanother-node&skip_last_voice_sdk_id=true"),
+  ];
+  for (const other of others) assert.notEqual(other.sessid, sessid);
+  const back = await comeBack(`voice_sdk_id=${sticky}`);
+  assert.equal(back.sessid, sessid);
+  const ready = await back.client.event("telnyx_rtc.clientReady");
+  assert.deepEqual(ready.params.reattached_sessions, [id]);
+  await back.client.request("telnyx_rtc.bye", { dialogParams: { callID: id } });
+  for (const { client } of [back, ...others]) client.close();
+});
+
 test("C9: a second tab with the same session id gets a session of its own, and the first keeps its calls", async () => {
   const carrier = await world.carrier({ toneHz: CARRIER_HZ });
   const phone = await world.loggedIn();
