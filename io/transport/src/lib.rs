@@ -1,8 +1,9 @@
-//! Sockets as the services want them: UDP in batches, TLS from PEM files, addresses of this machine.
+//! Sockets as the services want them: UDP in batches, TLS from PEM files, addresses of this machine and of SIP domains.
 //!
 //! A service's core never sees any of this; its `run.rs` moves bytes between the two.
 
 pub mod address;
+pub mod locate;
 pub mod tls;
 pub mod udp;
 
