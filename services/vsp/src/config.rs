@@ -211,8 +211,10 @@ pub struct UserConfig {
 pub struct RegisterConfig {
     /// Domain of the account.
     pub domain: String,
-    /// UDP address of the registrar, or of the proxy in front of it.
-    pub address: SocketAddr,
+    /// UDP address of the registrar, or of the proxy in front of it. Default: what DNS says of `domain` (NAPTR, SRV, then its
+    /// addresses), asked anew when nobody answers there.
+    #[serde(default)]
+    pub address: Option<SocketAddr>,
     /// Name of the account.
     pub username: String,
     /// Its password.

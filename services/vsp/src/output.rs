@@ -117,6 +117,11 @@ pub enum Output {
         /// Question.
         question: Question,
     },
+    /// Find out where this SIP domain is; the answer comes back by [`crate::Server::handle_located`].
+    Locate {
+        /// Domain.
+        domain: String,
+    },
     /// Add this to the call's trace.
     Trace(CallId, TraceEvent),
     /// Something to count or to log.

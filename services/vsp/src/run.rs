@@ -20,6 +20,7 @@ use gateway::{FromGateway, Gateway};
 use notes::Notes;
 use offhook_media_control::{CommandError, Reply};
 use offhook_process::{Context, Phase, RoleState, Shutdown};
+use offhook_transport::locate::Locator;
 use offhook_transport::udp::{ReceiveBuffer, UdpSocket};
 use offhook_transport::{BindError, address, tls::TlsError};
 use rand::SeedableRng;
@@ -106,6 +107,7 @@ enum Input {
     /// The client does not read; the socket is closed.
     Slow(ConnectionId),
     Verdict(AskToken, Verdict),
+    Located(String, Vec<SocketAddr>),
 }
 
 type ReplyFuture = Pin<Box<dyn Future<Output = (MediaToken, Result<Reply, CommandError>)> + Send>>;
@@ -137,6 +139,7 @@ pub async fn run(parts: Parts, context: Context, mut shutdown: Shutdown) -> Resu
     let mut shell = Shell {
         server: Server::new(settings, StdRng::from_rng(&mut rand::rng())),
         sip,
+        locator: Locator::system(),
         inbox,
         inbox_sender,
         verifier,
@@ -163,6 +166,7 @@ pub async fn run(parts: Parts, context: Context, mut shutdown: Shutdown) -> Resu
 struct Shell {
     server: Server,
     sip: UdpSocket,
+    locator: Locator,
     inbox: mpsc::Receiver<Input>,
     inbox_sender: mpsc::Sender<Input>,
     verifier: Verifier,
@@ -254,6 +258,7 @@ impl Shell {
             }
             Input::Slow(id) => self.drop_slow(now, id),
             Input::Verdict(token, verdict) => self.server.handle_verdict(now, token, verdict),
+            Input::Located(domain, addresses) => self.server.handle_located(now, &domain, addresses),
         }
     }
 
@@ -311,11 +316,25 @@ impl Shell {
                         let _ = inbox.send(Input::Verdict(token, verdict)).await;
                     });
                 }
+                Output::Locate { domain } => self.locate(domain),
                 Output::Trace(call_id, event) => self.notes.trace(&call_id, event),
                 Output::Note(note) => self.notes.take(note),
             }
         }
         self.notes.set_counts(&self.server.counts());
+    }
+
+    /// Asks DNS, while everything else goes on.
+    fn locate(&self, domain: String) {
+        let (locator, inbox) = (self.locator.clone(), self.inbox_sender.clone());
+        let ipv4 = self.sip.local_address().is_ipv4();
+        tokio::spawn(async move {
+            let mut addresses = locator.locate(&domain, None).await;
+            // Those that our socket can send to.
+            addresses.retain(|address| address.is_ipv4() == ipv4);
+            // The core is gone: nobody waits for the answer.
+            let _ = inbox.send(Input::Located(domain, addresses)).await;
+        });
     }
 
     fn send_datagram(&mut self, to: SocketAddr, bytes: &[u8]) {

@@ -8,6 +8,7 @@ mod incoming;
 mod login;
 mod newcomers;
 mod operator;
+mod places;
 mod referrals;
 mod registrations;
 mod requests;
@@ -52,6 +53,8 @@ pub struct Server {
     incoming: BTreeMap<LegId, Incoming>,
     /// Users' registrations elsewhere.
     accounts: BTreeMap<String, registrations::Account>,
+    /// Where the registrars of accounts are, by domain; as many as the settings name.
+    places: HashMap<String, places::Place>,
     legs: HashMap<LegId, Leg>,
     ended_legs: VecDeque<LegId>,
     sip_requests: HashMap<RequestId, (CallKey, SipPurpose)>,
@@ -96,6 +99,8 @@ enum TimerKey {
     Unregister(String),
     /// Clients of this user have waited long enough for its registrar.
     Gateway(String),
+    /// DNS is asked again where this domain is.
+    Locate(String),
     /// Calls that are still there are ended.
     Drain,
 }
@@ -127,6 +132,7 @@ impl Server {
             user_agent,
             incoming: BTreeMap::new(),
             accounts: BTreeMap::new(),
+            places: HashMap::new(),
             legs: HashMap::new(),
             ended_legs: VecDeque::new(),
             sip_requests: HashMap::new(),
@@ -217,6 +223,12 @@ impl Server {
         self.drain_user_agent(now);
     }
 
+    /// Where a SIP domain is, in the order in which to try; none: nobody knows.
+    pub fn handle_located(&mut self, now: Instant, domain: &str, addresses: Vec<SocketAddr>) {
+        self.on_located(now, domain, addresses);
+        self.drain_user_agent(now);
+    }
+
     /// Runs what is due at `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some(timer) = self.deadlines.take_due(now) {
@@ -230,6 +242,7 @@ impl Server {
                 TimerKey::Ring(leg) => self.on_ring_timeout(now, leg),
                 TimerKey::Unregister(user) => self.unregister(now, &user),
                 TimerKey::Gateway(user) => self.tell_waiting(&user),
+                TimerKey::Locate(domain) => self.locate(&domain),
                 TimerKey::Drain => self.end_all_calls(now),
             }
         }

@@ -132,8 +132,8 @@ pub struct AnonymousTarget {
 pub struct Registrar {
     /// Domain of the account.
     pub domain: String,
-    /// The registrar, or the proxy in front of it.
-    pub address: SocketAddr,
+    /// The registrar, or the proxy in front of it; `None`: DNS says where the domain is.
+    pub address: Option<SocketAddr>,
     /// User part of the account's address, and name for challenges.
     pub username: String,
     /// Password.

@@ -421,6 +421,8 @@ impl World {
                 self.network
                     .send_reliably(self.now, Parcel::Verdict { token, verdict });
             }
+            // Nobody is an account elsewhere here.
+            Output::Locate { .. } => {}
             Output::Trace(call, event) => self.keep(call, event),
             Output::Note(Note::CallEnded(record)) => self.ended_calls.push(*record),
             Output::Note(_) => {}

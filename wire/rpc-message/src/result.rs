@@ -29,8 +29,10 @@ pub enum GatewayState {
     Reged,
     /// Not yet: the client asks again after 2 to 6 s.
     NoReg,
-    /// The SIP side is down.
+    /// The SIP side does not work, and that will not change by itself.
     Failed,
+    /// The SIP side does not work for now, and is tried again.
+    FailWait,
 }
 
 impl GatewayState {
@@ -40,6 +42,7 @@ impl GatewayState {
             GatewayState::Reged => "REGED",
             GatewayState::NoReg => "NOREG",
             GatewayState::Failed => "FAILED",
+            GatewayState::FailWait => "FAIL_WAIT",
         }
     }
 }

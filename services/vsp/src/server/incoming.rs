@@ -85,8 +85,7 @@ impl Server {
         let user = std::str::from_utf8(&user).ok().ok_or(404_u16)?;
         let settings = self.settings.users.get(user);
         let registrar = settings.and_then(|settings| settings.register.as_ref());
-        let from_registrar = registrar
-            .is_some_and(|registrar| registrar.address.ip().to_canonical() == source.ip().to_canonical());
+        let from_registrar = registrar.is_some_and(|registrar| self.is_at(registrar, source.ip()));
         if !from_registrar && !self.is_trusted(source) {
             return Err(403);
         }

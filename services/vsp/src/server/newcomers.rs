@@ -151,7 +151,7 @@ impl Server {
                     ActionError::Gone | ActionError::State(_) => 500,
                 })
             }
-            Err(_) => Err(484),
+            Err(error) => Err(error.status().code()),
         };
         let Some(call) = self.calls.get_mut(&key) else {
             return;

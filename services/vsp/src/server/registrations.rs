@@ -1,6 +1,6 @@
 //! Users who are accounts at a registrar elsewhere: registered there while they have a client here.
 
-use super::{Server, TimerKey};
+use super::{Server, TimerKey, places};
 use crate::call::Asked;
 use crate::settings::Registrar;
 use offhook_rpc_message::{GatewayState, ResultBody, SessionId};
@@ -8,6 +8,7 @@ use offhook_sip::Flow;
 use offhook_sip::digest::Credentials;
 use offhook_sip::user_agent::{NameAddr, OutgoingRegistration, RegistrationId, RegistrationState};
 use offhook_sip_message::{Host, UriBuf, UriBuilder};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// How long a registration stays when the last client of its user has gone: pages are loaded anew, networks changed.
@@ -20,16 +21,18 @@ const WAITING_MAX: usize = 64;
 /// The registration of one user.
 #[derive(Debug)]
 pub(super) struct Account {
-    id: RegistrationId,
+    /// `None` until it is known where the registrar is.
+    registration: Option<Registration>,
     /// Clients that want to know how it stands.
     waiting: Vec<(Asked, SessionId)>,
 }
 
-impl Account {
-    /// Whether this is its registration.
-    fn is(&self, id: RegistrationId) -> bool {
-        self.id == id
-    }
+/// What the user agent keeps up.
+#[derive(Debug, Clone, Copy)]
+struct Registration {
+    id: RegistrationId,
+    /// Where it goes.
+    address: SocketAddr,
 }
 
 impl Server {
@@ -55,22 +58,104 @@ impl Server {
     }
 
     fn register(&mut self, now: Instant, user: &str, registrar: &Registrar) {
-        let plan = self.registration(user, registrar);
-        let registered = plan.map(|plan| self.user_agent.register(now, plan));
-        match registered {
-            Some(Ok(id)) => {
-                let waiting = Vec::new();
-                self.accounts.insert(user.to_owned(), Account { id, waiting });
-            }
+        let registration = match self.address_of(registrar) {
+            Some(address) => self.start_registration(now, user, registrar, address),
+            None => None,
+        };
+        let located = registration.is_some() || self.address_of(registrar).is_some();
+        if registration.is_none() && located {
+            return;
+        }
+        let waiting = Vec::new();
+        self.accounts.insert(
+            user.to_owned(),
+            Account {
+                registration,
+                waiting,
+            },
+        );
+        if !located {
+            self.locate(&registrar.domain);
+        }
+    }
+
+    fn start_registration(
+        &mut self,
+        now: Instant,
+        user: &str,
+        registrar: &Registrar,
+        address: SocketAddr,
+    ) -> Option<Registration> {
+        let plan = self.registration(user, registrar, address);
+        match plan.map(|plan| self.user_agent.register(now, plan)) {
+            Some(Ok(id)) => return Some(Registration { id, address }),
             Some(Err(error)) => tracing::error!(user, %error, "cannot register the user's account"),
             None => tracing::error!(
                 user,
                 "the user's registrar or account cannot stand in a SIP address"
             ),
         }
+        None
     }
 
-    fn registration(&self, user: &str, registrar: &Registrar) -> Option<OutgoingRegistration> {
+    /// It is known, or known anew, where the registrar of this user is. `at_once`: what failed is tried there now.
+    pub(super) fn move_account(&mut self, now: Instant, user: &str, at_once: bool) {
+        let Some(registrar) = self.registrar_of(user).cloned() else {
+            return;
+        };
+        let known = self.accounts.get(user).and_then(|account| account.registration);
+        match (known, self.address_of(&registrar)) {
+            (None, Some(address)) => {
+                let registration = self.start_registration(now, user, &registrar, address);
+                if let Some(account) = self.accounts.get_mut(user) {
+                    account.registration = registration;
+                }
+            }
+            (Some(registration), Some(address)) if registration.address != address => {
+                self.go_to(now, user, registration, address, at_once);
+            }
+            _ => {}
+        }
+        if self.account_state(user) != GatewayState::NoReg {
+            self.tell_waiting(user);
+        }
+    }
+
+    /// The account registers at another address from now on; `at_once`, if it is not registered.
+    fn go_to(
+        &mut self,
+        now: Instant,
+        user: &str,
+        registration: Registration,
+        address: SocketAddr,
+        at_once: bool,
+    ) {
+        let Registration { id, .. } = registration;
+        if let Some(account) = self.accounts.get_mut(user) {
+            account.registration = Some(Registration { id, address });
+        }
+        let moved = self
+            .user_agent
+            .set_registration_destination(id, Flow::udp(address));
+        let waits = matches!(
+            self.user_agent.registration(id),
+            Some(RegistrationState::Retrying { .. })
+        );
+        let tried = match moved {
+            Ok(()) if waits && at_once => self.user_agent.refresh_registration(now, id),
+            moved => moved,
+        };
+        if let Err(error) = tried {
+            tracing::debug!(user, %error, "the registration is gone");
+        }
+    }
+
+    fn registration(
+        &self,
+        user: &str,
+        registrar: &Registrar,
+        address: SocketAddr,
+    ) -> Option<OutgoingRegistration> {
         let domain = Host::new(registrar.domain.as_bytes())?;
         let account = UriBuilder::sip(Some(registrar.username.as_bytes()), domain, None)
             .build()
@@ -89,7 +174,7 @@ impl Server {
         );
         Some(OutgoingRegistration {
             registrar: UriBuf::new(format!("sip:{}", registrar.domain)).ok()?,
-            destination: Flow::udp(registrar.address),
+            destination: Flow::udp(address),
             route: None,
             account: NameAddr {
                 display_name: String::new(),
@@ -107,7 +192,8 @@ impl Server {
         self.deadlines.clear(&TimerKey::Unregister(user.to_owned()));
         self.deadlines.clear(&TimerKey::Gateway(user.to_owned()));
         if let Some(account) = self.accounts.remove(user)
-            && let Err(error) = self.user_agent.unregister(now, account.id)
+            && let Some(Registration { id, .. }) = account.registration
+            && let Err(error) = self.user_agent.unregister(now, id)
         {
             tracing::debug!(user, %error, "nothing to unregister");
         }
@@ -152,33 +238,36 @@ impl Server {
 
     /// Whether calls reach this user: by our own proxy always.
     fn account_state(&self, user: &str) -> GatewayState {
-        if self
-            .settings
-            .users
-            .get(user)
-            .is_none_or(|user| user.register.is_none())
-        {
+        let Some(registrar) = self.registrar_of(user) else {
             return GatewayState::Reged;
-        }
-        let account = self.accounts.get(user);
-        match account.and_then(|account| self.user_agent.registration(account.id)) {
+        };
+        let registration = self.accounts.get(user).and_then(|account| account.registration);
+        let Some(Registration { id, .. }) = registration else {
+            return match self.is_being_located(registrar) {
+                true => GatewayState::NoReg,
+                false => GatewayState::FailWait,
+            };
+        };
+        match self.user_agent.registration(id) {
             Some(RegistrationState::Registered { .. }) => GatewayState::Reged,
             Some(RegistrationState::Retrying {
                 bound_until: Some(_), ..
             }) => GatewayState::Reged,
+            Some(RegistrationState::Retrying { .. }) => GatewayState::FailWait,
             Some(RegistrationState::Registering) => GatewayState::NoReg,
             _ => GatewayState::Failed,
         }
     }
 
     /// A registration has changed.
-    pub(super) fn on_registration(&mut self, id: RegistrationId, state: RegistrationState) {
-        let user = self
-            .accounts
-            .iter()
-            .find(|(_, account)| account.is(id))
-            .map(|(user, _)| user.clone());
-        let Some(user) = user else {
+    pub(super) fn on_registration(&mut self, now: Instant, id: RegistrationId, state: RegistrationState) {
+        let found = self.accounts.iter().find_map(|(user, account)| {
+            let registration = account
+                .registration
+                .filter(|registration| registration.id == id)?;
+            Some((user.clone(), registration))
+        });
+        let Some((user, registration)) = found else {
             return;
         };
         match state {
@@ -188,7 +277,27 @@ impl Server {
             }
             state => tracing::warn!(user, ?state, "the user's account is not registered"),
         }
+        if matches!(state, RegistrationState::Retrying { .. }) && self.fail_over(now, &user, registration) {
+            return;
+        }
         self.tell_waiting(&user);
+    }
+
+    /// Whether another address of the registrar is tried.
+    fn fail_over(&mut self, now: Instant, user: &str, registration: Registration) -> bool {
+        let registrar = self
+            .registrar_of(user)
+            .filter(|registrar| registrar.address.is_none());
+        let Some(domain) = registrar.map(|registrar| registrar.domain.clone()) else {
+            return false;
+        };
+        match self.next_address(now, &domain, registration.address) {
+            places::Next::Now(address) => {
+                self.go_to(now, user, registration, address, true);
+                true
+            }
+            places::Next::Later => false,
+        }
     }
 
     /// The registrar of a user, which its calls go through.

@@ -25,6 +25,31 @@ use std::time::Instant;
 const LEGS_MAX: usize = 20_000;
 const PRODUCT: &str = concat!("Offhook-VSP/", env!("CARGO_PKG_VERSION"));
 
+/// Why there is nothing to send for a call.
+#[derive(Debug)]
+pub(super) enum NoInvite {
+    /// What was dialled cannot stand in a SIP address.
+    Address,
+    /// DNS does not say where the user's registrar is.
+    NotLocated,
+}
+
+impl NoInvite {
+    /// What the caller hears.
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            Self::Address => StatusCode::ADDRESS_INCOMPLETE,
+            Self::NotLocated => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+impl From<InvalidUri> for NoInvite {
+    fn from(InvalidUri { .. }: InvalidUri) -> Self {
+        Self::Address
+    }
+}
+
 /// What the user agent does beyond RFC 3261.
 pub(super) fn extensions(settings: &Settings) -> Extensions {
     let mode = match settings.sip.session_expires {
@@ -87,7 +112,7 @@ impl Server {
         };
         let invite = self
             .outgoing_invite(&call_id, outgoing, registrar, offer)
-            .map_err(|InvalidUri { .. }| refused(StatusCode::ADDRESS_INCOMPLETE))?;
+            .map_err(|error| refused(error.status()))?;
         let leg = self.user_agent.invite(now, invite).map_err(|error| match error {
             ActionError::Full => refused(StatusCode::SERVICE_UNAVAILABLE),
             ActionError::Unwritable => refused(StatusCode::BAD_REQUEST),
@@ -103,7 +128,11 @@ impl Server {
         outgoing: &OutgoingCall,
         registrar: Option<&Registrar>,
         offer: String,
-    ) -> Result<OutgoingInvite, InvalidUri> {
+    ) -> Result<OutgoingInvite, NoInvite> {
+        let destination = match registrar {
+            Some(registrar) => self.address_of(registrar).ok_or(NoInvite::NotLocated)?,
+            None => self.settings.sip.proxy,
+        };
         let Party { name, number } = &outgoing.caller;
         let domain = registrar.map_or(&self.settings.sip.domain, |registrar| &registrar.domain);
         let to = address(domain, outgoing.destination.as_str(), "")?;
@@ -125,7 +154,7 @@ impl Server {
         let call_id = Header::new(CALL_ID_HEADER, call_id.as_str()).into_iter();
         Ok(OutgoingInvite {
             request_uri: to.uri.clone(),
-            destination: Flow::udp(registrar.map_or(self.settings.sip.proxy, |registrar| registrar.address)),
+            destination: Flow::udp(destination),
             from: if hides { anonymous() } else { own },
             to,
             headers,

@@ -176,7 +176,7 @@ impl Server {
                     tracing::info!(call_id = %state.call_id, "nobody refreshed the session in time");
                 }
             }
-            Notice::Registration { registration, state } => self.on_registration(registration, state),
+            Notice::Registration { registration, state } => self.on_registration(now, registration, state),
             notice => tracing::trace!(?notice, "notice of the user agent"),
         }
     }

@@ -6,13 +6,14 @@ use offhook_sip_message::{Message, Method};
 use offhook_vsp::auth::Credential;
 use offhook_vsp::{ConnectionId, Registrar};
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 fn world() -> World {
     let mut own = settings();
     own.users.get_mut("alice").unwrap().register = Some(Registrar {
         domain: "pbx.example.net".to_owned(),
-        address: proxy_address(),
+        address: Some(proxy_address()),
         username: "1001".to_owned(),
         password: Credential::new("secret".to_owned()).unwrap(),
         expires: Duration::from_secs(600),
@@ -93,7 +94,8 @@ fn c06_a_registrar_that_refuses_or_is_down_is_told() {
         let (client, _) = world.log_in("alice");
         let (incoming, _) = register(&mut world);
         world.far_respond(incoming, status, None);
-        assert_eq!(ask_state(&mut world, client), "FAILED");
+        let told = if status == 403 { "FAILED" } else { "FAIL_WAIT" };
+        assert_eq!(ask_state(&mut world, client), told);
         let (bob, _) = world.log_in("bob");
         assert_eq!(ask_state(&mut world, bob), "REGED", "whose user is ours");
     }
@@ -178,4 +180,101 @@ fn draining_takes_the_account_out_at_once() {
     assert!(!world.server.is_empty(), "the registrar has not answered");
     world.far_respond(incoming, 200, None);
     assert!(world.server.is_empty(), "{:?}", world.server.counts());
+}
+
+/// The registrar is where DNS says.
+fn located_world() -> World {
+    let mut own = settings();
+    own.users.get_mut("alice").unwrap().register = Some(Registrar {
+        domain: "pbx.example.net".to_owned(),
+        address: None,
+        username: "1001".to_owned(),
+        password: Credential::new("secret".to_owned()).unwrap(),
+        expires: Duration::from_secs(600),
+    });
+    World::with(own)
+}
+
+fn targets() -> [SocketAddr; 2] {
+    [
+        "192.0.2.1:5060".parse().unwrap(),
+        "192.0.2.2:5070".parse().unwrap(),
+    ]
+}
+
+#[test]
+fn rfc3263_4_the_registrar_is_found_by_dns_while_the_client_waits() {
+    let mut world = located_world();
+    let (client, _) = world.log_in("alice");
+    assert_eq!(world.locations, ["pbx.example.net"]);
+    world.request(client, "telnyx_rtc.gatewayState", json!({}));
+    world.request(client, "telnyx_rtc.invite", invite_params("early", "2002"));
+    world.frame(client);
+    let refused = world.expect(client, "bye");
+    assert_eq!(refused["sipCode"], 503, "a call that cannot go anywhere yet");
+    assert!(world.sent_to.is_empty());
+    world.located("pbx.example.net", &targets());
+    assert_eq!(world.sent_to, [targets()[0]]);
+    accept(&mut world);
+    assert_eq!(state(&world.frame(client)), "REGED");
+
+    world.sent_to.clear();
+    world.request(client, "telnyx_rtc.invite", invite_params("call-1", "2002"));
+    world.far_invite();
+    assert_eq!(world.sent_to.first(), Some(&targets()[0]));
+}
+
+#[test]
+fn rfc3263_4_3_the_next_address_is_tried_at_once_and_dns_is_asked_anew_when_none_answers() {
+    let mut world = located_world();
+    let (client, _) = world.log_in("alice");
+    world.located("pbx.example.net", &targets());
+    let refuse = |world: &mut World| {
+        let (incoming, _) = register(world);
+        world.far_respond(incoming, 503, None);
+    };
+    refuse(&mut world);
+    assert_eq!(
+        world.sent_to.last(),
+        Some(&targets()[1]),
+        "at once, not after the back-off"
+    );
+    refuse(&mut world);
+    let sent = world.sent_to.len();
+    assert_eq!(ask_state(&mut world, client), "FAIL_WAIT");
+    assert_eq!(world.locations.len(), 1);
+    world.advance_alive(client, Duration::from_secs(5));
+    assert_eq!(
+        world.locations.len(),
+        2,
+        "nobody answers: there may be others by now"
+    );
+    world.located("pbx.example.net", &targets());
+    assert_eq!(
+        world.sent_to.len(),
+        sent,
+        "those that just refused have their time to come back"
+    );
+
+    let moved = "192.0.2.3:5060".parse().unwrap();
+    world.located("pbx.example.net", &[moved]);
+    assert_eq!(world.sent_to.last(), Some(&moved));
+    accept(&mut world);
+    assert_eq!(ask_state(&mut world, client), "REGED");
+}
+
+#[test]
+fn a_domain_that_dns_does_not_know_is_asked_for_again() {
+    let mut world = located_world();
+    let (client, _) = world.log_in("alice");
+    world.located("pbx.example.net", &[]);
+    assert_eq!(ask_state(&mut world, client), "FAIL_WAIT");
+    world.advance_alive(client, Duration::from_secs(30));
+    assert_eq!(world.locations.len(), 2);
+    while world.frames_left(client) > 0 {
+        world.frame(client); // Pings.
+    }
+    world.located("pbx.example.net", &targets());
+    accept(&mut world);
+    assert_eq!(ask_state(&mut world, client), "REGED");
 }

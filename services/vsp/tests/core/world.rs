@@ -49,6 +49,10 @@ pub(crate) struct World {
     /// Questions wait for a test's verdict when false.
     pub(crate) auto_verdict: bool,
     pub(crate) questions: Vec<(offhook_vsp::AskToken, Question)>,
+    /// Domains that DNS is to be asked for.
+    pub(crate) locations: Vec<String>,
+    /// Where SIP messages went; all of them come to the far end.
+    pub(crate) sent_to: Vec<SocketAddr>,
     frames: HashMap<ConnectionId, VecDeque<Value>>,
     last_connection: u64,
     last_frame: u64,
@@ -141,6 +145,8 @@ impl World {
             network_up: true,
             auto_verdict: true,
             questions: Vec::new(),
+            locations: Vec::new(),
+            sent_to: Vec::new(),
             frames: HashMap::new(),
             last_connection: 0,
             last_frame: 0,
@@ -454,6 +460,12 @@ impl World {
         }
     }
 
+    /// What DNS says of a domain.
+    pub(crate) fn located(&mut self, domain: &str, addresses: &[SocketAddr]) {
+        self.server.handle_located(self.now, domain, addresses.to_vec());
+        self.settle();
+    }
+
     /// Lets the gateway reply to what it held back.
     pub(crate) fn release_replies(&mut self) {
         self.gateway.hold_replies = false;
@@ -538,7 +550,8 @@ impl World {
             Output::Close { to, reason } => {
                 self.closed.insert(to, reason);
             }
-            Output::Datagram { bytes, .. } if self.network_up => {
+            Output::Datagram { to, bytes } if self.network_up => {
+                self.sent_to.push(to);
                 self.far_end
                     .handle_datagram(self.now, Flow::udp(vsp_address()), bytes);
             }
@@ -556,6 +569,7 @@ impl World {
                 self.server.handle_verdict(self.now, token, verdict(question));
             }
             Output::Ask { token, question } => self.questions.push((token, question)),
+            Output::Locate { domain } => self.locations.push(domain),
             Output::Trace(call_id, event) => self.traces.push((call_id, event)),
             Output::Note(Note::CallEnded(record)) => self.records.push(*record),
             Output::Note(Note::Rejected { why, .. }) => self.rejections.push(why),
