@@ -99,6 +99,21 @@ test("a carrier that takes REFER makes the transfer itself", async () => {
   await nothingLeft();
 });
 
+test("attended, a carrier that takes REFER: it is told which call its new one replaces", async () => {
+  const carrier = await startCarrier({ refer: "take" });
+  const first = await talk(carrier);
+  await phone.ask("hold", first.id);
+  const second = await talk(carrier, SECOND);
+  await phone.ask("modify", first.id, { action: "replace", replaceCallID: second.id });
+  assert.equal((await phone.untilEnded(first.id)).sipReason, "Transferred");
+  const to = decodeURIComponent(header(first.call.refers[0], "refer-to"));
+  assert.match(to, new RegExp(`Replaces=${second.call.sipCallId};to-tag=.+;from-tag=.+`));
+  assert.equal(second.call.reinvites.length, 0, "we move nobody");
+  second.call.hangup();
+  await phone.untilEnded(second.id);
+  await nothingLeft();
+});
+
 test("blind, the carrier refuses REFER: both far parties hear each other, and the browser is out", async () => {
   const carrier = await startCarrier({ refer: [603, "Decline"] });
   const { id, call } = await talk(carrier);

@@ -64,6 +64,8 @@ pub(crate) struct Call {
     pub(crate) leg: Option<LegId>,
     /// Of a party beside the far end: a newcomer that is called, or the second one of two that were connected.
     pub(crate) second: Option<LegId>,
+    /// The client asked that the one called does not see who calls.
+    hides_caller: bool,
     /// How often far ends have sent us to somebody else.
     pub(crate) far_transfers: u8,
     /// Commands without reply.
@@ -231,6 +233,7 @@ impl Call {
             Start::Outgoing { outgoing, .. } => outgoing.headers.clone(),
             Start::Incoming { headers, .. } => headers.clone(),
         };
+        let hides_caller = matches!(&new.start, Start::Outgoing { outgoing, .. } if outgoing.hides_caller);
         let (state, incoming, reject_code) = match new.start {
             Start::Outgoing {
                 outgoing,
@@ -270,6 +273,7 @@ impl Call {
             media: new.media,
             leg: None,
             second: None,
+            hides_caller,
             far_transfers: 0,
             commands: 0,
             inbound: incoming.is_some(),

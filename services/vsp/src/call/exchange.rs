@@ -160,6 +160,11 @@ impl Call {
         }
     }
 
+    /// As whom a newcomer is called, where the client has said so by its own call: who, and whether that is hidden.
+    pub(crate) fn shown_as(&self) -> Option<(Party, bool)> {
+        (!self.inbound).then(|| (self.caller.clone(), self.hides_caller))
+    }
+
     /// Whether the far end has sent us to somebody else and may leave before that one has come.
     pub(super) fn waits_for_successor(&mut self) -> bool {
         self.exchange()

@@ -68,7 +68,7 @@ impl Server {
         });
         let replaces = to.replaces.as_ref().and_then(|replaces| replaces.header());
         let newcomer = Newcomer {
-            outgoing: self.call_for(call.user(), target),
+            outgoing: self.call_for(call, target),
             headers: by.into_iter().chain(replaces).collect(),
         };
         Ok((key, newcomer))

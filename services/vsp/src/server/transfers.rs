@@ -4,7 +4,7 @@ use super::Server;
 use super::incoming::parties;
 use super::sip::{address, sdp_of};
 use crate::call::{
-    Action, Asked, CallKey, Goal, Newcomer, OutgoingCall, SipPurpose, TransferOrder, TransferTo,
+    Action, Asked, Call, CallKey, Goal, Newcomer, OutgoingCall, SipPurpose, TransferOrder, TransferTo,
 };
 use offhook_rpc_message::validate::Destination;
 use offhook_rpc_message::{ClientCallId, ErrorCode, ModifyAction, Party, RpcError};
@@ -115,7 +115,8 @@ impl Server {
 
     fn goal(&self, key: CallKey, to: &TransferTo, status: u16) -> Result<Goal, String> {
         let gone = || "the call is over".to_owned();
-        let user = self.calls.get(&key).ok_or_else(gone)?.user();
+        let call = self.calls.get(&key).ok_or_else(gone)?;
+        let user = call.user();
         if !self.settings.transfers.local {
             return Err(format!("the far end does not transfer calls: {status}"));
         }
@@ -128,9 +129,11 @@ impl Server {
             TransferTo::Number(_) if self.draining => Err("this server takes no new calls".to_owned()),
             TransferTo::Number(destination) => {
                 let by = address(self.domain_of(user), user, "").map_err(|error| error.to_string())?;
-                let by = Header::new("Referred-By", &format!("<{}>", by.uri));
+                let by = Header::new("Referred-By", &format!("<{}>", by.uri)).ok();
+                let outgoing = self.call_for(call, destination.clone());
+                let by = by.filter(|_| !outgoing.hides_caller);
                 Ok(Goal::Newcomer(Box::new(Newcomer {
-                    outgoing: self.call_for(user, destination.clone()),
+                    outgoing,
                     headers: by.into_iter().collect(),
                 })))
             }
@@ -142,17 +145,19 @@ impl Server {
         }
     }
 
-    /// A call on this user's account, as the user would be shown by default.
-    pub(super) fn call_for(&self, user_name: &str, destination: Destination) -> OutgoingCall {
-        let user = self.settings.users.get(user_name).cloned().unwrap_or_default();
-        let own_name = user_name.strip_prefix("anonymous ").unwrap_or(user_name);
+    /// A call on the account of this call's user, shown as the user was in it, or by default.
+    pub(super) fn call_for(&self, call: &Call, destination: Destination) -> OutgoingCall {
+        let user = self.settings.users.get(call.user()).cloned().unwrap_or_default();
+        let own_name = call.user().strip_prefix("anonymous ").unwrap_or(call.user());
+        let by_default = || Party {
+            number: user.caller_number(own_name, None).to_owned(),
+            name: user.display_name.clone().unwrap_or_default(),
+        };
+        let (caller, hides) = call.shown_as().unwrap_or_else(|| (by_default(), false));
         OutgoingCall {
             destination,
-            caller: Party {
-                number: user.caller_number(own_name, None).to_owned(),
-                name: user.display_name.unwrap_or_default(),
-            },
-            hides_caller: user.hide_caller,
+            caller,
+            hides_caller: hides || user.hide_caller,
             headers: Vec::new(),
         }
     }

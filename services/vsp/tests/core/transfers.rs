@@ -1,7 +1,7 @@
 //! Transfers that the VSP makes itself, because the far end does not.
 
 use crate::gateway::tag;
-use crate::world::{CARRIER_ANSWER, World, header, settings};
+use crate::world::{CARRIER_ANSWER, World, header, invite_params, settings};
 use offhook_media_control::{
     Command, CommandErrorKind, Direction, Event as MediaEvent, GoneReason, LegName, SessionSummary,
 };
@@ -101,8 +101,8 @@ fn a_far_end_that_declines_refer_is_connected_here() {
             .starts_with(b"sip:9199@")
     );
     assert!(
-        header(&invite, "From").unwrap().contains("+15550101"),
-        "the user's number"
+        header(&invite, "From").unwrap().contains("+15550100"),
+        "as in the client's own call"
     );
     assert_eq!(
         header(&invite, "Referred-By").as_deref(),
@@ -530,4 +530,22 @@ fn a_new_party_that_leaves_before_the_gateway_is_ready_for_it() {
     world.far_bye(first, None);
     assert_eq!(world.expect(client, "bye")["callID"], "call-1");
     nothing_left(&mut world);
+}
+
+#[test]
+fn a_client_that_hides_is_not_named_to_the_new_party() {
+    let mut world = World::without_refer();
+    let (client, _) = world.log_in("alice");
+    let mut params = invite_params("call-1", "9196");
+    params["dialogParams"]["caller_id_number"] = json!("anonymous");
+    world.request(client, "telnyx_rtc.invite", params);
+    let (_, incoming, _) = world.far_invite();
+    world.far_respond(incoming, 200, Some(CARRIER_ANSWER));
+    world.take_frames(client);
+    world.far_events.clear();
+    blind(&mut world, client);
+    let (.., invite) = world.far_invite();
+    assert!(header(&invite, "From").unwrap().contains("anonymous.invalid"));
+    assert_eq!(header(&invite, "Privacy").as_deref(), Some("id"));
+    assert_eq!(header(&invite, "Referred-By"), None);
 }

@@ -111,7 +111,7 @@ fn the_client_is_connected_with_whom_its_far_end_names() {
         header(&invite, "Referred-By").as_deref(),
         Some("<sip:boss@carrier.example>")
     );
-    assert!(header(&invite, "From").unwrap().contains("+15550101"));
+    assert!(header(&invite, "From").unwrap().contains("+15550100"));
     world.far_respond(incoming, 180, None);
     assert_eq!(world.frame(client)["params"]["eventData"], event("trying", 180));
     world.far_respond(incoming, 200, Some(CARRIER_ANSWER));
