@@ -8,6 +8,7 @@ mod branch;
 mod challenge;
 mod dialogs;
 mod ending;
+mod floods;
 mod forward;
 mod identity;
 mod in_dialog;
@@ -29,6 +30,7 @@ pub use settings::{CalledNumber, Carrier, Latching, Settings, TRANSACTIONS_MAX};
 use crate::dial_plan::CarrierId;
 use bytes::Bytes;
 use dialogs::Dialogs;
+use floods::Floods;
 use limits::Limits;
 use offhook_call_trace::{CallId, Hop};
 use offhook_sip::digest::Authenticator;
@@ -84,6 +86,7 @@ pub struct Proxy {
     dialogs: Dialogs,
     limits: Limits,
     registrar: Registrar,
+    floods: Floods,
     /// CSeq shifts that arose within a call, by hash of Call-ID and From tag of the side that counts.
     shifts: HashMap<u64, u32>,
     unanswered: usize,
@@ -112,6 +115,7 @@ impl Proxy {
             dialogs: Dialogs::default(),
             limits: Limits::new(&settings),
             registrar: Registrar::default(),
+            floods: Floods::default(),
             shifts: HashMap::new(),
             unanswered: 0,
             draining: false,
@@ -131,8 +135,18 @@ impl Proxy {
         let is_response = datagram
             .get(..4)
             .is_some_and(|start| start.eq_ignore_ascii_case(b"SIP/"));
-        if !is_response && self.peer(source).is_none() && !self.may_register(now, &datagram) {
-            return self.refuse_stranger(now, source, datagram);
+        if !is_response {
+            match self.peer(source) {
+                Some(Peer::Vsp | Peer::Carrier(_)) => {}
+                Some(Peer::Phone) if self.floods.admits(now, source.ip()) => {}
+                Some(Peer::Phone) => {
+                    // In silence: an answer to each would be a flood of our own.
+                    let reason = Refusal::Rate;
+                    return self.outputs.push_back(Output::Refused { source, reason });
+                }
+                None if self.may_register(now, source, &datagram) => {}
+                None => return self.refuse_stranger(now, source, datagram),
+            }
         }
         let before = self.layer.counts();
         self.layer.handle_datagram(now, Flow::udp(source), datagram);
@@ -373,9 +387,11 @@ impl Proxy {
     }
 
     /// Whether a stranger's datagram is looked at because it may be a phone's.
-    fn may_register(&mut self, now: Instant, datagram: &[u8]) -> bool {
-        let is_register = datagram.starts_with(b"REGISTER ");
-        is_register && self.has_registrar() && self.registrar.admits(now)
+    fn may_register(&mut self, now: Instant, source: SocketAddr, datagram: &[u8]) -> bool {
+        datagram.starts_with(b"REGISTER ")
+            && self.has_registrar()
+            && self.floods.admits(now, source.ip())
+            && self.registrar.admits(now)
     }
 
     /// Strangers get 403 without any state, and only a few of them.

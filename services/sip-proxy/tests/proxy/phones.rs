@@ -275,3 +275,37 @@ fn a_phone_ends_the_call_that_it_has_answered_and_begins_none() {
         "whoever the caller is"
     );
 }
+
+#[test]
+fn a_flood_of_one_address_is_not_heard_and_keeps_nobody_else_out() {
+    let mut world = world();
+    registered(&mut world, pocket());
+    for cseq in 1..=400 {
+        world.receive_message(desk(), &register(desk(), cseq, &[contact(desk())]));
+    }
+    let challenged = world.take_all(desk());
+    let challenged = challenged
+        .iter()
+        .filter(|answer| status_of(answer) == 401)
+        .count();
+    assert_eq!(challenged, 50);
+    let other = SocketAddr::from(([198, 51, 100, 9], 40_002));
+    registered(&mut world, other);
+
+    // A phone that has registered gets no further.
+    for cseq in 10..=400 {
+        world.receive_message(pocket(), &register(pocket(), cseq, &[contact(pocket())]));
+    }
+    let refused = world.refused.iter().filter(|reason| **reason == Refusal::Rate);
+    assert!(refused.count() > 300, "{:?}", world.refused.len());
+    world.take_all(pocket());
+    world.pass(Duration::from_secs(1));
+    let answer = sign_in(
+        &mut world,
+        desk(),
+        1_000,
+        "right",
+        &[contact(desk()), expires(600)],
+    );
+    assert_eq!(status_of(&answer), 200, "the next second is a new one");
+}
