@@ -234,6 +234,30 @@ fn a_carrier_that_holds_is_answered_and_gets_no_audio() {
 }
 
 #[test]
+fn the_carrier_hears_no_pause_when_the_client_leg_is_renewed() {
+    let mut world = World::connected("0", "0");
+    let mut client = Voice::new(0, 11);
+    for _ in 0..20 {
+        let packet = client.packet(&[0x33; 160], 160);
+        world.client_sends(&packet);
+        world.run_for(Duration::from_millis(20));
+    }
+    let renew = Command::MakeOffer {
+        session: session_id(),
+        to: LegName::Client,
+        direction: Direction::SendRecv,
+        renew: true,
+    };
+    assert!(matches!(world.command(&renew), Ok(Reply::Offered { .. })));
+    world.run_for(Duration::from_millis(500));
+    let heard = &world.carrier_heard[10..];
+    assert!(heard.len() >= 10 + 24, "{}", heard.len());
+    for pair in heard.windows(2) {
+        assert!(pair[1].at - pair[0].at <= Duration::from_millis(21));
+    }
+}
+
+#[test]
 fn a_renewed_client_leg_connects_anew_and_the_stream_goes_on() {
     let mut world = World::connected("0", "0");
     world.run_for(Duration::from_secs(1));

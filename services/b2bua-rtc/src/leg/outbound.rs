@@ -104,6 +104,15 @@ impl Outbound {
         self.own.play(clip, repeat, yields);
     }
 
+    /// The other leg's audio has ended for sure: what we have of our own follows its last packet without a pause.
+    pub(crate) fn source_gone(&mut self, now: Instant) {
+        if let Some(last) = self.last_audio.take()
+            && matches!(self.clock, Clock::Watching(_))
+        {
+            self.clock = Clock::Running(now.max(last + FRAME));
+        }
+    }
+
     /// Stops what was made from the other leg's audio.
     pub(crate) fn reset_source(&mut self) {
         self.transcoder = None;

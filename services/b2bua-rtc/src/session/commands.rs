@@ -30,7 +30,7 @@ impl MediaSession {
             Command::Reoffer { from, sdp, .. } => self.reoffer(now, *from, sdp, rng),
             Command::MakeOffer {
                 to, direction, renew, ..
-            } => self.make_offer(*to, *direction, *renew, rng),
+            } => self.make_offer(now, *to, *direction, *renew, rng),
             // A lite agent answers checks and never sends any, so it has no use for candidates (RFC 8445 §2.5).
             Command::Candidate { .. } => Ok(Reply::Done {}),
             Command::Ringing { .. } => {
@@ -144,20 +144,21 @@ impl MediaSession {
 
     fn make_offer(
         &mut self,
+        now: Instant,
         to: LegName,
         direction: Direction,
         renew: bool,
         rng: &mut StdRng,
     ) -> Result<Reply, CommandError> {
         if renew {
-            self.renew(to, rng)?;
+            self.renew(now, to, rng)?;
         }
         let offer = self.leg_mut(to).offer(sdp_direction(direction));
         Ok(Reply::Offered { offer })
     }
 
     /// Starts a WebRTC leg anew: fresh ICE and DTLS, the same outgoing stream. An RTP leg has nothing to renew.
-    fn renew(&mut self, to: LegName, rng: &mut StdRng) -> Result<(), CommandError> {
+    fn renew(&mut self, now: Instant, to: LegName, rng: &mut StdRng) -> Result<(), CommandError> {
         let params = self.params.clone();
         let cname = self.cname.clone();
         let leg = self.leg_mut(to);
@@ -167,6 +168,7 @@ impl MediaSession {
         };
         **side = new_webrtc_side(&params, &cname, ssrc, Codec::ALL.to_vec(), rng)?;
         self.bridge = None;
+        self.leg_mut(other(to)).outbound.source_gone(now);
         self.outputs.push_back(Output::LegRenewed(to));
         self.note_ufrags();
         self.trace("renewed", "");
