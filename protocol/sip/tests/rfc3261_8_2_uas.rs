@@ -83,6 +83,12 @@ fn required_extensions_get_420_and_supported_ones_are_passed_over() {
     assert_eq!(answer.status(), Some(StatusCode::BAD_EXTENSION));
     assert_eq!(text(&answer, HeaderName::Unsupported), "100rel, precondition");
     assert_eq!(world.story(BOB), [""; 0]);
+    // What is no option tag cannot be said back; the request is answered all the same.
+    let garbled = ask(
+        &mut world,
+        &stranger("INVITE", "Require: 100rel\u{2};;\u{1b}w", ""),
+    );
+    assert_eq!(garbled.status(), Some(StatusCode::BAD_EXTENSION));
     let polite = stranger("INVITE", "Supported: timer, 100rel", "").bytes().clone();
     let eve = "192.0.2.66:5060".parse().unwrap();
     world.send(eve, ADDRESSES[BOB].parse().unwrap(), polite);

@@ -211,7 +211,8 @@ impl Identity {
             builder = builder.header(HeaderName::Accept, &self.accept);
         }
         if status == StatusCode::BAD_EXTENSION {
-            for tag in self.unsupported(request) {
+            // What is no option tag at all cannot stand in a header: the status says enough.
+            for tag in self.unsupported(request).filter(|tag| Token::new(tag).is_ok()) {
                 builder = builder.text(HeaderName::Unsupported, tag);
             }
         }
