@@ -180,8 +180,8 @@ struct Active {
     acknowledged: bool,
     hold: HoldState,
     hold_change: Option<HoldChange>,
-    /// The far end holds us.
-    far_held: bool,
+    /// Whether the far end holds us, once it has.
+    far_held: Option<bool>,
     /// Somebody is to take the client's place, or the far end's.
     transfer: Option<exchange::Transfer>,
     /// The client's media.

@@ -54,6 +54,8 @@ pub enum CloseReason {
     Restart,
     /// The operator has evicted the client.
     Evicted,
+    /// More clients log in at once than we can check: this one may come back a little later.
+    Busy,
 }
 
 impl CloseReason {
@@ -63,6 +65,7 @@ impl CloseReason {
             CloseReason::Silent | CloseReason::Resumed => 1001,
             CloseReason::NotLoggedIn | CloseReason::Abuse | CloseReason::Evicted => 1008,
             CloseReason::Restart => 1012,
+            CloseReason::Busy => 1013,
         }
     }
 
@@ -75,6 +78,7 @@ impl CloseReason {
             CloseReason::Abuse => "too many requests",
             CloseReason::Restart => "service restart",
             CloseReason::Evicted => "evicted by the operator",
+            CloseReason::Busy => "too many logins at once; try again later",
         }
     }
 }

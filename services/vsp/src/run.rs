@@ -42,6 +42,8 @@ pub const ROLE: &str = "vsp";
 const INBOX_LEN: usize = 1024;
 /// Inputs taken before outputs are sent and timers looked at.
 const INBOX_BATCH_MAX: usize = 64;
+/// Age that gauges may have: counting ten thousand sessions after each frame would cost more than the frames.
+const GAUGES_AGE_MAX: Duration = Duration::from_millis(20);
 /// How long the VSP waits for far ends to acknowledge its BYEs once no call is left.
 const LEAVE_WAIT: Duration = Duration::from_secs(2);
 /// How often it looks meanwhile, and how long it leaves sockets to send their close frames.
@@ -120,7 +122,7 @@ pub async fn run(parts: Parts, context: Context, mut shutdown: Shutdown) -> Resu
         Some(contact) => contact,
         None => address::advertised(sip.local_address(), parts.config.sip_proxy).map_err(Error::Sip)?,
     };
-    let verifier = Verifier::new(&parts.auth, &parts.users).await?;
+    let verifier = Verifier::new(&parts.auth, &parts.users, parts.config.limits.sessions_max).await?;
     let notes = Notes::new(&context);
     let gateway = match (parts.gateway, &parts.config.control) {
         (Some(link), _) => Gateway::local(link),
@@ -148,6 +150,7 @@ pub async fn run(parts: Parts, context: Context, mut shutdown: Shutdown) -> Resu
         writers: HashMap::new(),
         notes,
         operator: parts.operator,
+        gauges_due: None,
     };
     if shell.gateway.is_up() {
         readiness.ready(addresses);
@@ -175,6 +178,8 @@ struct Shell {
     writers: HashMap<ConnectionId, websocket::Writer>,
     notes: Notes,
     operator: operator::Requests,
+    /// When gauges are to be set; `None` if nothing has happened since they were.
+    gauges_due: Option<Instant>,
 }
 
 impl Shell {
@@ -188,7 +193,10 @@ impl Shell {
         let mut datagrams = Vec::new();
         let mut drain_until = None;
         loop {
-            let deadline = self.server.poll_timeout();
+            let deadline = [self.server.poll_timeout(), self.gauges_due]
+                .into_iter()
+                .flatten()
+                .min();
             let timer = async {
                 match deadline {
                     Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
@@ -196,6 +204,7 @@ impl Shell {
                 }
             };
             let mut stopped = shutdown.clone();
+            let mut only_gauges = false;
             tokio::select! {
                 received = self.sip.receive_batch(&mut buffer, |bytes, from| datagrams.push((Bytes::copy_from_slice(bytes), from))) => {
                     received.map_err(Error::Sip)?;
@@ -210,7 +219,7 @@ impl Shell {
                     self.server.handle_reply(Instant::now(), token, reply);
                 }
                 event = self.gateway.next() => self.take_event(event, readiness, addresses),
-                () = timer => self.server.handle_timeout(Instant::now()),
+                () = timer => only_gauges = !self.on_timer(Instant::now()),
                 until = shutdown.draining(), if drain_until.is_none() => {
                     tracing::info!(calls = self.server.counts().calls, "VSP drains");
                     readiness.set(RoleState::Draining);
@@ -220,12 +229,32 @@ impl Shell {
                 () = stopped.stopped() => return Ok(()),
             }
             self.send_outputs();
-            let counts = self.server.counts();
-            if drain_until.is_some() && counts.connections + counts.sessions + counts.calls == 0 {
+            if !only_gauges && self.gauges_due.is_none() {
+                self.gauges_due = Some(Instant::now() + GAUGES_AGE_MAX);
+            }
+            if drain_until.is_some() && self.has_drained() {
                 self.say_goodbye(shutdown).await;
                 return Ok(());
             }
         }
+    }
+
+    /// Whether the core had something due, not the gauges alone.
+    fn on_timer(&mut self, now: Instant) -> bool {
+        if self.gauges_due.is_some_and(|due| due <= now) {
+            self.gauges_due = None;
+            self.notes.set_counts(&self.server.counts());
+        }
+        let due = self.server.poll_timeout().is_some_and(|due| due <= now);
+        if due {
+            self.server.handle_timeout(now);
+        }
+        due
+    }
+
+    fn has_drained(&self) -> bool {
+        let counts = self.server.counts();
+        counts.connections + counts.sessions + counts.calls == 0
     }
 
     fn take_inputs(&mut self, first: Input) {
@@ -321,7 +350,6 @@ impl Shell {
                 Output::Note(note) => self.notes.take(note),
             }
         }
-        self.notes.set_counts(&self.server.counts());
     }
 
     /// Asks DNS, while everything else goes on.

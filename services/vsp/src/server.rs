@@ -33,7 +33,7 @@ use offhook_rpc_message::SessionId;
 use offhook_sip::user_agent::{LegId, RequestId, UserAgent};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -48,6 +48,8 @@ pub struct Server {
     by_media: HashMap<MediaSessionId, CallKey>,
     commands: HashMap<MediaToken, PendingCommand>,
     questions: HashMap<AskToken, ConnectionId>,
+    /// Sockets that have to show that they live, each with one that asks for its session.
+    probes: BTreeSet<(ConnectionId, ConnectionId)>,
     throttle: LoginThrottle,
     user_agent: UserAgent,
     incoming: BTreeMap<LegId, Incoming>,
@@ -129,6 +131,7 @@ impl Server {
             by_media: HashMap::new(),
             commands: HashMap::new(),
             questions: HashMap::new(),
+            probes: BTreeSet::new(),
             user_agent,
             incoming: BTreeMap::new(),
             accounts: BTreeMap::new(),

@@ -65,6 +65,7 @@ impl Call {
             (State::Ringing(ringing), Return::Reloaded) if ringing.acknowledged => {
                 out.push(Action::Client(ringing.invite.clone()));
             }
+            (State::Active(_), _) => self.tell_far_hold(out),
             _ => {}
         }
     }
@@ -142,14 +143,17 @@ impl Call {
             return;
         }
         match reply {
-            Ok(Reply::Offered { offer }) => out.push(Action::Client(ServerMessage::Attach {
-                call: self.client_id.clone(),
-                sdp: offer,
-                caller: self.caller.clone(),
-                callee: self.callee.clone(),
-                ids: self.ids.clone(),
-                client_state: self.client_state.clone(),
-            })),
+            Ok(Reply::Offered { offer }) => {
+                out.push(Action::Client(ServerMessage::Attach {
+                    call: self.client_id.clone(),
+                    sdp: offer,
+                    caller: self.caller.clone(),
+                    callee: self.callee.clone(),
+                    ids: self.ids.clone(),
+                    client_state: self.client_state.clone(),
+                }));
+                self.tell_far_hold(out);
+            }
             Ok(_) => self.end(now, EndedBy::Gateway, translate::MEDIA_GATEWAY_LOST, out),
             Err(error) => {
                 let end = translate::end_of_command_error(error.kind);

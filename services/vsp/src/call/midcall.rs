@@ -345,7 +345,17 @@ impl Call {
         let State::Active(active) = &mut self.state else {
             return;
         };
-        if std::mem::replace(&mut active.far_held, held) != held {
+        if active.far_held.unwrap_or(false) != held {
+            active.far_held = Some(held);
+            self.tell_far_hold(out);
+        }
+    }
+
+    /// Whether the far end holds us, if it ever did; also for a client that was away when that changed.
+    pub(super) fn tell_far_hold(&self, out: &mut Vec<Action>) {
+        if let State::Active(active) = &self.state
+            && let Some(held) = active.far_held
+        {
             let state = if held { HoldState::Held } else { HoldState::Active };
             let data = json!({"kind": "farHold", "holdState": state.as_str()});
             out.push(Action::Client(self.event(data)));

@@ -211,7 +211,7 @@ impl Call {
             acknowledged: true,
             hold: HoldState::Active,
             hold_change: None,
-            far_held: false,
+            far_held: None,
             transfer: None,
             client_media: super::ClientMedia::There,
             away: false,

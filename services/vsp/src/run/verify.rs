@@ -6,6 +6,7 @@ use argon2::password_hash::{PasswordHasher, SaltString};
 use argon2::{Algorithm as Argon2Algorithm, Argon2, Params, PasswordHash, PasswordVerifier, Version};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use proven::Proven;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -13,8 +14,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::Semaphore;
 
-/// Password checks that run or wait. Each takes some 20 ms of a core: over it a login is refused rather than late.
-const CHECKS_MAX: usize = 256;
+mod proven;
 
 /// Why a key or a hash cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +43,7 @@ pub enum KeyError {
     /// The secret can be guessed.
     #[error("the secret has fewer than {} bytes", crate::config::HS256_SECRET_LEN_MIN)]
     Weak,
-    /// A password cannot be hashed, or a hash not be read.
+    /// A hash cannot be read.
     #[error("password of user {user}: {why}")]
     Password {
         /// Name of the user.
@@ -62,8 +62,12 @@ pub(super) struct Verifier {
 struct Shared {
     keys: Vec<Key>,
     hashes: HashMap<String, String>,
-    /// Checked in place of the hash that an unknown user does not have, so that both take as long.
-    decoy: String,
+    /// Checked in place of the hash that an unknown user does not have, so that both take as long. None where no user
+    /// has a hash: then nothing takes long.
+    decoy: Option<String>,
+    /// Passwords that were right before.
+    proven: Proven,
+    /// Checks that run or wait; each takes some 20 ms of a core.
     queue: Semaphore,
     cores: Semaphore,
 }
@@ -75,21 +79,28 @@ struct Key {
 }
 
 impl Verifier {
-    /// Reads all keys, and hashes the passwords that stand in the configuration.
-    pub(super) async fn new(auth: &AuthConfig, users: &[UserConfig]) -> Result<Self, KeyError> {
+    /// Reads all keys and hashes. At most `checks_max` clients wait for their password to be checked: as many as may be
+    /// logged in, since after a restart all of them come at once.
+    pub(super) async fn new(
+        auth: &AuthConfig,
+        users: &[UserConfig],
+        checks_max: usize,
+    ) -> Result<Self, KeyError> {
         let keys = auth.jwt.iter().map(Key::new).collect::<Result<_, _>>()?;
+        let proven = Proven::new(rand::random(), users);
         let users = users.to_vec();
         let hashing = tokio::task::spawn_blocking(move || hashes(&users));
         let (hashes, decoy) = hashing
             .await
             .expect("hashing does not panic and is not cancelled")?;
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-        let (queue, cores) = (Semaphore::new(CHECKS_MAX), Semaphore::new(cores));
+        let (queue, cores) = (Semaphore::new(checks_max), Semaphore::new(cores));
         Ok(Self {
             shared: Arc::new(Shared {
                 keys,
                 hashes,
                 decoy,
+                proven,
                 queue,
                 cores,
             }),
@@ -106,12 +117,19 @@ impl Verifier {
     }
 
     async fn password(&self, user: String, password: Credential) -> Result<Verdict, Refusal> {
+        if self.shared.proven.holds(&user, &password) {
+            return Ok(Verdict::Password { user });
+        }
         let Ok(_place) = self.shared.queue.try_acquire() else {
             return Err(Refusal::Overloaded);
         };
         let Ok(_core) = self.shared.cores.acquire().await else {
             return Err(Refusal::Overloaded);
         };
+        // Another client of the user may have shown it while this one waited.
+        if self.shared.proven.holds(&user, &password) {
+            return Ok(Verdict::Password { user });
+        }
         let shared = self.shared.clone();
         let check = tokio::task::spawn_blocking(move || shared.check(&user, &password).map(|()| user));
         // The task fails only when the process ends.
@@ -123,13 +141,21 @@ impl Verifier {
 impl Shared {
     fn check(&self, user: &str, password: &Credential) -> Result<(), Refusal> {
         let known = self.hashes.get(user);
-        let hash = PasswordHash::new(known.unwrap_or(&self.decoy)).map_err(|_| Refusal::WrongPassword)?;
-        let right = Argon2::default()
-            .verify_password(password.expose().as_bytes(), &hash)
-            .is_ok();
+        let right = match known.or(self.decoy.as_ref()) {
+            Some(hash) => {
+                let hash = PasswordHash::new(hash).map_err(|_| Refusal::WrongPassword)?;
+                let given = password.expose().as_bytes();
+                Argon2::default().verify_password(given, &hash).is_ok()
+            }
+            None => false,
+        };
         match (known, right) {
-            (Some(_), true) => Ok(()),
+            (Some(_), true) => {
+                self.proven.add(user, password);
+                Ok(())
+            }
             (Some(_), false) => Err(Refusal::WrongPassword),
+            (None, _) if self.proven.knows(user) => Err(Refusal::WrongPassword),
             (None, _) => Err(Refusal::UnknownUser),
         }
     }
@@ -252,38 +278,28 @@ impl From<TokenClaims> for Claims {
     }
 }
 
-/// The hashes of all users, and one that no password has, as dear as theirs.
-fn hashes(users: &[UserConfig]) -> Result<(HashMap<String, String>, String), KeyError> {
+/// The hashes of the users that have one, and one that no password has, as dear as theirs.
+fn hashes(users: &[UserConfig]) -> Result<(HashMap<String, String>, Option<String>), KeyError> {
     let mut hashes = HashMap::new();
-    let mut decoy = Argon2::default();
+    let mut dear = None;
     for user in users {
+        let Some(hash) = &user.password_hash else { continue };
         let failed = |why| KeyError::Password {
             user: user.name.clone(),
             why,
         };
-        let hash = match (&user.password_hash, &user.password) {
-            (Some(hash), _) => {
-                let parsed = PasswordHash::new(hash).map_err(failed)?;
-                let algorithm = Argon2Algorithm::try_from(parsed.algorithm).unwrap_or_default();
-                decoy = Argon2::new(
-                    algorithm,
-                    Version::default(),
-                    Params::try_from(&parsed).map_err(failed)?,
-                );
-                hash.clone()
-            }
-            (None, Some(password)) => hash_password(&Argon2::default(), password.expose()).map_err(failed)?,
-            (None, None) => continue,
-        };
-        hashes.insert(user.name.clone(), hash);
+        let parsed = PasswordHash::new(hash).map_err(failed)?;
+        let algorithm = Argon2Algorithm::try_from(parsed.algorithm).unwrap_or_default();
+        let params = Params::try_from(&parsed).map_err(failed)?;
+        dear = Some(Argon2::new(algorithm, Version::default(), params));
+        hashes.insert(user.name.clone(), hash.clone());
     }
     let nobody = |why| KeyError::Password {
         user: String::new(),
         why,
     };
-    let unknown = salt().and_then(|password| hash_password(&decoy, password.as_str()));
-    let decoy = unknown.map_err(nobody)?;
-    Ok((hashes, decoy))
+    let decoy = dear.map(|dear| salt().and_then(|password| hash_password(&dear, password.as_str())));
+    Ok((hashes, decoy.transpose().map_err(nobody)?))
 }
 
 fn hash_password(argon2: &Argon2<'_>, password: &str) -> Result<String, argon2::password_hash::Error> {

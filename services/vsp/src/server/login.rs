@@ -124,6 +124,7 @@ impl Server {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
+        let address = connection.peer.address;
         let mut pending = match std::mem::replace(&mut connection.stage, Stage::Connected) {
             Stage::Authenticating(pending, asked) if asked == token => pending,
             other => {
@@ -135,6 +136,14 @@ impl Server {
             Ok(user) => {
                 pending.valid_until = self.valid_until(now, &verdict);
                 self.on_good_login(now, id, pending, user);
+            }
+            // An error would be the end for the SDK; a closed socket makes it come back.
+            Err(Refusal::Overloaded) if pending.previous.is_none() => {
+                self.note(Note::Login {
+                    address,
+                    outcome: Err(Refusal::Overloaded),
+                });
+                self.close_socket(now, id, CloseReason::Busy);
             }
             Err(refusal) => {
                 let frame = pending.frame.clone();
@@ -181,6 +190,7 @@ impl Server {
                 // lives. A client that changed networks leaves a socket behind that looks alive and is not.
                 if let Some(connection) = self.connections.get_mut(&id) {
                     connection.stage = Stage::Probing(pending, Probe { user, session, rival });
+                    self.probes.insert((rival, id));
                     self.ping(rival);
                     self.deadlines.set(TimerKey::Probe(id), now + RIVAL_PROBE);
                 }
@@ -460,7 +470,8 @@ impl Server {
         }
     }
 
-    /// A frame came on this socket: it lives, and keeps a session that another one asks for.
+    /// A ping came on this socket, as SDKs answer ours: it lives, and keeps a session that another one asks for. Other
+    /// frames may have been on their way when it was left.
     pub(super) fn rival_lives(&mut self, now: Instant, rival: ConnectionId) {
         for (id, pending, probe) in self.take_probes(rival) {
             self.new_session(now, id, *pending, probe.user);
@@ -491,15 +502,11 @@ impl Server {
     }
 
     fn take_probes(&mut self, rival: ConnectionId) -> Vec<(ConnectionId, Box<PendingLogin>, Probe)> {
-        let waits = |stage: &Stage| matches!(stage, Stage::Probing(_, probe) if probe.rival == rival);
-        let waiting: Vec<_> = self
-            .connections
-            .iter()
-            .filter(|(_, connection)| waits(&connection.stage))
-            .map(|(id, _)| *id)
-            .collect();
+        let of_rival = (rival, ConnectionId(0))..=(rival, ConnectionId(u64::MAX));
+        let waiting: Vec<_> = self.probes.range(of_rival).map(|(_, id)| *id).collect();
         let mut taken = Vec::new();
         for id in waiting {
+            self.probes.remove(&(rival, id));
             self.deadlines.clear(&TimerKey::Probe(id));
             if let Some(connection) = self.connections.get_mut(&id)
                 && let Stage::Probing(pending, probe) =

@@ -14,6 +14,8 @@ use std::time::Instant;
 
 /// A socket that goes on asking after so many refusals, in bursts, is closed.
 const REFUSED_BURSTS_MAX: u32 = 5;
+/// How often it is looked whether credentials are still being checked once a login takes long.
+const CHECK_LOOK: std::time::Duration = std::time::Duration::from_secs(5);
 /// Longest excerpt of what was refused, in bytes.
 const EXCERPT_LEN_MAX: usize = 200;
 
@@ -59,7 +61,6 @@ impl Server {
             self.reject(id, Rejection::Rate, "closed: the client goes on above the rate");
             return self.close_socket(now, id, CloseReason::Abuse);
         }
-        self.rival_lives(now, id);
         self.on_frame(now, id, text, allowed);
     }
 
@@ -128,6 +129,7 @@ impl Server {
                 let id = asked.connection;
                 self.reply(&asked, Ok(ResultBody::Pong));
                 self.on_client_ping(now, id);
+                self.rival_lives(now, id);
             }
             (Stage::Authenticating(pending, _) | Stage::Probing(pending, _), _) => {
                 if pending.queued.len() < QUEUED_WHILE_LOGIN_MAX {
@@ -196,6 +198,11 @@ impl Server {
             return self.close_socket(now, id, CloseReason::Silent);
         }
         let registered = connection.session().is_some();
+        // Whose credentials we take our time to check does not pay for it.
+        let being_checked = matches!(connection.stage, Stage::Authenticating(..));
+        if being_checked {
+            connection.login_by = connection.login_by.max(now + CHECK_LOOK);
+        }
         if !registered && now >= connection.login_by {
             return self.close_socket(now, id, CloseReason::NotLoggedIn);
         }
@@ -239,6 +246,9 @@ impl Server {
         };
         self.deadlines.clear(&TimerKey::Socket(id));
         self.deadlines.clear(&TimerKey::Probe(id));
+        if let Stage::Probing(_, probe) = &connection.stage {
+            self.probes.remove(&(probe.rival, id));
+        }
         if let Some(session) = connection.session() {
             self.detach(now, &session.clone(), how);
         }

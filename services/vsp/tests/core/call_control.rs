@@ -228,6 +228,26 @@ fn c13_somebody_whom_the_far_end_sends_takes_its_place() {
 }
 
 #[test]
+fn r70_a_client_that_was_away_is_told_whether_the_far_end_holds() {
+    let mut world = World::new();
+    let (client, session) = world.log_in("alice");
+    let leg = world.call(client, "call-1", "9196");
+    world.cut(client);
+    let hold = Some(("application/sdp", "v=0\r\na=sendonly\r\n"));
+    world.far_request(leg, Method::Invite, hold);
+    let client = world.open();
+    let back = json!({"login": "alice", "passwd": "alice-pw", "reconnection": true, "sessid": session});
+    world.ask(client, "login", back);
+    world.expect(client, "clientReady");
+    let frames = world.take_frames(client);
+    let event = frames.iter().find(|frame| frame["method"] == "telnyx_rtc.event");
+    assert_eq!(
+        event.unwrap()["params"]["eventData"],
+        json!({"kind": "farHold", "holdState": "held"})
+    );
+}
+
+#[test]
 fn r70_the_far_ends_hold_is_answered_and_shown_and_is_not_ours() {
     let mut world = World::new();
     let (client, _) = world.log_in("alice");

@@ -181,6 +181,27 @@ fn a_socket_that_closes_while_it_is_asked_hands_its_session_over() {
 }
 
 #[test]
+fn a_frame_that_was_on_its_way_when_its_socket_was_left_keeps_no_session_from_its_client() {
+    let mut world = World::new();
+    let (old, session) = world.log_in("alice");
+    world.call(old, "call-1", "9196");
+    let client = world.open();
+    world.request(client, "login", back("alice", Some(&session)));
+    world.ask(old, "telnyx_rtc.gatewayState", json!({}));
+    assert_eq!(
+        world.frames_left(client),
+        0,
+        "only a ping shows that a socket lives"
+    );
+    world.cut(old);
+    assert_eq!(sessid(&world.frame(client)), session);
+    assert_eq!(
+        world.expect(client, "clientReady"),
+        json!({"reattached_sessions": ["call-1"]})
+    );
+}
+
+#[test]
 fn the_sticky_id_alone_finds_a_session_that_waits() {
     let mut world = World::new();
     let (old, session) = world.log_in("alice");

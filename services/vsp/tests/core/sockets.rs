@@ -2,6 +2,7 @@
 
 use crate::world::{self, World};
 use offhook_vsp::CloseReason;
+use offhook_vsp::auth::{Refusal, Verdict};
 use serde_json::json;
 use std::collections::HashSet;
 use std::time::Duration;
@@ -201,4 +202,40 @@ fn c28_the_speed_test_tells_how_long_both_ways_took() {
         .filter(|frame| frame.starts_with("#SPD"))
         .count();
     assert_eq!(told, 1);
+}
+
+/// After a restart all clients come at once. An error would be the end for an SDK; a closed socket makes it come back.
+#[test]
+fn a_login_that_finds_no_place_is_told_to_come_back_by_a_closed_socket() {
+    let mut world = World::new();
+    world.auto_verdict = false;
+    let client = world.open();
+    world.request(client, "login", json!({"login": "alice", "passwd": "alice-pw"}));
+    let (token, _) = world.questions.pop().unwrap();
+    let overloaded = Verdict::Refused(Refusal::Overloaded);
+    world.server.handle_verdict(world.now, token, overloaded);
+    world.settle();
+    assert_eq!(world.closed[&client], CloseReason::Busy);
+    assert_eq!(world.frames_left(client), 0, "no error that would be final");
+    assert!(world.server.is_empty());
+}
+
+#[test]
+fn who_waits_for_us_to_check_a_password_is_not_closed_for_being_late() {
+    let mut world = World::new();
+    world.auto_verdict = false;
+    let client = world.open();
+    world.request(client, "login", json!({"login": "alice", "passwd": "alice-pw"}));
+    for _ in 0..5 {
+        world.advance(Duration::from_secs(25));
+        world.ask(client, "telnyx_rtc.ping", json!({}));
+    }
+    assert!(world.closed.is_empty());
+    let (token, question) = world.questions.pop().unwrap();
+    world
+        .server
+        .handle_verdict(world.now, token, world::verdict(question));
+    world.settle();
+    assert_eq!(world.frame(client)["result"]["message"], "logged in");
+    world.expect(client, "clientReady");
 }

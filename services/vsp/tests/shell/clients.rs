@@ -148,6 +148,7 @@ async fn c33_a_client_that_never_reads_is_dropped() {
     config.limits.requests_burst = 1_000_000;
     let vsp = vsp::start_with(config, AuthConfig::default()).await;
     let mut client = Client::logged_in(&vsp).await;
+    eventually("it is counted", || metric(&vsp, "offhook_vsp_websockets") == 1.0).await;
     let channels = vec!["c".repeat(256); 64];
     let request =
         json!({"id": 1, "method": "telnyx_rtc.subscribe", "params": {"eventChannel": channels}}).to_string();
