@@ -13,10 +13,11 @@ const INSTRUMENTATION: &str = "-Cpasses=sancov-module \
     -Ccodegen-units=1";
 
 /// Targets, as `offhook-fuzz` names them.
-const TARGETS: [&str; 9] = [
+const TARGETS: [&str; 10] = [
     "sip-message",
     "sip-stream",
     "sip-stack",
+    "sip-extensions",
     "sdp",
     "offer-answer",
     "stun",

@@ -8,6 +8,7 @@ mod rpc;
 mod rtp;
 mod sdp;
 mod sip;
+mod sip_extensions;
 mod sip_stack;
 mod stun;
 
@@ -38,6 +39,11 @@ pub const TARGETS: &[Target] = &[
         name: "sip-stack",
         run: sip_stack::user_agent,
         seeds: sip::SEEDS,
+    },
+    Target {
+        name: "sip-extensions",
+        run: sip_extensions::user_agent,
+        seeds: sip_extensions::SEEDS,
     },
     Target {
         name: "sdp",

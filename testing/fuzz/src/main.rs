@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     for target in &options.targets {
         match fuzz(target, &options) {
             Ok(runs) => println!(
-                "fuzz {:<13} {runs:>9} inputs, nothing found (seed {})",
+                "fuzz {:<14} {runs:>9} inputs, nothing found (seed {})",
                 target.name, options.seed
             ),
             Err(input) => {
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
                 let path = format!("finding-{}.bin", target.name);
                 let kept = std::fs::write(&path, &input).is_ok();
                 println!(
-                    "fuzz {:<13} FAILED on an input of {} bytes",
+                    "fuzz {:<14} FAILED on an input of {} bytes",
                     target.name,
                     input.len()
                 );

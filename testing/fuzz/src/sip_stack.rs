@@ -45,7 +45,7 @@ pub(crate) fn user_agent(input: &[u8]) {
 
 static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
 
-fn split(input: &[u8]) -> (&[u8], &[u8]) {
+pub(crate) fn split(input: &[u8]) -> (&[u8], &[u8]) {
     const MARK: &[u8] = b"----";
     match input.windows(MARK.len()).position(|window| window == MARK) {
         Some(at) => (&input[..at], &input[at + MARK.len()..]),
@@ -74,7 +74,7 @@ fn uri(text: &'static str) -> UriBuf {
     UriBuf::new(text).expect("well formed")
 }
 
-fn config() -> Config {
+pub(crate) fn config() -> Config {
     Config {
         timing: offhook_sip::Timing::default(),
         sent_by: "127.0.0.1:5070".into(),
@@ -86,7 +86,7 @@ fn config() -> Config {
     }
 }
 
-fn invite(peer: Flow) -> OutgoingInvite {
+pub(crate) fn invite(peer: Flow) -> OutgoingInvite {
     let name = |uri| NameAddr {
         display_name: String::new(),
         uri,
