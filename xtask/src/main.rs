@@ -5,6 +5,7 @@ mod fuzz;
 mod install;
 mod process;
 mod reference;
+mod sim;
 mod suites;
 mod test;
 mod tidy;
@@ -44,6 +45,24 @@ enum Chore {
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
+    /// Plays random calls against the reference model, on a virtual clock; see `testing/sim`.
+    Sim {
+        /// How many runs.
+        #[arg(long, default_value_t = 20)]
+        seeds: u64,
+        /// Seed of the first one.
+        #[arg(long, default_value_t = 0)]
+        first: u64,
+        /// One run alone, of this seed.
+        #[arg(long, conflicts_with_all = ["seeds", "first"])]
+        seed: Option<u64>,
+        /// Time in the world of each run.
+        #[arg(long, default_value_t = 1.0)]
+        hours: f64,
+        /// Of the run's actions only those with these numbers, as a failure prints them.
+        #[arg(long, requires = "seed")]
+        only: Option<String>,
+    },
     /// Checks the rules of the house: layers, sizes, headers, clocks, licences, lock files.
     Tidy,
     /// Writes docs/configuration.md anew from offhook.example.toml.
@@ -55,6 +74,16 @@ fn main() -> ExitCode {
         Chore::Up { arguments } => up::run(&root(), &arguments),
         Chore::Test { filters, quick } => test::run(&root(), &filters, quick),
         Chore::Fuzz { targets, seconds } => fuzz::go(&root(), &targets, seconds),
+        Chore::Sim {
+            seeds,
+            first,
+            seed,
+            hours,
+            only,
+        } => {
+            let (first, seeds) = seed.map_or((first, seeds), |seed| (seed, 1));
+            sim::play(&root(), first, seeds, hours, only.as_deref())
+        }
         Chore::Tidy => tidy::run(&root()),
         Chore::Docs => reference::write(&root()),
     };

@@ -90,6 +90,16 @@ pub(crate) const SUITES: &[Suite] = &[
             |line| line.starts_with("fuzz"),
         )]
     }),
+    suite("sim", true, |root| {
+        vec![step(
+            command(
+                root,
+                &cargo(),
+                &["run", "--quiet", "--locked", "--package", "offhook-sim"],
+            ),
+            |line| line.starts_with("sim"),
+        )]
+    }),
     suite("e2e", true, |root| {
         let mut tests = command(&root.join("e2e"), "npm", &["test"]);
         tests.env("OFFHOOK_BIN", target_folder(root).join("debug/offhook"));

@@ -3,11 +3,17 @@
 //!
 //! A run is a function of its seed. An hour of calls takes about a second; nothing waits, no port is opened.
 
+pub mod action;
 pub mod actor;
+pub mod errors;
+pub mod model;
 mod network;
+pub mod play;
 mod scene;
 mod world;
 
 pub use network::{Network, Weather};
-pub use scene::{ALICE, BOB, CARRIER_A, CARRIER_B, PROXY, SECOND_CARRIER_PREFIX, VSP};
+pub use scene::{
+    ALICE, ALICE_NUMBER, BOB, BOB_NUMBER, CARRIER_A, CARRIER_B, PROXY, SECOND_CARRIER_PREFIX, VSP,
+};
 pub use world::{Totals, World};

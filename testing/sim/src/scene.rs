@@ -1,7 +1,7 @@
 //! The setting: addresses, users, carriers, routes. Numbers lead to carrier A, and to B where A fails.
 
 use offhook_sip_message::UriBuf;
-use offhook_sip_proxy::dial_plan::{CarrierId, DialPlan, Prefix, UserName};
+use offhook_sip_proxy::dial_plan::{Assignment, CarrierId, DialPlan, Number, Prefix, UserName};
 use offhook_sip_proxy::proxy;
 use offhook_vsp::{Settings, SipSettings, User};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -11,6 +11,10 @@ use std::time::Duration;
 pub const ALICE: (&str, &str) = ("alice", "wonderland");
 /// Another one.
 pub const BOB: (&str, &str) = ("bob", "builder");
+/// Number of the one.
+pub const ALICE_NUMBER: &str = "+15550100";
+/// Of the other.
+pub const BOB_NUMBER: &str = "+15550101";
 /// Numbers that start so go to carrier B first.
 pub const SECOND_CARRIER_PREFIX: &str = "2";
 
@@ -40,8 +44,8 @@ pub(crate) fn vsp() -> Settings {
         session_expires: None,
     };
     let users = [
-        (ALICE.0.into(), user("+15550100")),
-        (BOB.0.into(), user("+15550101")),
+        (ALICE.0.into(), user(ALICE_NUMBER)),
+        (BOB.0.into(), user(BOB_NUMBER)),
     ];
     Settings::new(sip, users.into())
 }
@@ -51,8 +55,11 @@ pub(crate) fn proxy() -> proxy::Settings {
     let prefix = |text| Prefix::new(text).expect("digits");
     dial_plan.add_route(prefix("1"), vec![CarrierId(0), CarrierId(1)]);
     dial_plan.add_route(prefix(SECOND_CARRIER_PREFIX), vec![CarrierId(1), CarrierId(0)]);
-    for (name, _) in [ALICE, BOB] {
-        dial_plan.add_user(UserName::new(name).expect("a name"));
+    for ((name, _), number) in [(ALICE, ALICE_NUMBER), (BOB, BOB_NUMBER)] {
+        let name = UserName::new(name).expect("a name");
+        let number = Number::new(number.as_bytes()).expect("a number");
+        dial_plan.add_number(&number, Assignment::to_user(name.clone()));
+        dial_plan.add_user(name);
     }
     proxy::Settings {
         domain: Some("example.test".into()),

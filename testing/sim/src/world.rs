@@ -7,7 +7,7 @@ use bytes::Bytes;
 use offhook_call_trace::{CallId, Hop, TraceEvent};
 use offhook_media_control::{Command, CommandError, Event, Reply};
 use offhook_sip_proxy::proxy::{self, Proxy};
-use offhook_vsp::auth::{Question, Refusal, Verdict};
+use offhook_vsp::auth::{Claims, Question, Refusal, Verdict};
 use offhook_vsp::{AskToken, ConnectionId, MediaToken, Note, Peer, Server};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -15,6 +15,8 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
+/// What the clocks of the world say at its start, seconds since 1970.
+const UNIX_START_S: u64 = 1_800_000_000;
 /// More steps than this at one instant are a loop that never ends.
 const STEPS_AT_ONCE_MAX: u32 = 100_000;
 
@@ -153,13 +155,18 @@ impl World {
 
     /// Opens a socket for a client, which logs in.
     pub fn connect(&mut self, index: usize) {
+        self.connect_from(index, Ipv4Addr::LOCALHOST);
+    }
+
+    /// The same from another address.
+    pub fn connect_from(&mut self, index: usize, address: Ipv4Addr) {
         self.last_connection += 1;
         let connection = ConnectionId(self.last_connection);
         let (client, socket) = &mut self.clients[index];
         let voice_sdk_id = client.voice_sdk_id().map(str::to_owned);
         *socket = Some(connection);
         client.handle_opened();
-        let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let address = IpAddr::V4(address);
         self.vsp.handle_opened(
             self.now,
             connection,
@@ -173,12 +180,36 @@ impl World {
 
     /// Cuts a client's socket.
     pub fn cut(&mut self, index: usize) {
-        let (client, socket) = &mut self.clients[index];
-        client.handle_closed();
-        if let Some(connection) = socket.take() {
-            self.vsp
-                .handle_closed(self.now, connection, offhook_vsp::Departure::Lost);
+        self.clients[index].0.handle_closed();
+        self.socket_gone(index, offhook_vsp::Departure::Lost);
+    }
+
+    /// A client's page is left; it is loaded anew with its next socket.
+    pub fn leave_page(&mut self, index: usize) {
+        self.clients[index].0.reload();
+        self.socket_gone(index, offhook_vsp::Departure::PageLeft);
+    }
+
+    fn socket_gone(&mut self, index: usize, how: offhook_vsp::Departure) {
+        if let Some(connection) = self.clients[index].1.take() {
+            self.vsp.handle_closed(self.now, connection, how);
         }
+        self.settle();
+    }
+
+    /// A token for a user that ends after `lifetime`.
+    pub fn token(&self, user: &str, lifetime: Duration) -> String {
+        let ends_s = self.unix_now_s() + lifetime.as_secs();
+        format!("{user} {ends_s}")
+    }
+
+    fn unix_now_s(&self) -> u64 {
+        UNIX_START_S + self.elapsed().as_secs()
+    }
+
+    /// Lets a carrier do something now.
+    pub fn with_carrier(&mut self, index: usize, act: impl FnOnce(&mut Carrier, Instant)) {
+        act(&mut self.carriers[index], self.now);
         self.settle();
     }
 
@@ -417,7 +448,7 @@ impl World {
                     .send_reliably(self.now, Parcel::Command { token, command });
             }
             Output::Ask { token, question } => {
-                let verdict = check(&question);
+                let verdict = check(&question, self.unix_now_s());
                 self.network
                     .send_reliably(self.now, Parcel::Verdict { token, verdict });
             }
@@ -468,7 +499,7 @@ impl World {
     }
 }
 
-fn check(question: &Question) -> Verdict {
+fn check(question: &Question, unix_now_s: u64) -> Verdict {
     match question {
         Question::Password { user, password } => {
             let known = [scene::ALICE, scene::BOB]
@@ -480,6 +511,16 @@ fn check(question: &Question) -> Verdict {
                 None => Verdict::Refused(Refusal::UnknownUser),
             }
         }
-        Question::Token { .. } => Verdict::Refused(Refusal::NoCredentials),
+        Question::Token { token } => match token.expose().split_once(' ') {
+            Some((user, ends_s)) => {
+                let claims = Claims {
+                    subject: Some(user.to_owned()),
+                    expires_s: ends_s.parse().ok(),
+                    ..Claims::default()
+                };
+                Verdict::Token { claims, unix_now_s }
+            }
+            None => Verdict::Refused(Refusal::TokenMalformed),
+        },
     }
 }

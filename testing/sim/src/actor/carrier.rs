@@ -1,8 +1,11 @@
 //! A carrier: a real SIP user agent that does with a call what the dialled number says.
 
+use super::lines::{Lines, tag_of};
 use bytes::Bytes;
 use offhook_sip::Flow;
-use offhook_sip::user_agent::{Body, Config, Counts, Event, IncomingId, LegId, Output, Reply, UserAgent};
+use offhook_sip::user_agent::{
+    Body, Config, Counts, Event, Extensions, IncomingId, LegId, Output, Reply, UserAgent,
+};
 use offhook_sip_message::{Message, Method, StatusCode, UriBuf};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -29,11 +32,13 @@ pub enum Plan {
     NeverAnswer,
     /// 503
     Unavailable,
+    /// Rings until it is told what to do.
+    Wait,
 }
 
 impl Plan {
     /// All of them.
-    pub const ALL: [Plan; 8] = [
+    pub const ALL: [Plan; 9] = [
         Plan::Answer,
         Plan::EarlyMedia,
         Plan::HangUp,
@@ -42,6 +47,7 @@ impl Plan {
         Plan::NotFound,
         Plan::NeverAnswer,
         Plan::Unavailable,
+        Plan::Wait,
     ];
 
     /// Number to dial for it.
@@ -69,7 +75,9 @@ impl Plan {
             Plan::Decline => 603,
             Plan::NotFound => 404,
             Plan::Unavailable => 503,
-            Plan::Answer | Plan::EarlyMedia | Plan::HangUp | Plan::NeverAnswer => return None,
+            Plan::Answer | Plan::EarlyMedia | Plan::HangUp | Plan::NeverAnswer | Plan::Wait => {
+                return None;
+            }
         };
         StatusCode::new(code).ok()
     }
@@ -85,12 +93,13 @@ pub enum CarrierOutput {
 /// One carrier.
 #[derive(Debug)]
 pub struct Carrier {
-    agent: UserAgent,
+    pub(super) agent: UserAgent,
     appointments: BTreeMap<(Instant, u64), Appointment>,
     number: u64,
     config: Config,
     rng: StdRng,
     alive: bool,
+    pub(super) lines: Lines,
     /// Calls that it answered.
     pub answered_total: u64,
     /// INVITEs that it was shown, with what stood in them.
@@ -124,6 +133,7 @@ impl Carrier {
             config,
             rng,
             alive: true,
+            lines: Lines::default(),
             answered_total: 0,
             invites: Vec::new(),
         }
@@ -133,6 +143,7 @@ impl Carrier {
     pub fn die(&mut self) {
         self.alive = false;
         self.appointments.clear();
+        self.lines = Lines::default();
         self.agent = Self::agent(&self.config, &mut self.rng);
     }
 
@@ -147,7 +158,12 @@ impl Carrier {
     }
 
     fn agent(config: &Config, rng: &mut StdRng) -> UserAgent {
-        UserAgent::new(config.clone(), StdRng::from_rng(rng)).expect("a configuration that can be written")
+        let extensions = Extensions {
+            transfers: true,
+            ..Extensions::default()
+        };
+        UserAgent::with_extensions(config.clone(), extensions, StdRng::from_rng(rng))
+            .expect("a configuration that can be written")
     }
 
     /// A datagram came.
@@ -184,6 +200,9 @@ impl Carrier {
     /// The next output.
     pub fn poll_output(&mut self, now: Instant) -> Option<CarrierOutput> {
         loop {
+            while let Some(notice) = self.agent.poll_notice() {
+                self.on_notice(notice);
+            }
             match self.agent.poll_output()? {
                 Output::Transmit(transmit) if self.alive => {
                     return Some(CarrierOutput::Datagram(transmit.flow.remote, transmit.bytes));
@@ -200,6 +219,7 @@ impl Carrier {
     }
 
     fn on_event(&mut self, now: Instant, event: Event) {
+        self.follow_line(&event);
         match event {
             Event::IncomingInvite {
                 leg,
@@ -223,7 +243,7 @@ impl Carrier {
     fn on_invite(&mut self, now: Instant, leg: LegId, incoming: IncomingId, request: Message) {
         let uri = request.request_uri().and_then(Result::ok);
         let plan = Plan::of(uri.and_then(|uri| uri.user()).unwrap_or_default());
-        self.invites.push(request);
+        self.invites.push(request.clone());
         if let Some(status) = plan.refusal() {
             let _ = self.agent.respond(now, incoming, Reply::new(status));
             return;
@@ -241,6 +261,7 @@ impl Carrier {
                 self.appoint(now + Duration::from_secs(5), Appointment::HangUp(leg));
             }
             Plan::NeverAnswer => {}
+            Plan::Wait => self.lines.rings(tag_of(&request), leg, incoming),
             _ => self.appoint(now + Duration::from_secs(1), Appointment::Answer(incoming)),
         }
     }

@@ -1,5 +1,7 @@
 //! A browser with the SDK: logs in, answers pings, acknowledges, follows the states of its calls.
 
+use super::lines::TAG;
+use super::moves::tag_of;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -33,6 +35,37 @@ pub struct CallView {
     pub states: Vec<&'static str>,
     /// Set once it is over.
     pub ending: Option<Ending>,
+    /// The client holds the far end, as far as was confirmed.
+    pub holds: bool,
+    /// The far end holds the client.
+    pub is_held: bool,
+    /// What became of the last transfer: `trying`, `done`, `failed`, `refused`.
+    pub transfer: Option<String>,
+    /// What the call is called from end to end, by its header.
+    pub tag: String,
+}
+
+impl CallView {
+    pub(super) fn new(tag: &str, states: Vec<&'static str>) -> Self {
+        Self {
+            states,
+            ending: None,
+            holds: false,
+            is_held: false,
+            transfer: None,
+            tag: tag.to_owned(),
+        }
+    }
+
+    /// Whether both talk.
+    pub fn is_active(&self) -> bool {
+        self.states.last() == Some(&"active")
+    }
+
+    /// Whether the page has seen the call from its beginning: one that was loaded anew does not know who holds whom.
+    pub fn knows_hold(&self) -> bool {
+        self.states.first() != Some(&"active")
+    }
 }
 
 /// What the client gives out.
@@ -47,23 +80,31 @@ pub enum ClientOutput {
 pub struct Client {
     login: String,
     password: String,
+    /// A token to log in with instead.
+    pub(super) token: Option<String>,
     early_sdp_answer: bool,
-    state: ClientState,
-    session: Option<String>,
+    pub(super) state: ClientState,
+    pub(super) session: Option<String>,
     voice_sdk_id: Option<String>,
-    calls: BTreeMap<String, CallView>,
+    pub(super) calls: BTreeMap<String, CallView>,
+    /// What calls are called from end to end, by the client's ids; a page that is loaded anew does not know it, we do.
+    pub(super) tags: BTreeMap<String, String>,
     pending: BTreeMap<u64, Pending>,
     outputs: VecDeque<ClientOutput>,
     last_id: u64,
 }
 
 #[derive(Debug)]
-enum Pending {
+pub(super) enum Pending {
     Login,
+    /// With new credentials, on a socket that is logged in.
+    Relogin,
     GatewayState,
     Invite(String),
     Answer(String),
     Bye(String),
+    Hold(String),
+    Transfer(String),
     Other,
 }
 
@@ -73,11 +114,13 @@ impl Client {
         Self {
             login: login.into(),
             password: password.into(),
+            token: None,
             early_sdp_answer,
             state: ClientState::Offline,
             session: None,
             voice_sdk_id: None,
             calls: BTreeMap::new(),
+            tags: BTreeMap::new(),
             pending: BTreeMap::new(),
             outputs: VecDeque::new(),
             last_id: 0,
@@ -111,13 +154,23 @@ impl Client {
     /// Its socket is open.
     pub fn handle_opened(&mut self) {
         self.state = ClientState::LoggingIn;
-        let mut params = json!({"login": self.login, "passwd": self.password,
-            "userVariables": {}, "reconnection": self.voice_sdk_id.is_some(),
+        self.log_in(Pending::Login);
+    }
+
+    pub(super) fn log_in(&mut self, pending: Pending) {
+        let mut params = json!({"userVariables": {}, "reconnection": self.voice_sdk_id.is_some(),
             "loginParams": {"early_sdp_answer": self.early_sdp_answer}});
+        match &self.token {
+            Some(token) => params["login_token"] = token.clone().into(),
+            None => {
+                params["login"] = self.login.clone().into();
+                params["passwd"] = self.password.clone().into();
+            }
+        }
         if let Some(session) = &self.session {
             params["sessid"] = session.clone().into();
         }
-        self.request("login", params, Pending::Login);
+        self.request("login", params, pending);
     }
 
     /// Its socket is gone; calls live on, as in the SDK.
@@ -132,13 +185,12 @@ impl Client {
         if self.state != ClientState::Ready {
             return;
         }
-        let view = CallView {
-            states: vec!["requesting"],
-            ending: None,
-        };
-        self.calls.insert(call.into(), view);
+        self.tags.insert(call.into(), call.into());
+        self.calls
+            .insert(call.into(), CallView::new(call, vec!["requesting"]));
         let params = json!({"sessid": self.session, "sdp": "offer of the browser", "dialogParams": {
-            "callID": call, "destination_number": number, "caller_id_number": "", "caller_id_name": ""}});
+            "callID": call, "destination_number": number, "caller_id_number": "", "caller_id_name": "",
+            "custom_headers": [{"name": TAG, "value": call}]}});
         self.request("telnyx_rtc.invite", params, Pending::Invite(call.into()));
     }
 
@@ -211,10 +263,11 @@ impl Client {
             "clientReady" => self.on_client_ready(params),
             "invite" => {
                 assert!(params["sdp"].is_string(), "an invite carries an SDP");
-                self.calls.entry(call.clone()).or_insert_with(|| CallView {
-                    states: Vec::new(),
-                    ending: None,
-                });
+                let tag = tag_of(params);
+                self.tags.insert(call.clone(), tag.clone());
+                self.calls
+                    .entry(call.clone())
+                    .or_insert_with(|| CallView::new(&tag, Vec::new()));
                 self.step(&call, "ringing", frame);
             }
             "ringing" => self.step(&call, "ringing", frame),
@@ -241,6 +294,9 @@ impl Client {
                 };
                 self.end(&call, ending);
             }
+            "attach" => self.on_attach(&call, frame),
+            "event" => self.on_call_event(params),
+            "info" | "display" => {}
             other => panic!("unexpected message {other}"),
         }
     }
@@ -280,6 +336,12 @@ impl Client {
         match pending {
             Pending::Login if is_error => self.state = ClientState::Offline,
             Pending::Login => self.session = frame["result"]["sessid"].as_str().map(str::to_owned),
+            Pending::Relogin => assert!(!is_error, "new credentials on a live socket: {frame}"),
+            Pending::Hold(call) => self.on_hold_result(&call, frame),
+            Pending::Transfer(call) if is_error => self.on_transfer(&call, "refused"),
+            Pending::Transfer(_) => {}
+            // Its token is over.
+            Pending::GatewayState if is_error => self.state = ClientState::Ready,
             Pending::GatewayState => {
                 assert_eq!(frame["result"]["params"]["state"], "REGED");
                 self.state = ClientState::Ready;
@@ -323,7 +385,7 @@ impl Client {
         }
     }
 
-    fn step(&mut self, call: &str, state: &'static str, frame: &Value) {
+    pub(super) fn step(&mut self, call: &str, state: &'static str, frame: &Value) {
         let Some(view) = self.calls.get_mut(call).filter(|view| view.ending.is_none()) else {
             return;
         };
@@ -332,7 +394,7 @@ impl Client {
         self.outputs.push_back(ClientOutput::Text(ack.to_string()));
     }
 
-    fn end(&mut self, call: &str, ending: Ending) {
+    pub(super) fn end(&mut self, call: &str, ending: Ending) {
         if let Some(view) = self.calls.get_mut(call)
             && view.ending.is_none()
         {
@@ -345,7 +407,7 @@ impl Client {
         self.calls.get(call).is_some_and(|view| view.ending.is_none())
     }
 
-    fn request(&mut self, method: &str, params: Value, pending: Pending) {
+    pub(super) fn request(&mut self, method: &str, params: Value, pending: Pending) {
         self.last_id += 1;
         self.pending.insert(self.last_id, pending);
         let frame = json!({"jsonrpc": "2.0", "id": self.last_id, "method": method, "params": params});

@@ -6,6 +6,9 @@ use offhook_media_control::{
 };
 use std::collections::BTreeSet;
 
+/// Stands in an offer that puts the other side on hold.
+pub(super) const HOLDS: &str = "sendonly";
+
 /// The gateway's side of the control link.
 #[derive(Debug, Default)]
 pub struct Gateway {
@@ -40,15 +43,24 @@ impl Gateway {
                 self.known(&session)
                     .map(|()| Reply::Answered { answer: Some(answer) })
             }
-            Command::Reoffer { session, .. } => self.known(&session).map(|()| Reply::Reoffered {
+            Command::Reoffer { session, sdp, .. } => self.known(&session).map(|()| Reply::Reoffered {
                 answer: "answer to a new offer".into(),
-                direction: Direction::SendRecv,
+                direction: match sdp.contains(HOLDS) {
+                    true => Direction::SendOnly,
+                    false => Direction::SendRecv,
+                },
             }),
-            Command::MakeOffer { session, .. } | Command::PrepareReplacement { session, .. } => {
-                self.known(&session).map(|()| Reply::Offered {
-                    offer: "offer of ours".into(),
-                })
-            }
+            Command::MakeOffer {
+                session, direction, ..
+            } => self.known(&session).map(|()| Reply::Offered {
+                offer: match direction {
+                    Direction::SendOnly => format!("offer of ours, {HOLDS}"),
+                    _ => "offer of ours".into(),
+                },
+            }),
+            Command::PrepareReplacement { session, .. } => self.known(&session).map(|()| Reply::Offered {
+                offer: "offer of ours".into(),
+            }),
             Command::Dtmf { session, digits, .. } => {
                 self.known(&session)?;
                 self.digits.push_str(&digits);
