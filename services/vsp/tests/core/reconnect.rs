@@ -187,6 +187,7 @@ fn a_frame_that_was_on_its_way_when_its_socket_was_left_keeps_no_session_from_it
     world.call(old, "call-1", "9196");
     let client = world.open();
     world.request(client, "login", back("alice", Some(&session)));
+    assert_eq!(world.frame(old)["method"], "telnyx_rtc.ping");
     world.ask(old, "telnyx_rtc.gatewayState", json!({}));
     assert_eq!(
         world.frames_left(client),
