@@ -7,6 +7,7 @@ mod attach;
 mod bad_input;
 mod call_control;
 mod client_state;
+mod far_end;
 mod gateway;
 mod hostile_carriers;
 mod inbound_call;

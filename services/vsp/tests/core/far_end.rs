@@ -1,0 +1,149 @@
+//! What the far end does: a SIP user agent behind the proxy.
+
+use crate::world::{CARRIER_SIDE_OFFER, World, vsp_address};
+use bytes::Bytes;
+use offhook_sip::user_agent::{self, Body, IncomingId, LegId};
+use offhook_sip::{Flow, Header};
+use offhook_sip_message::{HeaderValue, Message, Method, StatusCode, UriBuf};
+
+impl World {
+    /// The SIP proxy brings a call for a user: the far end's leg.
+    pub(crate) fn far_call(&mut self, user: &str, headers: &[(&str, &str)]) -> LegId {
+        self.far_call_from(user, "\"Bob\" <sip:+4940555666@carrier.example>", headers)
+    }
+
+    pub(crate) fn far_call_from(&mut self, user: &str, from: &str, headers: &[(&str, &str)]) -> LegId {
+        self.far_call_with(user, from, headers, Some(CARRIER_SIDE_OFFER))
+    }
+
+    /// The far end calls, with or without an offer of its own.
+    pub(crate) fn far_call_with(
+        &mut self,
+        user: &str,
+        from: &str,
+        headers: &[(&str, &str)],
+        sdp: Option<&str>,
+    ) -> LegId {
+        let uri = |text: String| UriBuf::new(text).unwrap();
+        let (name, address) = from.split_once('<').unwrap();
+        let headers: Vec<_> = headers
+            .iter()
+            .map(|(name, value)| Header::new(name, value).unwrap())
+            .collect();
+        let invite = user_agent::OutgoingInvite {
+            request_uri: uri(format!("sip:{user}@voice.example.com")),
+            destination: Flow::udp(vsp_address()),
+            from: user_agent::NameAddr {
+                display_name: name.trim().trim_matches('"').to_owned(),
+                uri: uri(address.trim_end_matches('>').to_owned()),
+            },
+            to: user_agent::NameAddr {
+                display_name: String::new(),
+                uri: uri(format!("sip:{user}@voice.example.com")),
+            },
+            headers,
+            sticky_headers: Vec::new(),
+            body: sdp.map(|sdp| Body::sdp(sdp.to_owned())),
+            credentials: None,
+            give_up_after: None,
+        };
+        let leg = self.far_end.invite(self.now, invite).unwrap();
+        self.settle();
+        leg
+    }
+
+    /// Statuses of the responses that the far end has got to its INVITE since the last time.
+    pub(crate) fn far_statuses(&mut self) -> Vec<u16> {
+        let status = |message: &Message| message.status().unwrap().code();
+        self.far_events
+            .drain(..)
+            .filter_map(|event| match event {
+                user_agent::Event::Provisional { response, .. }
+                | user_agent::Event::Answered { response, .. } => Some(status(&response)),
+                user_agent::Event::Failed {
+                    failure: user_agent::Failure::Response(response),
+                    ..
+                } => Some(status(&response)),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// The far end's next INVITE.
+    pub(crate) fn far_invite(&mut self) -> (LegId, IncomingId, Message) {
+        match self.far_events.pop_front() {
+            Some(user_agent::Event::IncomingInvite {
+                leg,
+                incoming,
+                request,
+                ..
+            }) => (leg, incoming, request),
+            other => panic!("an INVITE at the far end, not {other:?}"),
+        }
+    }
+
+    /// The far end answers a request.
+    pub(crate) fn far_respond(&mut self, incoming: IncomingId, status: u16, sdp: Option<&str>) {
+        self.far_respond_with(incoming, status, sdp, &[]);
+    }
+
+    pub(crate) fn far_respond_with(
+        &mut self,
+        incoming: IncomingId,
+        status: u16,
+        sdp: Option<&str>,
+        headers: &[(&str, &str)],
+    ) {
+        let mut reply = user_agent::Reply::new(StatusCode::new(status).unwrap());
+        reply.body = sdp.map(|sdp| Body::sdp(sdp.to_owned()));
+        reply.headers = headers
+            .iter()
+            .map(|(name, value)| Header::new(name, value).unwrap())
+            .collect();
+        self.far_end.respond(self.now, incoming, reply).unwrap();
+        self.settle();
+    }
+
+    /// The far end acknowledges a 200 that made an offer.
+    pub(crate) fn far_ack(&mut self, leg: LegId, sdp: Option<&str>) {
+        let body = sdp.map(|sdp| Body::sdp(sdp.to_owned()));
+        self.far_end.ack(self.now, leg, body).unwrap();
+        self.settle();
+    }
+
+    /// The far end hangs up.
+    pub(crate) fn far_bye(&mut self, leg: LegId, reason: Option<&str>) {
+        let headers = reason
+            .map(|reason| Header::new("Reason", reason).unwrap())
+            .into_iter()
+            .collect();
+        self.far_end.bye(self.now, leg, headers).unwrap();
+        self.settle();
+    }
+
+    /// The far end sends a request in the dialog.
+    pub(crate) fn far_request(
+        &mut self,
+        leg: LegId,
+        method: Method,
+        body: Option<(&str, &str)>,
+    ) -> user_agent::RequestId {
+        let body = body.map(|(kind, text)| Body {
+            content_type: HeaderValue::new(kind.to_owned()).unwrap(),
+            bytes: Bytes::copy_from_slice(text.as_bytes()),
+        });
+        let request = user_agent::OutgoingRequest {
+            method,
+            headers: Vec::new(),
+            body,
+        };
+        let id = self.far_end.request(self.now, leg, request).unwrap();
+        self.settle();
+        id
+    }
+
+    /// The next event at the far end.
+    pub(crate) fn far_event(&mut self) -> user_agent::Event {
+        self.far_events.pop_front().expect("an event at the far end")
+    }
+}
