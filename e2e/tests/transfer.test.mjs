@@ -282,6 +282,26 @@ test("a carrier sends the client to somebody who does not answer: the call stays
   await nothingLeft();
 });
 
+test("blind, with VSP, proxy and gateway as processes of their own", async () => {
+  const three = await World.openThree();
+  try {
+    const toneHz = (number) => (number.endsWith("1") ? SECOND.hz : FIRST.hz);
+    const carrier = await three.carrier({ toneHz });
+    const tab = await three.loggedIn();
+    const id = await tab.call(FIRST.number);
+    await tab.untilState(id, "active");
+    await tab.untilHears(id, FIRST.hz);
+    await tab.ask("modify", id, { action: "transfer", destination: SECOND.number });
+    assert.equal((await tab.untilEnded(id)).sipReason, "Transferred");
+    const [call, target] = carrier.calls;
+    await bothHear(call, target);
+    target.hangup();
+    await until("BYE for the other one", () => call.endedBy === "bye");
+  } finally {
+    await three.close();
+  }
+});
+
 test("R70: the far end's hold is told to both SDKs, answered recvonly, and inactive is answered inactive", async () => {
   const carrier = await startCarrier();
   const { id, call } = await talk(carrier);

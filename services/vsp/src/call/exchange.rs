@@ -46,6 +46,8 @@ pub(super) struct Exchange {
     stage: Stage,
     /// SDP of the newcomer before its answer.
     early_sdp: Option<String>,
+    /// The newest status that was told.
+    told: u16,
 }
 
 /// Who wanted it.
@@ -99,11 +101,10 @@ impl Call {
     pub(crate) fn begin_transfer(&mut self, order: TransferOrder, goal: Goal, out: &mut Vec<Action>) {
         match self.may_transfer() {
             Ok(()) => self.begin(By::Client(order.asked, order.action), goal, out),
-            Err(error) => {
-                if let Some(asked) = order.asked {
-                    out.push(Action::Reply(asked, Err(error)));
-                }
-            }
+            Err(error) => match order.asked {
+                Some(asked) => out.push(Action::Reply(asked, Err(error))),
+                None => self.transfer_failed(TransferWay::Local, 491, out),
+            },
         }
     }
 
@@ -135,6 +136,7 @@ impl Call {
             by,
             stage: Stage::Offering(goal),
             early_sdp: None,
+            told: 100,
         }));
         out.push(Action::Media(command, Purpose::NewcomerOffer));
     }
@@ -219,6 +221,10 @@ impl Call {
         };
         if sdp.is_some() {
             exchange.early_sdp = sdp;
+        }
+        // A network may repeat itself; those who wait need not hear it.
+        if std::mem::replace(&mut exchange.told, status) == status {
+            return;
         }
         let kind = exchange.by.way().event();
         if let By::FarEnd(leg, referral, _) = &exchange.by {

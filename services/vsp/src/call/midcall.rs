@@ -1,6 +1,7 @@
 //! What happens while a call is up: hold, digits, texts, new offers from either side.
 
 use super::action::HoldChange;
+use super::exchange::Transfer;
 use super::{Action, Active, Asked, Call, CallTimer, Purpose, SipPurpose, SipRequest, State};
 use crate::limits::DTMF_DURATION_MS;
 use crate::output::EndedBy;
@@ -58,7 +59,8 @@ impl Call {
                 failed("another change of hold is under way"),
             ));
         }
-        if active.transfer.is_some() {
+        // What the far end does with a REFER is no obstacle.
+        if matches!(active.transfer, Some(Transfer::Ours(_) | Transfer::GivenAway)) {
             return out.push(Action::Reply(asked, failed("a transfer is under way")));
         }
         let target = match (action, active.hold) {

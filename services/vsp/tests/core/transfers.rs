@@ -549,3 +549,24 @@ fn a_client_that_hides_is_not_named_to_the_new_party() {
     assert_eq!(header(&invite, "Privacy").as_deref(), Some("id"));
     assert_eq!(header(&invite, "Referred-By"), None);
 }
+
+#[test]
+fn a_client_may_hold_while_its_far_end_tries_and_hears_when_that_is_in_the_way() {
+    let mut world = World::new();
+    let (client, _) = world.log_in("alice");
+    world.call(client, "call-1", "9196");
+    blind(&mut world, client);
+    let Some(Notice::ReferRequested { leg, referral, .. }) = world.far_notices.pop() else {
+        panic!()
+    };
+    world.far_end.accept_refer(world.now, leg, referral).unwrap();
+    world.settle();
+    world.take_frames(client);
+    modify(&mut world, client, json!({"action": "hold"}));
+    assert_eq!(world.frames_left(client), 0, "the far end is asked");
+    let now = world.now;
+    let refused = StatusCode::new(503).unwrap();
+    world.far_end.refer_progress(now, leg, referral, refused).unwrap();
+    world.settle();
+    assert_eq!(world.frame(client)["params"]["eventData"], event("failed", 491));
+}
