@@ -32,15 +32,28 @@ fn hint(error: &std::io::Error, address: std::net::SocketAddr) -> String {
     }
 }
 
+/// Connections that wait to be accepted: after a restart all clients come at once, and whoever finds no place tries again
+/// only after seconds. The system may allow less (`net.core.somaxconn`).
+const BACKLOG: u32 = 4096;
+
 /// Listens on TCP. Async, for the listener belongs to the runtime that it is made in.
 pub async fn listen_tcp(address: std::net::SocketAddr) -> Result<tokio::net::TcpListener, BindError> {
-    tokio::net::TcpListener::bind(address)
-        .await
-        .map_err(|source| BindError {
-            transport: "tcp",
-            address,
-            source,
-        })
+    bind_tcp(address).map_err(|source| BindError {
+        transport: "tcp",
+        address,
+        source,
+    })
+}
+
+/// As tokio's listener, with a longer queue.
+fn bind_tcp(address: std::net::SocketAddr) -> std::io::Result<tokio::net::TcpListener> {
+    let socket = match address {
+        std::net::SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4()?,
+        std::net::SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 #[cfg(test)]

@@ -31,6 +31,8 @@ const TICK: Duration = Duration::from_millis(10);
 const FRAMES: usize = 50;
 /// Orders that a leg may be behind.
 const ORDERS_MAX: usize = 8;
+/// RTP header without extensions.
+const RTP_HEADER_LEN: usize = 12;
 /// Longest datagram.
 const DATAGRAM_LEN_MAX: usize = 2_048;
 
@@ -56,14 +58,16 @@ impl Heard {
         self.packets.load(Ordering::Relaxed)
     }
 
-    /// When the first one came.
+    /// When the first one came that the carrier made, where packets are passed on as they are: not the gateway's own ringing.
     pub(crate) fn first(&self) -> Option<Instant> {
         *self.first.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self, now: Instant) {
-        if self.packets.fetch_add(1, Ordering::Relaxed) == 0 {
-            *self.first.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+    fn take(&self, now: Instant, is_of_carrier: bool) {
+        self.packets.fetch_add(1, Ordering::Relaxed);
+        if is_of_carrier {
+            let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+            first.get_or_insert(now);
         }
     }
 }
@@ -239,8 +243,9 @@ async fn serve(
                 let Ok((len, remote)) = received else { continue };
                 let now = Instant::now();
                 let path = Path { local, remote };
-                if client.handle_datagram(now, path, &mut buffer[..len]).is_some() {
-                    heard.take(now);
+                if let Some(packet) = client.handle_datagram(now, path, &mut buffer[..len]) {
+                    let payload = packet.get(RTP_HEADER_LEN..).unwrap_or_default();
+                    heard.take(now, stream.payloads.iter().any(|own| own == payload));
                 }
             }
             _ = ticks.tick() => {

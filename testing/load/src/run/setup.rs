@@ -129,6 +129,7 @@ pub(crate) async fn answer(offhook: &Path, calls: usize, early: bool) -> Result<
         let told = phone.expect(message).await?;
         leg.take(told["sdp"].as_str().unwrap_or_default()).await?;
         until("audio at the browser", || leg.heard.first().is_some()).await?;
+        phone.idle(Duration::from_millis(50)).await?;
         let answered = carrier.facts(&number).answered;
         if let (Some(first), Some(answered)) = (leg.heard.first(), answered) {
             times.push(first.saturating_duration_since(answered));
