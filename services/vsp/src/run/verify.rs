@@ -3,7 +3,8 @@
 use crate::auth::{Claims, Credential, Question, Refusal, Verdict};
 use crate::config::{AuthConfig, JwtAlgorithm, JwtKeyConfig, UserConfig};
 use argon2::password_hash::{PasswordHasher, SaltString};
-use argon2::{Algorithm as Argon2Algorithm, Argon2, Params, PasswordHash, PasswordVerifier, Version};
+use argon2::{Algorithm as Argon2Algorithm, Argon2, Params, PasswordHash, Version};
+use hashing::Hashing;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use proven::Proven;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::Semaphore;
 
+mod hashing;
 mod proven;
 
 /// Why a key or a hash cannot be used.
@@ -65,6 +67,7 @@ struct Shared {
     /// Checked in place of the hash that an unknown user does not have, so that both take as long. None where no user
     /// has a hash: then nothing takes long.
     decoy: Option<String>,
+    hashing: Hashing,
     /// Passwords that were right before.
     proven: Proven,
     /// Checks that run or wait; each takes some 20 ms of a core.
@@ -100,6 +103,7 @@ impl Verifier {
                 keys,
                 hashes,
                 decoy,
+                hashing: Hashing::default(),
                 proven,
                 queue,
                 cores,
@@ -143,9 +147,8 @@ impl Shared {
         let known = self.hashes.get(user);
         let right = match known.or(self.decoy.as_ref()) {
             Some(hash) => {
-                let hash = PasswordHash::new(hash).map_err(|_| Refusal::WrongPassword)?;
                 let given = password.expose().as_bytes();
-                Argon2::default().verify_password(given, &hash).is_ok()
+                self.hashing.matches(given, hash)
             }
             None => false,
         };
