@@ -217,15 +217,17 @@ impl Router {
         let mut stopped = self.config.shutdown.clone();
         loop {
             tokio::select! {
-                Some(input) = self.inputs.recv() => self.handle_input(input),
-                Some(event) = self.config.events.recv() => self.handle_event(event),
-                Some(answered) = self.pending.next() => self.handle_answered(answered),
-                _ = tick.tick() => self.handle_tick(Instant::now()),
+                // What was asked after the drain began must not slip in before it; new work comes last.
+                biased;
+                () = stopped.stopped() => break,
                 at = draining.draining(), if until.is_none() => {
                     until = Some(at);
                     self.drain();
                 }
-                () = stopped.stopped() => break,
+                _ = tick.tick() => self.handle_tick(Instant::now()),
+                Some(answered) = self.pending.next() => self.handle_answered(answered),
+                Some(event) = self.config.events.recv() => self.handle_event(event),
+                Some(input) = self.inputs.recv() => self.handle_input(input),
             }
             if let Some(until) = until
                 && (self.sessions.is_empty() || Instant::now() >= until)

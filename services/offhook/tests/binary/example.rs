@@ -47,6 +47,7 @@ fn check(folder: &Path, text: &str) -> serde_json::Value {
     let mut command = offhook(folder, &["check", "--config", "a.toml", "--json"]);
     command.env("OFFHOOK_TOKEN_SECRET", "x".repeat(32));
     command
+        .env("OFFHOOK_ALICE_PHONE_PASSWORD", "a")
         .env("OFFHOOK_BOB_PASSWORD", "b")
         .env("OFFHOOK_CARRIER_A_PASSWORD", "c");
     serde_json::from_str(&stdout(&command.output().unwrap())).unwrap()
