@@ -187,7 +187,7 @@ pub enum Preference {
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OpusConfig {
-    /// 0 (cheapest) to 10. Default 1: a third of the cost of 5, and with the default bit rate no worse (decision 18).
+    /// 0 (cheapest) to 10. Default 1; what it costs and what it loses stands in decision 18.
     pub complexity: u8,
     /// Bits per second; a lower limit in the client's SDP wins. Default 28000, where
     /// there is room for error correction too.
