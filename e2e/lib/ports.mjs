@@ -3,25 +3,25 @@ import dgram from "node:dgram";
 import net from "node:net";
 
 const HOST = "127.0.0.1";
+/** Below the range from which the system takes ports for sockets that name none: none of those gets in between. */
+const FIRST = 23_000;
+const COUNT = 9_000;
+
+/** Ports that were drawn; none is drawn twice, for it may be used only later. */
+const drawn = { tcp: new Set(), udp: new Set() };
 
 /** A TCP port. */
 export function freeTcpPort() {
-  return new Promise((resolve, reject) => {
+  return draw(drawn.tcp, async (port) => {
     const server = net.createServer();
-    server.on("error", reject);
-    server.listen(0, HOST, () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
-    });
+    await new Promise((resolve, reject) => server.on("error", reject).listen(port, HOST, resolve));
+    return server;
   });
 }
 
 /** A UDP port. */
-export async function freeUdpPort() {
-  const socket = await bindUdp(0);
-  const { port } = socket.address();
-  await new Promise((resolve) => socket.close(resolve));
-  return port;
+export function freeUdpPort() {
+  return draw(drawn.udp, bindUdp);
 }
 
 /** An open UDP socket on loopback; 0 lets the system choose the port. */
@@ -34,4 +34,21 @@ export function bindUdp(port) {
       resolve(socket);
     });
   });
+}
+
+/** One that `open` can open. */
+async function draw(before, open) {
+  for (let tries = 0; tries < COUNT; tries += 1) {
+    const port = FIRST + Math.floor(Math.random() * COUNT);
+    if (before.has(port)) continue;
+    before.add(port);
+    try {
+      const socket = await open(port);
+      await new Promise((resolve) => socket.close(resolve));
+      return port;
+    } catch (error) {
+      if (error.code !== "EADDRINUSE") throw error;
+    }
+  }
+  throw new Error(`no port from ${FIRST} to ${FIRST + COUNT} is free`);
 }

@@ -209,6 +209,13 @@ impl CarrierConfig {
         let usable = uri.scheme() == Scheme::Sip && uri.user().is_none() && uri.headers().is_empty() && udp;
         usable.then_some(target)
     }
+
+    /// Where it is, if `uri` has an address and no name.
+    fn literal_address(&self) -> Option<SocketAddr> {
+        let target = self.target()?;
+        let uri = target.uri();
+        Some(SocketAddr::new(uri.host()?.ip()?, uri.port_or_default()))
+    }
 }
 
 impl Config {
@@ -224,6 +231,19 @@ impl Config {
                     format!("{place}.name"),
                     format!("two carriers are named `{}`", carrier.name),
                     "Give each a name of its own",
+                ));
+            }
+            if carrier
+                .literal_address()
+                .is_some_and(|address| self.sip_proxy.is_ours(address))
+            {
+                problems.push(Problem::error(
+                    format!("{place}.uri"),
+                    format!(
+                        "`{}` is a VSP or this proxy: calls would go in circles",
+                        carrier.uri
+                    ),
+                    "Write the carrier's own address; sip_proxy.udp and sip_proxy.vsp are ours",
                 ));
             }
         }
@@ -250,6 +270,10 @@ impl Config {
 }
 
 impl SipProxyConfig {
+    fn is_ours(&self, address: SocketAddr) -> bool {
+        address == self.udp || self.vsp.iter().any(|vsp| vsp.0 == address)
+    }
+
     fn check(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         if self.vsp.is_empty() {
@@ -435,6 +459,15 @@ mod tests {
         assert_eq!(config.check(), []);
         assert_eq!(config.sip_proxy.udp.to_string(), "127.0.0.1:5060");
         assert_eq!(config.sip_proxy.vsp[0].0.to_string(), "127.0.0.1:5070");
+    }
+
+    #[test]
+    fn a_carrier_at_our_own_address_is_found() {
+        for own in ["127.0.0.1:5060", "127.0.0.1", "127.0.0.1:5070"] {
+            let config = read(&format!("[[carrier]]\nname = 'a'\nuri = 'sip:{own}'\n"));
+            let places: Vec<String> = config.check().into_iter().map(|problem| problem.path).collect();
+            assert_eq!(places, ["carrier[0].uri"], "{own}");
+        }
     }
 
     #[test]
