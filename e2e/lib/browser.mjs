@@ -1,7 +1,8 @@
 // Chromium, as the tests use it: no window, a microphone that needs no permission, ICE that works on loopback.
 import { chromium } from "playwright-core";
 
-const EXECUTABLE = process.env.CHROMIUM ?? "/usr/bin/chromium";
+/** Chromium on this machine. */
+export const EXECUTABLE = process.env.CHROMIUM ?? "/usr/bin/chromium";
 
 // Without mDNS names and with loopback allowed, the browser's candidates are addresses that a gateway on this
 // machine can answer; the rest keeps Chromium from talking to anybody else.
@@ -20,7 +21,7 @@ const FLAGS = [
   "--disable-features=WebRtcHideLocalIpsWithMdns",
 ];
 
-/** Starts a browser. The caller closes it. */
-export function launchBrowser() {
-  return chromium.launch({ executablePath: EXECUTABLE, headless: true, args: FLAGS });
+/** Starts a browser, or whatever `executable` starts one with. The caller closes it. */
+export function launchBrowser(executable = EXECUTABLE) {
+  return chromium.launch({ executablePath: executable, headless: true, args: FLAGS });
 }

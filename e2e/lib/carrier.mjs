@@ -128,6 +128,8 @@ class CarrierCall {
   refers = [];
   notifies = [];
   rtp = null;
+  /** The direction that it last asked for by itself. */
+  #wanted = "sendrecv";
   #from;
   #port;
   #options;
@@ -215,10 +217,13 @@ class CarrierCall {
 
   /** A new offer from the carrier's side, for example `sendonly`: it holds the call. Gives the final response. */
   async reinvite(direction) {
+    this.#wanted = direction;
     const cseq = this.#request("INVITE", this.#contact(), this.rtp.sdp(direction));
-    return until("an answer to the re-INVITE", () =>
+    const response = await until("an answer to the re-INVITE", () =>
       this.responses.find((each) => each.status >= 200 && header(each, "cseq").startsWith(`${cseq} `)),
     );
+    if (response.status === 200) this.rtp.follow(mirrored(directionOf(response.body)));
+    return response;
   }
 
   /** An INFO with one digit (`application/dtmf-relay`). */
@@ -246,7 +251,9 @@ class CarrierCall {
           if (refusal) return this.#send(response(message, ...refusal, this.#tag), from);
           // It may have moved to another address.
           this.rtp.accept(message.body);
-          const answer = this.rtp.sdp(mirrored(directionOf(message.body)));
+          const direction = narrowed(mirrored(directionOf(message.body)), this.#wanted);
+          this.rtp.follow(direction);
+          const answer = this.rtp.sdp(direction);
           this.#send(response(message, 200, "OK", this.#tag, this.#contact(), answer), from);
         } else if (this.#final) this.#send(this.#final, this.#from);
         return;
@@ -357,6 +364,13 @@ export function directionOf(sdp) {
   return /^a=(sendrecv|sendonly|recvonly|inactive)\r?$/m.exec(sdp)?.[1] ?? "sendrecv";
 }
 
-function mirrored(direction) {
+/** The same seen from the other side. */
+export function mirrored(direction) {
   return { sendonly: "recvonly", recvonly: "sendonly" }[direction] ?? direction;
+}
+
+/** What both allow. */
+function narrowed(one, other) {
+  if (one === "sendrecv" || one === other) return other;
+  return other === "sendrecv" ? one : "inactive";
 }

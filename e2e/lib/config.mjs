@@ -77,11 +77,15 @@ const SECTIONS = {
     ]),
     ...sections,
   ],
-  "b2bua-rtc": (ports, { gateway = {}, controlGraceS = 20 }, separate) => [
+  "b2bua-rtc": (
+    ports,
+    { gateway = {}, controlGraceS = 20, mediaHost = HOST, rtpPorts = RTP_PORTS },
+    separate,
+  ) => [
     "[b2bua_rtc]",
-    `webrtc = "${HOST}:${ports.webrtc}"`,
-    `stun = "${HOST}:${ports.stun}"`,
-    `rtp_ports = "${RTP_PORTS}"`,
+    `webrtc = "${mediaHost}:${ports.webrtc}"`,
+    `stun = "${mediaHost}:${ports.stun}"`,
+    `rtp_ports = "${rtpPorts}"`,
     ...entries(gateway),
     ...(separate
       ? ["[b2bua_rtc.control]", `listen = "${HOST}:${ports.control}"`, `grace_s = ${controlGraceS}`]

@@ -2,10 +2,10 @@
 import net from "node:net";
 
 /**
- * Relays to `port` on loopback: `{ host, connections(), cut(), moveTo(address), close() }`, `host` for WebSockets. Those that
+ * Relays to `port` on loopback, from `address` of this machine: `{ host, connections(), cut(), moveTo(address), close() }`, `host` for WebSockets. Those that
  * connect after `moveTo` come from that address of this machine.
  */
-export async function openCuttable(port) {
+export async function openCuttable(port, address = "127.0.0.1") {
   const pairs = new Set();
   let localAddress = "127.0.0.1";
   const server = net.createServer((near) => {
@@ -23,12 +23,12 @@ export async function openCuttable(port) {
     near.pipe(far);
     far.pipe(near);
   });
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  await new Promise((resolve) => server.listen(0, address, resolve));
   const cut = () => {
     for (const pair of pairs) for (const socket of pair) socket.resetAndDestroy();
   };
   return {
-    host: `ws://127.0.0.1:${server.address().port}`,
+    host: `ws://${address}:${server.address().port}`,
     connections: () => pairs.size,
     cut,
     moveTo(address) {

@@ -12,7 +12,10 @@ const EVENTS = "0123456789*#ABCD";
 const WINDOW_SAMPLES = 4_000;
 
 export class RtpEnd {
+  /** Audio packets. */
   packetsReceived = 0;
+  /** Packets of any payload type. */
+  anyReceived = 0;
   packetsSent = 0;
   lost = 0;
   /** Lengths of the audio payloads received, in bytes. */
@@ -40,6 +43,10 @@ export class RtpEnd {
   #timestamp = 160;
   #timer = null;
   #startedAt = 0;
+  /** Packets that were due since then, those not sent included. */
+  #due = 0;
+  /** Its own direction allows it to send. */
+  #maySend = true;
   #lateness = null;
   /** Address that its descriptions name: behind NAT, another one than its packets come from. */
   #advertised = HOST;
@@ -136,6 +143,11 @@ export class RtpEnd {
     this.#timer = null;
   }
 
+  /** What its latest description says of itself: it sends only where that says so. */
+  follow(direction) {
+    this.#maySend = ["sendrecv", "sendonly"].includes(direction);
+  }
+
   close() {
     this.stop();
     this.#socket?.close();
@@ -163,14 +175,17 @@ export class RtpEnd {
   /** Sends as many packets as are due: timers of a busy machine come late, the audio must not. */
   #catchUp() {
     const due = Math.floor((Date.now() - this.#startedAt) / PACKET_MS);
-    while (this.packetsSent < due) this.#sendTone();
+    for (; this.#due < due; this.#due += 1) {
+      if (this.#maySend) this.#sendTone();
+      else this.#timestamp += SAMPLES;
+    }
   }
 
   #sendTone() {
     const samples =
       this.#toneHz === null
         ? new Array(SAMPLES).fill(0)
-        : sine(this.#toneHz, 8_000, SAMPLES, this.packetsSent * SAMPLES);
+        : sine(this.#toneHz, 8_000, SAMPLES, this.#due * SAMPLES);
     this.#sendPacket(this.#payloadType, G711[this.codec].encode(samples), this.packetsSent === 0);
   }
 
@@ -190,6 +205,7 @@ export class RtpEnd {
 
   #onPacket(packet) {
     if (packet.length < 12 || packet[0] >> 6 !== 2) return;
+    this.anyReceived += 1;
     const type = packet[1] & 0x7f;
     const payload = packet.subarray(12);
     if (type === this.#eventType) return this.#onEvent(packet.readUInt32BE(4), payload);
@@ -202,7 +218,7 @@ export class RtpEnd {
       this.#samples.push(...g711.decode(payload));
       if (this.#samples.length > 4 * WINDOW_SAMPLES) this.#samples.splice(0, 2 * WINDOW_SAMPLES);
     }
-    if (this.#toneHz === "echo" || this.codec === "opus")
+    if (this.#maySend && (this.#toneHz === "echo" || this.codec === "opus"))
       this.#sendPacket(type, payload, this.packetsSent === 0);
   }
 

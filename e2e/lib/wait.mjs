@@ -13,12 +13,12 @@ export async function until(what, condition, timeoutMs = 10_000) {
   }
 }
 
-/** Fails as soon as `condition` is false during `ms`: for what must not happen. */
-export async function throughout(what, condition, ms) {
+/** Fails as soon as `condition`, asked every `pollMs`, is false during `ms`: for what must not happen. */
+export async function throughout(what, condition, ms, pollMs = POLL_MS) {
   const deadline = Date.now() + ms;
   while (Date.now() < deadline) {
     if (!(await condition())) throw new Error(`no longer so within ${ms} ms: ${what}`);
-    await pause(POLL_MS);
+    await pause(pollMs);
   }
 }
 

@@ -7,7 +7,7 @@ const SILENCE_DB = -70;
 const audio = new AudioContext();
 const calls = new Map();
 const records = { states: [], notifications: [], errors: [], warnings: [], ready: 0, sockets: 0, closes: 0 };
-/** Every frame on every socket of this page, in order: `{ from: "client" | "server", frame }`. */
+/** Every frame on every socket of this page, in order: `{ from: "client" | "server", frame, at }`, `at` in ms. */
 const frames = [];
 let client = null;
 
@@ -32,12 +32,13 @@ window.WebSocket = class extends WebSocket {
     super(...args);
     sockets.push(this);
     this.addEventListener("message", ({ data }) => {
-      frames.push({ from: "server", frame: typeof data === "string" ? readFrame(data) : "binary" });
+      const frame = typeof data === "string" ? readFrame(data) : "binary";
+      frames.push({ from: "server", frame, at: Date.now() });
     });
   }
 
   send(data) {
-    frames.push({ from: "client", frame: readFrame(data) });
+    frames.push({ from: "client", frame: readFrame(data), at: Date.now() });
     super.send(data);
   }
 };
@@ -158,6 +159,13 @@ window.phone = {
   /** Ends the media of a call as a fault in the browser would: the SDK is not asked. */
   closeMedia: (id) => calls.get(id).peer.instance.close(),
 
+  /** How many sockets this page has made. */
+  socketsMade: () => sockets.length,
+
+  /** Neither speaks nor listens any more, which takes time of the processor, until `wake`. */
+  rest: () => audio.suspend(),
+  wake: () => audio.resume(),
+
   /** Breaks the connection as a network does: the SDK is not asked. */
   cutSocket: () => sockets.at(-1).close(),
 
@@ -201,11 +209,20 @@ window.phone = {
 
   /** The types of the candidates between which the call's packets travel. */
   async candidatePair(id) {
+    const pair = await this.candidates(id);
+    return pair && { local: pair.local.type, remote: pair.remote.type };
+  },
+
+  /** These candidates, with their addresses. */
+  async candidates(id) {
     const report = await calls.get(id).peer.instance.getStats();
     const transport = [...report.values()].find((each) => each.type === "transport");
     const pair = report.get(transport?.selectedCandidatePairId);
-    const type = (candidate) => report.get(candidate)?.candidateType ?? null;
-    return pair && { local: type(pair.localCandidateId), remote: type(pair.remoteCandidateId) };
+    const candidate = (candidateId) => {
+      const { candidateType: type = null, address, port } = report.get(candidateId) ?? {};
+      return { type, address, port };
+    };
+    return pair && { local: candidate(pair.localCandidateId), remote: candidate(pair.remoteCandidateId) };
   },
 
   /** Counters of the call's audio. */

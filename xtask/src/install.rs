@@ -48,7 +48,16 @@ pub(crate) const TO_TEST: &[Tool] = &[
         "a carrier in the end-to-end tests",
     ),
     tool("turnserver", &["coturn"], "a relay in the end-to-end tests"),
-    tool("ss", &["iproute2"], "to see that no port is left open"),
+    tool(
+        "ip",
+        &["iproute2"],
+        "a network behind NAT in the end-to-end tests",
+    ),
+    tool(
+        "iptables",
+        &["iptables"],
+        "a network behind NAT in the end-to-end tests",
+    ),
 ];
 
 /// Installs those of `tools` that are missing.

@@ -137,10 +137,14 @@ pub(crate) fn run_logged(
     })
 }
 
+/// Folders of programs for administrators, which some systems leave out of a user's path.
+const ADMIN_FOLDERS: [&str; 2] = ["/usr/sbin", "/sbin"];
+
 /// The path of a program, if it is there.
 pub(crate) fn find(program: &str) -> Option<std::path::PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path)
+        .chain(ADMIN_FOLDERS.map(Into::into))
         .map(|folder| folder.join(program))
         .find(|file| file.is_file())
 }

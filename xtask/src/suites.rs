@@ -160,7 +160,7 @@ fn is_cargo_finish(line: &str) -> bool {
 /// Closing lines of node's own test runner (`ℹ pass 12`, `# fail 0`).
 fn is_node_summary(line: &str) -> bool {
     let line = line.trim_start_matches(['ℹ', '#', ' ']);
-    ["tests ", "pass ", "fail "].iter().any(|start| {
+    ["tests ", "pass ", "fail ", "skipped "].iter().any(|start| {
         line.strip_prefix(start)
             .is_some_and(|rest| rest.trim().parse::<u32>().is_ok())
     })

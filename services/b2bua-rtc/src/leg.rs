@@ -122,8 +122,13 @@ impl Leg {
         Ok(())
     }
 
-    /// Writes our answer to the peer's latest offer, and starts the transport.
-    pub(crate) fn answer(&mut self, now: Instant, order: &[Codec]) -> Result<String, OfferAnswerError> {
+    /// Writes our answer to the peer's latest offer, and starts the transport. An RTP peer is told at most `allowed`.
+    pub(crate) fn answer(
+        &mut self,
+        now: Instant,
+        order: &[Codec],
+        allowed: Direction,
+    ) -> Result<String, OfferAnswerError> {
         match &mut self.transport {
             Transport::WebRtc(side) => {
                 let answer = side.negotiation.answer(order)?;
@@ -131,7 +136,7 @@ impl Leg {
                 Ok(answer)
             }
             Transport::Rtp(side) => {
-                let answer = side.negotiation.answer(order, Direction::SendRecv)?;
+                let answer = side.negotiation.answer(order, allowed)?;
                 // Only now does the peer know where to send to.
                 side.described(now, false);
                 Ok(answer)

@@ -128,7 +128,7 @@ pub struct MediaSession {
     replacement: Option<Box<replacement::Replacement>>,
     /// Frames that replaced legs were sent.
     replaced_frames: u64,
-    /// The client's audio is kept from the carrier.
+    /// The client has put the carrier on hold: neither hears the other.
     held: bool,
     transcoded: bool,
     /// It has ended by itself and waits to be dropped.
@@ -179,7 +179,7 @@ impl MediaSession {
         let offer = to.offer(Direction::SendRecv);
         let answer = match request.early_answer {
             true => Some(
-                from.answer(now, &answer_order(&[], params.prefer))
+                from.answer(now, &answer_order(&[], params.prefer), Direction::SendRecv)
                     .map_err(|error| sdp_error(request.from, &error))?,
             ),
             false => None,

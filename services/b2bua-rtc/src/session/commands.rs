@@ -95,7 +95,7 @@ impl MediaSession {
                     leg.offer(offer_answer::Direction::SendRecv)
                 }
                 false => leg
-                    .answer(now, &order)
+                    .answer(now, &order, offer_answer::Direction::SendRecv)
                     .map_err(|error| sdp_error(offerer, &error))?,
             };
             self.offerer_answered = true;
@@ -119,6 +119,7 @@ impl MediaSession {
             return Err(wrong_state("the leg's first offer is not answered yet"));
         }
         let order = answer_order(self.leg(other(from)).codecs(), self.params.prefer);
+        let allowed = self.allowed();
         let leg = self.leg_mut(from);
         let change = leg
             .handle_offer(now, sdp)
@@ -129,7 +130,9 @@ impl MediaSession {
             let fresh = for_description(side.leg.restart_ice(rng));
             side.negotiation.set_local_ice(fresh);
         }
-        let answer = leg.answer(now, &order).map_err(|error| sdp_error(from, &error))?;
+        let answer = leg
+            .answer(now, &order, allowed)
+            .map_err(|error| sdp_error(from, &error))?;
         let direction = leg.peer_direction();
         if change.ice_restart {
             self.trace("ice-restart", "");
@@ -175,7 +178,12 @@ impl MediaSession {
         Ok(())
     }
 
-    /// The client's audio is kept from the carrier, which hears what the operator has chosen for that.
+    /// What an RTP peer may be told of us: one that is held goes on being held, whatever it offers (RFC 6337 §5.3).
+    fn allowed(&self) -> offer_answer::Direction {
+        offer_answer::Direction::new(true, !self.held)
+    }
+
+    /// Both are kept from each other; the carrier hears what the operator has chosen for that.
     fn hold(&mut self, now: Instant, held: bool) -> Result<Reply, CommandError> {
         if std::mem::replace(&mut self.held, held) != held {
             match held {

@@ -124,6 +124,6 @@ impl MediaSession {
     #[inline]
     pub(super) fn keeps_back(&self, from: LegName) -> bool {
         let goes = |replacement: &Replacement| replacement.ringback && replacement.leg.name == from;
-        (self.held && from == LegName::Client) || self.replacement.as_deref().is_some_and(goes)
+        self.held || self.replacement.as_deref().is_some_and(goes)
     }
 }

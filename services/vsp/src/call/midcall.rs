@@ -496,7 +496,8 @@ fn next_digit(active: &mut Active, out: &mut Vec<Action>) {
     }
 }
 
-const fn direction_of(hold: HoldState) -> Direction {
+/// What a far end is told of us while the client has it on hold, or not.
+pub(super) const fn direction_of(hold: HoldState) -> Direction {
     match hold {
         HoldState::Held => Direction::SendOnly,
         HoldState::Active => Direction::SendRecv,

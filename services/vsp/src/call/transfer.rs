@@ -1,11 +1,11 @@
 //! Transfers: the far end is asked to call somebody else, or somebody else takes its place.
 
 use super::exchange::{Exchange, Transfer};
-use super::midcall::{SipOutcome, failed};
+use super::midcall::{SipOutcome, direction_of, failed};
 use super::{Action, Call, Purpose, State, TransferOrder};
 use crate::output::{EndedBy, Note, TransferWay};
 use crate::translate::End;
-use offhook_media_control::{Command, CommandError, Direction, LegName, Reply};
+use offhook_media_control::{Command, CommandError, LegName, Reply};
 use offhook_rpc_message::{Party, ResultBody, RpcError, ServerMessage};
 use offhook_sip::user_agent::{IncomingId, LegId};
 use serde_json::json;
@@ -141,7 +141,7 @@ impl Call {
             {
                 out.push(Action::Respond(incoming, 481, None));
             }
-            (State::Active(_), sdp) => {
+            (State::Active(active), sdp) => {
                 let session = self.media.clone();
                 let command = match sdp {
                     Some(sdp) => Command::Reoffer {
@@ -152,7 +152,7 @@ impl Call {
                     None => Command::MakeOffer {
                         session,
                         to: LegName::Carrier,
-                        direction: Direction::SendRecv,
+                        direction: direction_of(active.hold),
                         renew: false,
                     },
                 };

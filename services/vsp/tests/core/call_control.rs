@@ -2,17 +2,10 @@
 
 use crate::world::{CARRIER_ANSWER, CARRIER_SIDE_OFFER, World, header, invite_params, settings};
 use offhook_media_control::{Command, LegName};
-use offhook_sip::user_agent::{Ending, Event, Failure, LegId, Notice, ReplacedDialog};
+use offhook_sip::user_agent::{Ending, Event, Failure, LegId, Notice};
 use offhook_sip_message::{Method, StatusCode};
-use offhook_vsp::ConnectionId;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::time::Duration;
-
-fn modify(world: &mut World, client: ConnectionId, params: Value) -> String {
-    let mut params = params;
-    params["dialogParams"] = json!({"callID": "call-1"});
-    world.request(client, "telnyx_rtc.modify", params)
-}
 
 /// The REFER that the far end has got: its call, and whom it is asked to call.
 fn far_refer(world: &mut World) -> (LegId, offhook_sip::user_agent::ReferralId, String, bool) {
@@ -32,8 +25,7 @@ fn a_blind_transfer_ends_our_call_when_it_has_worked() {
     let mut world = World::new();
     let (client, _) = world.log_in("alice");
     world.call(client, "call-1", "9196");
-    let id = modify(
-        &mut world,
+    let id = world.modify(
         client,
         json!({"action": "transfer", "destination": "+1 555 0199"}),
     );
@@ -88,20 +80,12 @@ fn a_transfer_that_fails_leaves_the_call_and_may_be_tried_again() {
     let mut world = World::with(own);
     let (client, _) = world.log_in("alice");
     world.call(client, "call-1", "9196");
-    modify(
-        &mut world,
-        client,
-        json!({"action": "transfer", "destination": "9101"}),
-    );
+    world.modify(client, json!({"action": "transfer", "destination": "9101"}));
     let (leg, referral, ..) = far_refer(&mut world);
     world.far_end.accept_refer(world.now, leg, referral).unwrap();
     world.settle();
     world.take_frames(client);
-    modify(
-        &mut world,
-        client,
-        json!({"action": "transfer", "destination": "9101"}),
-    );
+    world.modify(client, json!({"action": "transfer", "destination": "9101"}));
     assert_eq!(world.frame(client)["error"]["code"], -32002, "one at a time");
     world
         .far_end
@@ -113,11 +97,7 @@ fn a_transfer_that_fails_leaves_the_call_and_may_be_tried_again() {
         event["params"]["eventData"],
         json!({"kind": "transfer", "state": "failed", "sipCode": 486})
     );
-    modify(
-        &mut world,
-        client,
-        json!({"action": "transfer", "destination": "9101"}),
-    );
+    world.modify(client, json!({"action": "transfer", "destination": "9101"}));
     let (leg, referral, ..) = far_refer(&mut world);
     world
         .far_end
@@ -135,20 +115,12 @@ fn destinations_of_transfers_are_checked_like_those_of_calls() {
     let (client, _) = world.log_in("alice");
     world.call(client, "call-1", "9196");
     for destination in ["", "9\r\nVia: x", "a@b>", "x y"] {
-        modify(
-            &mut world,
-            client,
-            json!({"action": "transfer", "destination": destination}),
-        );
+        world.modify(client, json!({"action": "transfer", "destination": destination}));
         assert_eq!(world.frame(client)["error"]["code"], -32602, "{destination:?}");
     }
-    modify(
-        &mut world,
-        client,
-        json!({"action": "replace", "replaceCallID": "call-1"}),
-    );
+    world.modify(client, json!({"action": "replace", "replaceCallID": "call-1"}));
     assert_eq!(world.frame(client)["error"]["code"], -32002, "not with itself");
-    modify(&mut world, client, json!({"action": "replace"}));
+    world.modify(client, json!({"action": "replace"}));
     assert_eq!(world.frame(client)["error"]["code"], -32602);
     assert!(world.far_notices.is_empty());
 }
@@ -159,11 +131,7 @@ fn an_attended_transfer_joins_two_calls_of_the_client() {
     let (client, _) = world.log_in("alice");
     world.call(client, "call-1", "9196");
     let second = world.call(client, "call-2", "9197");
-    modify(
-        &mut world,
-        client,
-        json!({"action": "replace", "replaceCallID": "call-2"}),
-    );
+    world.modify(client, json!({"action": "replace", "replaceCallID": "call-2"}));
     let Some(Notice::ReferRequested { leg, to, .. }) = world.far_notices.pop() else {
         panic!()
     };
@@ -203,11 +171,7 @@ fn c13_somebody_whom_the_far_end_sends_takes_its_place() {
     let mut world = World::new();
     let (client, _) = world.log_in("alice");
     let old = world.call(client, "call-1", "9196");
-    let dialog = world.far_end.dialog(old).unwrap();
-    let replaces = ReplacedDialog::of_dialog(dialog);
-    let (call_id, to, from) = (replaces.call_id, replaces.to_tag, replaces.from_tag);
-    let value = [&call_id[..], b";to-tag=", &to, b";from-tag=", &from].concat();
-    let new = world.far_call("vsp", &[("Replaces", std::str::from_utf8(&value).unwrap())]);
+    let new = world.far_successor(old, Some(CARRIER_SIDE_OFFER));
     assert!(matches!(world.gateway.commands.last(),
         Some(Command::Reoffer { from: LegName::Carrier, sdp, .. }) if sdp == CARRIER_SIDE_OFFER));
     let answered = world.far_events.drain(..).find_map(|event| match event {
@@ -415,7 +379,7 @@ fn glare_is_solved_and_then_the_hold_is_told() {
     world.gateway.hold_replies = true;
     // Their offer is with the gateway when the client holds: our offer has to wait for their ACK.
     let theirs = world.far_request(leg, Method::Invite, Some(("application/sdp", CARRIER_SIDE_OFFER)));
-    modify(&mut world, client, json!({"action": "hold"}));
+    world.modify(client, json!({"action": "hold"}));
     world.release_replies();
     for _ in 0..4 {
         world.advance(Duration::from_secs(3));

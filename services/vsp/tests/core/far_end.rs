@@ -6,10 +6,13 @@ use offhook_sip::user_agent::{self, Body, IncomingId, LegId};
 use offhook_sip::{Flow, Header};
 use offhook_sip_message::{HeaderValue, Message, Method, StatusCode, UriBuf};
 
+/// Who calls.
+const BOB: &str = "\"Bob\" <sip:+4940555666@carrier.example>";
+
 impl World {
     /// The SIP proxy brings a call for a user: the far end's leg.
     pub(crate) fn far_call(&mut self, user: &str, headers: &[(&str, &str)]) -> LegId {
-        self.far_call_from(user, "\"Bob\" <sip:+4940555666@carrier.example>", headers)
+        self.far_call_from(user, BOB, headers)
     }
 
     pub(crate) fn far_call_from(&mut self, user: &str, from: &str, headers: &[(&str, &str)]) -> LegId {
@@ -50,6 +53,16 @@ impl World {
         let leg = self.far_end.invite(self.now, invite).unwrap();
         self.settle();
         leg
+    }
+
+    /// Somebody whom a far end has sent calls to take its place in `leg` (RFC 3891), with or without an offer.
+    pub(crate) fn far_successor(&mut self, leg: LegId, sdp: Option<&str>) -> LegId {
+        let dialog = self.far_end.dialog(leg).unwrap();
+        let named = user_agent::ReplacedDialog::of_dialog(dialog);
+        let (call_id, to, from) = (named.call_id, named.to_tag, named.from_tag);
+        let value = [&call_id[..], b";to-tag=", &to, b";from-tag=", &from].concat();
+        let headers = [("Replaces", std::str::from_utf8(&value).unwrap())];
+        self.far_call_with("vsp", BOB, &headers, sdp)
     }
 
     /// Statuses of the responses that the far end has got to its INVITE since the last time.

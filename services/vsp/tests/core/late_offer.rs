@@ -2,7 +2,7 @@
 
 use crate::world::{BROWSER_ANSWER, CARRIER_OFFER, CLIENT_ANSWER, World};
 use offhook_media_control::{Command, CommandErrorKind, LegName};
-use offhook_sip::user_agent::{Ending, Event, LegId, ReplacedDialog};
+use offhook_sip::user_agent::{Ending, Event, LegId};
 use offhook_sip_message::Method;
 use offhook_vsp::ConnectionId;
 use serde_json::Value;
@@ -112,12 +112,7 @@ fn somebody_who_takes_the_place_of_the_far_end_may_want_our_offer_too() {
         let mut world = World::new();
         let (client, _) = world.log_in("alice");
         let old = world.call(client, "call-1", "9196");
-        let dialog = world.far_end.dialog(old).unwrap();
-        let replaced = ReplacedDialog::of_dialog(dialog);
-        let (call_id, to, from) = (replaced.call_id, replaced.to_tag, replaced.from_tag);
-        let value = [&call_id[..], b";to-tag=", &to, b";from-tag=", &from].concat();
-        let headers = [("Replaces", std::str::from_utf8(&value).unwrap())];
-        let new = world.far_call_with("vsp", "\"Bob\" <sip:+4940555666@carrier.example>", &headers, None);
+        let new = world.far_successor(old, None);
         assert_eq!(
             offered_in_200(&mut world).as_deref(),
             Some("v=0\r\no=offer SendRecv\r\n")

@@ -11,11 +11,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 fn modify(world: &mut World, client: ConnectionId, action: &str) -> String {
-    world.request(
-        client,
-        "telnyx_rtc.modify",
-        json!({"action": action, "dialogParams": {"callID": "call-1"}}),
-    )
+    world.modify(client, json!({ "action": action }))
 }
 
 /// Answers the re-INVITE that the far end has got, and gives its offer.
@@ -54,6 +50,22 @@ fn m19_hold_and_resume_are_told_after_they_are_done() {
             matches!(world.gateway.commands.last(), Some(Command::Hold { held, .. }) if *held == (state == "held"))
         );
     }
+}
+
+#[test]
+fn rfc6337_5_3_who_takes_the_place_of_a_far_end_on_hold_is_on_hold_too() {
+    let mut world = World::new();
+    let (client, _) = world.log_in("alice");
+    let old = world.call(client, "call-1", "9196");
+    modify(&mut world, client, "hold");
+    far_reinvite(&mut world, 200);
+    world.far_successor(old, None);
+    let answered = world.far_events.drain(..).find_map(|event| match event {
+        user_agent::Event::Answered { response, .. } => Some(response),
+        _ => None,
+    });
+    let offer = answered.expect("200 for the new far end");
+    assert_eq!(offer.body(), b"v=0\r\no=offer SendOnly\r\n");
 }
 
 #[test]

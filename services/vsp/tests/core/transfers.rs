@@ -11,15 +11,9 @@ use offhook_vsp::{ConnectionId, TransferWay};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-fn modify(world: &mut World, client: ConnectionId, params: Value) -> String {
-    let mut params = params;
-    params["dialogParams"] = json!({"callID": "call-1"});
-    world.request(client, "telnyx_rtc.modify", params)
-}
-
 fn blind(world: &mut World, client: ConnectionId) -> String {
     let params = json!({"action": "transfer", "destination": "9199"});
-    modify(world, client, params)
+    world.modify(client, params)
 }
 
 fn event(state: &str, status: u16) -> Value {
@@ -291,11 +285,7 @@ fn two_far_ends_of_a_client_are_joined_when_one_of_them_declines() {
     let (client, _) = world.log_in("alice");
     let first = world.call(client, "call-1", "9196");
     let second = world.call(client, "call-2", "9197");
-    modify(
-        &mut world,
-        client,
-        json!({"action": "replace", "replaceCallID": "call-2"}),
-    );
+    world.modify(client, json!({"action": "replace", "replaceCallID": "call-2"}));
     decline(&mut world, 405);
     assert_eq!(world.frame(client)["result"]["action"], "replace");
     world
@@ -341,11 +331,7 @@ fn a_far_end_that_does_not_want_to_move_stays_where_it_was() {
     let (client, _) = world.log_in("alice");
     world.call(client, "call-1", "9196");
     let second = world.call(client, "call-2", "9197");
-    modify(
-        &mut world,
-        client,
-        json!({"action": "replace", "replaceCallID": "call-2"}),
-    );
+    world.modify(client, json!({"action": "replace", "replaceCallID": "call-2"}));
     world.frame(client);
     let Event::IncomingRequest { incoming, .. } = world.far_event() else {
         panic!()
@@ -392,7 +378,7 @@ fn a_held_party_is_resumed_when_it_is_connected() {
     let mut world = World::without_refer();
     let (client, _) = world.log_in("alice");
     world.call(client, "call-1", "9196");
-    modify(&mut world, client, json!({"action": "hold"}));
+    world.modify(client, json!({"action": "hold"}));
     let Event::IncomingRequest { incoming, .. } = world.far_event() else {
         panic!()
     };
@@ -562,7 +548,7 @@ fn a_client_may_hold_while_its_far_end_tries_and_hears_when_that_is_in_the_way()
     world.far_end.accept_refer(world.now, leg, referral).unwrap();
     world.settle();
     world.take_frames(client);
-    modify(&mut world, client, json!({"action": "hold"}));
+    world.modify(client, json!({"action": "hold"}));
     assert_eq!(world.frames_left(client), 0, "the far end is asked");
     let now = world.now;
     let refused = StatusCode::new(503).unwrap();

@@ -270,6 +270,12 @@ impl World {
         assert_eq!(result["result"]["callID"], call);
     }
 
+    /// The client wants `call-1` changed.
+    pub(crate) fn modify(&mut self, client: ConnectionId, mut params: Value) -> String {
+        params["dialogParams"] = json!({"callID": "call-1"});
+        self.request(client, "telnyx_rtc.modify", params)
+    }
+
     /// The client answers the call that it was offered.
     pub(crate) fn answer(&mut self, client: ConnectionId, call: &Value) -> String {
         let params = json!({"sdp": BROWSER_ANSWER, "dialogParams": {"callID": call}});

@@ -1,0 +1,124 @@
+// Who sends and who listens: the four directions of an SDP, as packets at the carrier and as sound in the browser.
+// R42, R61, R62, R70.
+import assert from "node:assert/strict";
+import { after, afterEach, before, test } from "node:test";
+import { directionOf, mirrored } from "../lib/carrier.mjs";
+import { near } from "../lib/phone.mjs";
+import { throughout, until } from "../lib/wait.mjs";
+import { wav } from "../lib/tone.mjs";
+import { World } from "../lib/world.mjs";
+
+const BROWSER_HZ = 700;
+const CARRIER_HZ = 440;
+const HOLD_HZ = 1_200;
+/** Packets that were under way when the direction changed have come by then. */
+const SETTLED_PACKETS = 5;
+const WATCH_MS = 500;
+
+let world;
+let phone;
+before(async () => {
+  world = await World.open({
+    gateway: { "sounds.hold.file": "@/hold.wav" },
+    files: { "hold.wav": wav(HOLD_HZ, 1) },
+  });
+  phone = await world.loggedIn();
+});
+afterEach(() => world.closeCarriers());
+after(() => world.close());
+
+/** A call with a tone each way. */
+async function talk(options = {}) {
+  const carrier = await world.carrier({ toneHz: CARRIER_HZ, ...options });
+  const id = await phone.call("+491000");
+  await phone.untilState(id, "active");
+  const [call] = carrier.calls;
+  await bothHear(id, call);
+  return { id, call };
+}
+
+async function end({ id, call }) {
+  await phone.ask("hangup", id);
+  await phone.untilEnded(id);
+  await until("BYE at the carrier", () => call.endedBy === "bye");
+}
+
+async function bothHear(id, call) {
+  await phone.untilHears(id, CARRIER_HZ);
+  await carrierHears(call, BROWSER_HZ);
+}
+
+function carrierHears(call, hz) {
+  return until(`${hz} Hz at the carrier`, () => near(call.rtp.heardHz(), hz));
+}
+
+/** The browser is sent audio all the time, whatever the far end does: packets come, and nothing is to be heard in them. */
+async function browserHearsNothing(id) {
+  await phone.untilSilent(id);
+  const { packetsReceived: before } = await phone.ask("stats", id);
+  await throughout("silence", async () => (await phone.ask("heardHz", id)) === null, WATCH_MS);
+  const { packetsReceived: now } = await phone.ask("stats", id);
+  assert.ok(now - before > WATCH_MS / 20 / 2, `${now - before} packets of silence`);
+}
+
+/** Not one packet reaches the carrier, of any kind, while the browser goes on sending. */
+async function carrierGetsNothing(id, call) {
+  const { packetsSent: before } = await phone.ask("stats", id);
+  const sent = async () => (await phone.ask("stats", id)).packetsSent - before;
+  await until("the browser goes on sending", async () => (await sent()) > SETTLED_PACKETS);
+  const { anyReceived: last } = call.rtp;
+  await throughout("no packet at the carrier", () => call.rtp.anyReceived === last, WATCH_MS);
+  assert.ok((await sent()) > SETTLED_PACKETS + WATCH_MS / 20 / 2, "the browser went on sending");
+}
+
+for (const codecs of [["PCMU"], ["PCMA", "PCMU"]]) {
+  test(`R42: what the carrier says of itself, ${codecs[0]}: sendonly, recvonly, inactive, sendrecv`, async () => {
+    const { id, call } = await talk({ codecs });
+    for (const direction of ["sendonly", "recvonly", "inactive", "sendrecv"]) {
+      const answer = await call.reinvite(direction);
+      assert.equal(answer.status, 200, direction);
+      assert.equal(directionOf(answer.body), mirrored(direction));
+      if (["sendrecv", "recvonly"].includes(direction)) await carrierHears(call, BROWSER_HZ);
+      else await carrierGetsNothing(id, call);
+      if (["sendrecv", "sendonly"].includes(direction)) await phone.untilHears(id, CARRIER_HZ);
+      else await browserHearsNothing(id);
+      assert.equal(await phone.state(id), "active", "no matter of the application's");
+    }
+    assert.equal(call.reinvites.length, 0, "nothing of ours");
+    await end({ id, call });
+  });
+}
+
+test("R42, R61, R62: the client's hold is sendonly: music to the carrier, nothing to the browser, until sendrecv", async () => {
+  const { id, call } = await talk();
+  await phone.ask("hold", id);
+  assert.equal(directionOf(call.reinvites.at(-1).body), "sendonly");
+  await carrierHears(call, HOLD_HZ);
+  await browserHearsNothing(id);
+  await phone.ask("unhold", id);
+  assert.equal(directionOf(call.reinvites.at(-1).body), "sendrecv");
+  await bothHear(id, call);
+  await end({ id, call });
+});
+
+test("R42, R70: who is held stays so whatever it offers, and both on hold is inactive", async () => {
+  const { id, call } = await talk();
+  await phone.ask("hold", id);
+  const answered = async (offered) => directionOf((await call.reinvite(offered)).body);
+  assert.equal(await answered("sendrecv"), "sendonly", "a refresh is no resume");
+  await carrierHears(call, HOLD_HZ);
+  await browserHearsNothing(id);
+
+  assert.equal(await answered("sendonly"), "inactive");
+  await carrierGetsNothing(id, call);
+  await browserHearsNothing(id);
+
+  await phone.ask("unhold", id);
+  assert.equal(await phone.state(id), "active");
+  await phone.untilHears(id, CARRIER_HZ);
+  await carrierGetsNothing(id, call);
+
+  assert.equal(await answered("sendrecv"), "sendrecv");
+  await bothHear(id, call);
+  await end({ id, call });
+});
