@@ -77,7 +77,8 @@ impl Server {
         let Some(connection) = self.connections.get(&asked.connection) else {
             return;
         };
-        if self.draining {
+        // Who has calls here may still renew its credentials.
+        if self.draining && connection.session().is_none() {
             return self.close_socket(now, asked.connection, CloseReason::Restart);
         }
         if self.throttle.refuses(now, connection.peer.address) {

@@ -168,6 +168,22 @@ fn draining_does_not_wait_for_a_client_that_is_gone() {
     assert!(world.server.is_empty(), "{:?}", world.server.counts());
 }
 
+/// A call is not cut because its token ends during a drain.
+#[test]
+fn draining_lets_a_client_with_a_call_renew_its_credentials() {
+    let mut world = World::new();
+    let (client, _) = world.log_in("alice");
+    world.call(client, "call-1", "9196");
+    let until = world.now + Duration::from_secs(20);
+    world.server.handle_drain(world.now, until);
+    world.settle();
+    let login = json!({"login": "alice", "passwd": "alice-pw"});
+    let renewed = world.ask(client, "login", login);
+    assert!(renewed["result"].is_object(), "{renewed}");
+    assert!(!world.closed.contains_key(&client));
+    assert_eq!(world.server.counts().calls, 1);
+}
+
 #[test]
 fn c28_the_speed_test_tells_how_long_both_ways_took() {
     let mut world = World::new();
