@@ -26,6 +26,10 @@ pub enum Deed {
     RestartIce,
     /// A client asks its far end to call somebody else, which does so (or not).
     Transfer,
+    /// A client asks the far end of one call to take its place in another.
+    TransferToCall,
+    /// A far end asks the client to talk with somebody else.
+    SendOn,
     /// A client's socket breaks.
     Cut,
     /// A client comes back.
@@ -54,12 +58,20 @@ pub enum Deed {
     TakeAndHangUp,
     /// Two clients of a user answer at the same time.
     TwoAnswers,
+    /// The gateway loses one session.
+    LoseMedia,
     /// The gateway, or the link to it, is lost and comes back.
     LoseGateway,
+    /// A carrier dies, and is back when its calls have ended for want of a refresh.
+    KillCarrier,
+    /// The VSP that takes new sockets leaves, and the other one takes its place.
+    DrainVsp,
+    /// The proxy takes no new calls for a while, then starts anew.
+    DrainProxy,
 }
 
 /// How often each is drawn.
-const WEIGHTS: [(Deed, u32); 24] = [
+const WEIGHTS: [(Deed, u32); 30] = [
     (Deed::Dial, 12),
     (Deed::DialUser, 8),
     (Deed::CallIn, 10),
@@ -69,6 +81,8 @@ const WEIGHTS: [(Deed, u32); 24] = [
     (Deed::Digits, 4),
     (Deed::RestartIce, 3),
     (Deed::Transfer, 3),
+    (Deed::TransferToCall, 3),
+    (Deed::SendOn, 4),
     (Deed::Cut, 4),
     (Deed::Connect, 10),
     (Deed::Roam, 3),
@@ -83,7 +97,11 @@ const WEIGHTS: [(Deed, u32); 24] = [
     (Deed::AnswerAndEnd, 2),
     (Deed::TakeAndHangUp, 2),
     (Deed::TwoAnswers, 2),
+    (Deed::LoseMedia, 2),
     (Deed::LoseGateway, 1),
+    (Deed::KillCarrier, 1),
+    (Deed::DrainVsp, 2),
+    (Deed::DrainProxy, 1),
 ];
 
 /// A deed, to whom it happens, and how long it is left alone. Who `who` and `which` are is found when it happens, from

@@ -14,6 +14,7 @@ mod world;
 
 pub use network::{Network, Weather};
 pub use scene::{
-    ALICE, ALICE_NUMBER, BOB, BOB_NUMBER, CARRIER_A, CARRIER_B, PROXY, SECOND_CARRIER_PREFIX, VSP,
+    ALICE, ALICE_NUMBER, BOB, BOB_NUMBER, CARRIER_A, CARRIER_B, PROXY, SECOND_CARRIER_PREFIX,
+    SESSION_EXPIRES, VSPS,
 };
 pub use world::{Totals, World};

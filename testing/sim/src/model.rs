@@ -4,9 +4,12 @@
 //! people notice: how long a phone rings, and how long a lost client is waited for.
 
 mod ending;
+mod nodes;
 mod seats;
+mod transfers;
 
 pub use ending::{Ending, ending_of_status};
+use nodes::Nodes;
 pub use seats::Seat;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +27,8 @@ pub enum End {
     Client(usize),
     /// Carrier with this index.
     Carrier(usize),
+    /// What a client has left behind at a VSP that it cannot come back to; nobody looks at it.
+    Ghost(usize),
 }
 
 /// What an end sees of a call.
@@ -69,15 +74,37 @@ pub struct Call {
     /// Ends that hold the other one, whether or not a page knows it.
     holding: BTreeSet<End>,
     rings_until: Duration,
+    /// The VSP at whose clients it rings.
+    rings_at: usize,
     /// Sessions at which it has rung.
     asked: BTreeSet<(usize, u64)>,
     /// Status of who refused, as far as it counts.
     refusal: Option<u16>,
     /// Carriers that have been tried.
     tried: BTreeSet<usize>,
+    /// How often the far end has sent the client to somebody else.
+    sent_on: u8,
+    /// The call that its far end was connected with by a transfer, and the VSP that holds both.
+    joined: Option<(String, usize)>,
 }
 
 impl Call {
+    fn new(caller: End, callee: Option<usize>, now: Duration) -> Self {
+        Self {
+            caller,
+            callee,
+            ends: [(caller, Seen::Ringing)].into(),
+            holding: BTreeSet::new(),
+            rings_until: now + RING,
+            rings_at: 0,
+            asked: BTreeSet::new(),
+            refusal: None,
+            tried: BTreeSet::new(),
+            sent_on: 0,
+            joined: None,
+        }
+    }
+
     /// What each end has to see.
     pub fn ends(&self) -> &BTreeMap<End, Seen> {
         &self.ends
@@ -90,7 +117,7 @@ impl Call {
     fn over(&mut self, end: End, ending: Ending) {
         let seen = match end {
             End::Client(_) => Seen::Over(Some(ending)),
-            End::Carrier(_) => Seen::Over(None),
+            End::Carrier(_) | End::Ghost(_) => Seen::Over(None),
         };
         self.set(end, seen);
     }
@@ -128,6 +155,7 @@ impl Call {
 pub struct Model {
     now: Duration,
     seats: Vec<Seat>,
+    nodes: Nodes,
     calls: BTreeMap<String, Call>,
     /// Digits that the gateway has been given.
     pub digits: String,
@@ -139,6 +167,7 @@ impl Model {
         Self {
             now: Duration::ZERO,
             seats: users.iter().map(|user| Seat::new(*user)).collect(),
+            nodes: Nodes::default(),
             calls: BTreeMap::new(),
             digits: String::new(),
         }
@@ -156,53 +185,66 @@ impl Model {
 
     /// A client calls a carrier.
     pub fn dial(&mut self, client: usize, tag: &str, carrier: usize) {
-        let call = Call {
-            caller: End::Client(client),
-            callee: None,
-            ends: [
-                (End::Client(client), Seen::Ringing),
-                (End::Carrier(carrier), Seen::Ringing),
-            ]
-            .into(),
-            holding: BTreeSet::new(),
-            rings_until: self.now + RING,
-            asked: BTreeSet::new(),
-            refusal: None,
-            tried: [carrier].into(),
-        };
+        let mut call = Call::new(End::Client(client), None, self.now);
+        call.set(End::Carrier(carrier), Seen::Ringing);
+        call.tried.insert(carrier);
         self.calls.insert(tag.to_owned(), call);
-    }
-
-    /// A client whose token has ended dials: it hears no.
-    pub fn dial_in_vain(&mut self, client: usize, tag: &str) {
-        self.dial(client, tag, 0);
-        if let Some(call) = self.calls.get_mut(tag) {
-            call.ends = [(End::Client(client), Seen::Over(Some(Ending::OWN_EARLY)))].into();
-        }
+        self.refuse_new(tag);
     }
 
     /// An end calls a user: it rings at all clients that are there.
     pub fn call_user(&mut self, caller: End, tag: &str, user: usize) {
-        let mut call = Call {
-            caller,
-            callee: Some(user),
-            ends: [(caller, Seen::Ringing)].into(),
-            holding: BTreeSet::new(),
-            rings_until: self.now + RING,
-            asked: BTreeSet::new(),
-            refusal: None,
-            tried: BTreeSet::new(),
+        let call = Call::new(caller, Some(user), self.now);
+        self.calls.insert(tag.to_owned(), call);
+        if !self.refuse_new(tag) && !self.ring_at_front(tag) {
+            self.over_for_caller(tag, ending_of_status(480));
+        }
+    }
+
+    /// A call that may not begin: the caller's token has ended, or a node takes no new calls.
+    fn refuse_new(&mut self, tag: &str) -> bool {
+        let Some(call) = self.calls.get_mut(tag) else {
+            return false;
         };
+        let refusal = match call.caller {
+            End::Client(client) if self.seats[client].is_expired(self.now) => Ending::OWN_EARLY,
+            End::Client(client) if self.nodes.is_draining(self.seats[client].node) => Ending::DRAINING,
+            _ if self.nodes.proxy_drains => ending_of_status(503),
+            _ => return false,
+        };
+        let caller = call.caller;
+        call.ends.clear();
+        call.over(caller, refusal);
+        true
+    }
+
+    /// It rings at the clients of the user who is called, at the VSP that takes new calls. Whether there are any.
+    fn ring_at_front(&mut self, tag: &str) -> bool {
+        let Some(call) = self.calls.get_mut(tag) else {
+            return false;
+        };
+        call.rings_at = self.nodes.front;
+        if let End::Carrier(_) = call.caller {
+            call.rings_until = self.now + RING;
+        }
+        let mut rings = false;
         for (client, seat) in self.seats.iter().enumerate() {
-            if seat.user == user && seat.is_online() && !seat.is_expired(self.now) {
+            let is_there = seat.is_online() && seat.node == self.nodes.front && !seat.is_expired(self.now);
+            if call.callee == Some(seat.user) && is_there {
                 call.asked.insert((client, seat.session));
                 call.set(End::Client(client), Seen::Ringing);
+                rings = true;
             }
         }
-        if call.ends.len() == 1 {
-            call.over(caller, ending_of_status(480));
+        rings
+    }
+
+    fn over_for_caller(&mut self, tag: &str, ending: Ending) {
+        if let Some(call) = self.calls.get_mut(tag) {
+            let caller = call.caller;
+            call.over(caller, ending);
+            note_missed(&mut self.seats, caller, tag);
         }
-        self.calls.insert(tag.to_owned(), call);
     }
 
     /// An end answers: the others stop ringing.
@@ -251,6 +293,7 @@ impl Model {
         };
         call.set(end, Seen::Over(None));
         self.end_others(end, tag, ending);
+        self.end_joined(tag, ending);
     }
 
     /// A carrier refuses: for what is its own fault, the other one is tried.
@@ -289,15 +332,6 @@ impl Model {
         }
     }
 
-    /// The far end calls somebody else instead: the call is over.
-    pub fn transferred(&mut self, client: usize, tag: &str) {
-        let end = End::Client(client);
-        if let Some(call) = self.calls.get_mut(tag) {
-            call.over(end, Ending::TRANSFERRED);
-        }
-        self.end_others(end, tag, Ending::NORMAL);
-    }
-
     /// The gateway is lost, and all calls with it.
     pub fn gateway_lost(&mut self) {
         for tag in self.live_tags() {
@@ -315,7 +349,6 @@ impl Model {
                 note_missed(&mut self.seats, end, &tag);
             }
         }
-        self.digits.clear();
     }
 
     /// What was left open by things that happened at the same time is taken from what is seen, after it was found to be
@@ -333,13 +366,15 @@ impl Model {
             .values()
             .filter(|call| call.rings())
             .map(|call| call.rings_until);
-        rings.chain(self.seats.iter().filter_map(Seat::grace_until)).min()
+        let graces = self.seats.iter().filter_map(Seat::grace_until);
+        rings.chain(graces).chain(self.nodes.next_deadline()).min()
     }
 
     /// Time passes.
     pub fn advance(&mut self, now: Duration) {
         while let Some(due) = self.next_deadline().filter(|due| *due <= now) {
             self.now = due;
+            self.nodes_due(due);
             for client in 0..self.seats.len() {
                 if self.seats[client].grace_until() == Some(due) {
                     self.expire(client);
@@ -350,8 +385,10 @@ impl Model {
                     self.rings_out(&tag);
                 }
             }
+            self.leave_idle();
         }
         self.now = now;
+        self.leave_idle();
     }
 
     fn rings_out(&mut self, tag: &str) {
@@ -362,7 +399,7 @@ impl Model {
         call.over(caller, Ending::NO_ANSWER);
         note_missed(&mut self.seats, caller, tag);
         let ending = match caller {
-            End::Client(_) => Ending::RUNG_OUT_OR_GIVEN_UP,
+            End::Client(_) | End::Ghost(_) => Ending::RUNG_OUT_OR_GIVEN_UP,
             End::Carrier(_) => ending_of_status(480),
         };
         self.end_others(caller, tag, ending);
@@ -371,7 +408,7 @@ impl Model {
     /// A client's session ends with all its calls.
     fn expire(&mut self, client: usize) {
         for tag in self.live_tags() {
-            self.abandon(client, &tag);
+            self.abandon(End::Client(client), &tag);
         }
         let missed = self.seats[client].session_ends();
         for tag in missed {
@@ -382,8 +419,7 @@ impl Model {
     }
 
     /// A client has lost this call by staying away.
-    fn abandon(&mut self, client: usize, tag: &str) {
-        let end = End::Client(client);
+    fn abandon(&mut self, end: End, tag: &str) {
         let Some(call) = self.calls.get_mut(tag) else {
             return;
         };
@@ -391,7 +427,7 @@ impl Model {
             return;
         };
         call.over(end, Ending::NOT_REATTACHED);
-        self.seats[client].misses(tag);
+        note_missed(&mut self.seats, end, tag);
         if seen.is_talking() {
             self.end_others(end, tag, Ending::CLIENT_GONE);
         } else if self.calls[tag].caller == end {
@@ -410,11 +446,15 @@ impl Model {
         if ending::weight(status) > ending::weight(known) {
             call.refusal = Some(status);
         }
-        let caller = call.caller;
-        if call.others(caller).is_empty() {
-            let ending = ending_of_status(call.refusal.unwrap_or(480));
-            call.over(caller, ending);
-            note_missed(&mut self.seats, caller, tag);
+        if !call.others(call.caller).is_empty() {
+            return;
+        }
+        // Who is gone from one VSP may be at the next one.
+        let (refusal, is_next) = (call.refusal, call.rings_at < self.nodes.front);
+        match refusal {
+            Some(408) if is_next && self.ring_at_front(tag) => {}
+            Some(408) => self.over_for_caller(tag, Ending::NOBODY_LEFT),
+            refusal => self.over_for_caller(tag, ending_of_status(refusal.unwrap_or(480))),
         }
     }
 

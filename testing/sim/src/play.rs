@@ -3,7 +3,9 @@
 
 mod agreement;
 mod deeds;
+mod outages;
 mod shrink;
+mod transfers;
 
 pub use shrink::{failure, shrink};
 
@@ -22,6 +24,8 @@ pub const TOKEN_CLIENT: usize = 3;
 pub const TOKEN_LIFETIME: Duration = Duration::from_secs(120);
 /// So near to the end of a time that people notice, nothing is looked at: the model does not know milliseconds.
 const BLUR: Duration = Duration::from_millis(400);
+/// The same for the end of a token, which is told in whole seconds.
+const TOKEN_BLUR: Duration = Duration::from_millis(1_500);
 /// Longer than any timer of a call that is over.
 const AFTERMATH: Duration = Duration::from_secs(600);
 
@@ -63,6 +67,10 @@ pub(crate) struct Game {
     pub(crate) is_fair: bool,
     pub(crate) tags: Vec<String>,
     pub(crate) report: Report,
+    /// Calls whose far ends a client wanted to talk with each other.
+    pub(crate) joined: Vec<(String, String)>,
+    pub(crate) vsp_drains: bool,
+    pub(crate) proxy_drains_until: Option<Duration>,
 }
 
 /// The weather of a seed.
@@ -120,6 +128,9 @@ impl Game {
             is_fair: seed.is_multiple_of(2),
             tags: Vec::new(),
             report: Report::default(),
+            joined: Vec::new(),
+            vsp_drains: false,
+            proxy_drains_until: None,
         }
     }
 
@@ -128,15 +139,18 @@ impl Game {
         self.world.run_for(time);
         loop {
             let now = self.world.elapsed();
-            let near = |due: Duration| due.abs_diff(now) < BLUR;
+            let near = |due: Option<Duration>, blur| due.is_some_and(|due| due.abs_diff(now) < blur);
             let mut probe = self.model.clone();
             probe.advance(now.saturating_sub(BLUR));
-            match probe.next_deadline().filter(|due| near(*due)) {
-                Some(_) => self.world.run_for(2 * BLUR),
-                None => break,
+            let token_ends = probe.seat(TOKEN_CLIENT).token_until;
+            if near(probe.next_deadline(), BLUR) || near(token_ends, TOKEN_BLUR) {
+                self.world.run_for(2 * BLUR);
+            } else {
+                break;
             }
         }
         self.model.advance(self.world.elapsed());
+        self.bring_back();
     }
 
     /// Compares what every end sees with what it has to see.
@@ -151,6 +165,7 @@ impl Game {
                 let (right, seen) = match *end {
                     End::Client(client) => self.client_sees(client, tag, *wanted),
                     End::Carrier(carrier) => self.carrier_sees(carrier, tag, *wanted),
+                    End::Ghost(_) => continue,
                 };
                 if !right {
                     return Err(format!("call {tag}: {end:?} sees {seen}, and not {wanted:?}"));

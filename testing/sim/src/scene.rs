@@ -3,7 +3,7 @@
 use offhook_sip_message::UriBuf;
 use offhook_sip_proxy::dial_plan::{Assignment, CarrierId, DialPlan, Number, Prefix, UserName};
 use offhook_sip_proxy::proxy;
-use offhook_vsp::{Settings, SipSettings, User};
+use offhook_vsp::{FarTransfers, Settings, SipSettings, TransferSettings, User};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
@@ -18,8 +18,8 @@ pub const BOB_NUMBER: &str = "+15550101";
 /// Numbers that start so go to carrier B first.
 pub const SECOND_CARRIER_PREFIX: &str = "2";
 
-/// SIP address of the VSP.
-pub const VSP: SocketAddr = at(5070);
+/// SIP addresses of the VSPs.
+pub const VSPS: [SocketAddr; 2] = [at(5070), at(5071)];
 /// Of the proxy.
 pub const PROXY: SocketAddr = at(5060);
 /// Of the first carrier.
@@ -31,23 +31,32 @@ const fn at(port: u16) -> SocketAddr {
     SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))
 }
 
-pub(crate) fn vsp() -> Settings {
+/// How long a call lives without a refresh: as short as SIP allows.
+pub const SESSION_EXPIRES: Duration = Duration::from_secs(90);
+
+pub(crate) fn vsp(address: SocketAddr) -> Settings {
     let user = |number: &str| User {
         numbers: vec![number.into()],
         ..User::default()
     };
     let sip = SipSettings {
-        contact: VSP,
+        contact: address,
         proxy: PROXY,
         peers: Vec::new(),
         domain: "example.test".into(),
-        session_expires: None,
+        session_expires: Some(SESSION_EXPIRES),
     };
     let users = [
         (ALICE.0.into(), user(ALICE_NUMBER)),
         (BOB.0.into(), user(BOB_NUMBER)),
     ];
-    Settings::new(sip, users.into())
+    Settings {
+        transfers: TransferSettings {
+            from_far_end: FarTransfers::Any,
+            ..TransferSettings::default()
+        },
+        ..Settings::new(sip, users.into())
+    }
 }
 
 pub(crate) fn proxy() -> proxy::Settings {
@@ -63,7 +72,7 @@ pub(crate) fn proxy() -> proxy::Settings {
     }
     proxy::Settings {
         domain: Some("example.test".into()),
-        vsps: vec![VSP],
+        vsps: VSPS.to_vec(),
         carriers: vec![carrier("a", CARRIER_A), carrier("b", CARRIER_B)],
         dial_plan,
         ring_timeout: Duration::from_secs(180),

@@ -1,13 +1,17 @@
 //! The world: all nodes, the network between them, and the one clock.
 
+mod outages;
+mod verdict;
+
 use crate::actor::{Carrier, CarrierOutput, Client, ClientOutput, Gateway};
 use crate::network::{Network, Weather};
-use crate::scene::{self, CARRIER_A, CARRIER_B, PROXY, VSP};
+use crate::scene::{self, CARRIER_A, CARRIER_B, PROXY, VSPS};
 use bytes::Bytes;
 use offhook_call_trace::{CallId, Hop, TraceEvent};
 use offhook_media_control::{Command, CommandError, Event, Reply};
+use offhook_sip::user_agent::SessionTimerMode;
 use offhook_sip_proxy::proxy::{self, Proxy};
-use offhook_vsp::auth::{Claims, Question, Refusal, Verdict};
+use offhook_vsp::auth::Verdict;
 use offhook_vsp::{AskToken, ConnectionId, MediaToken, Note, Peer, Server};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -25,28 +29,38 @@ pub struct World {
     now: Instant,
     start: Instant,
     network: Network<Parcel>,
-    vsp: Server,
+    vsps: [Server; 2],
+    /// The one that takes new sockets.
+    front: usize,
     proxy: Proxy,
     carriers: [Carrier; 2],
     gateway: Gateway,
     gateway_is_up: bool,
-    clients: Vec<(Client, Option<ConnectionId>)>,
+    clients: Vec<(Client, Option<Socket>)>,
     last_connection: u64,
     traces: Vec<(CallId, TraceEvent)>,
     keep_traces: bool,
     /// Calls that the VSP reported as over.
     pub ended_calls: Vec<offhook_vsp::CallRecord>,
     steps: u64,
+    rng: StdRng,
+}
+
+/// A client's way to a VSP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Socket {
+    node: usize,
+    id: ConnectionId,
 }
 
 /// What is left when all is said; all zero after every call's last timer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Totals {
-    /// Calls in the VSP.
+    /// Calls in the VSPs.
     pub vsp_calls: usize,
-    /// Commands and questions of the VSP that wait.
+    /// What the VSPs wait for: sessions without a socket, commands, questions, timers beside those of sockets.
     pub vsp_pending: usize,
-    /// SIP legs, dialogs and transactions of the VSP.
+    /// SIP legs, dialogs and transactions of the VSPs.
     pub vsp_sip: usize,
     /// Response contexts, branches and transactions of the proxy.
     pub proxy: usize,
@@ -64,26 +78,29 @@ enum Parcel {
         bytes: Bytes,
     },
     ToServer {
-        connection: ConnectionId,
+        socket: Socket,
         text: String,
     },
     ToClient {
-        connection: ConnectionId,
+        socket: Socket,
         text: String,
     },
     CloseClient {
-        connection: ConnectionId,
+        socket: Socket,
     },
     Command {
+        node: usize,
         token: MediaToken,
         command: Command,
     },
     Reply {
+        node: usize,
         token: MediaToken,
         reply: Result<Reply, CommandError>,
     },
-    Event(Event),
+    Event(usize, Event),
     Verdict {
+        node: usize,
         token: AskToken,
         verdict: Verdict,
     },
@@ -98,11 +115,12 @@ impl World {
             now: start,
             start,
             network: Network::new(weather, seed ^ 1),
-            vsp: Server::new(scene::vsp(), StdRng::from_rng(&mut rng)),
+            vsps: VSPS.map(|address| Server::new(scene::vsp(address), StdRng::from_rng(&mut rng))),
+            front: 0,
             proxy: Proxy::new(scene::proxy(), StdRng::from_rng(&mut rng)),
             carriers: [
-                Carrier::new(CARRIER_A, seed ^ 2),
-                Carrier::new(CARRIER_B, seed ^ 3),
+                Carrier::new(CARRIER_A, SessionTimerMode::Require, seed ^ 2),
+                Carrier::new(CARRIER_B, SessionTimerMode::Off, seed ^ 3),
             ],
             gateway: Gateway::default(),
             gateway_is_up: true,
@@ -112,6 +130,7 @@ impl World {
             keep_traces: true,
             ended_calls: Vec::new(),
             steps: 0,
+            rng,
         }
     }
 
@@ -161,20 +180,17 @@ impl World {
     /// The same from another address.
     pub fn connect_from(&mut self, index: usize, address: Ipv4Addr) {
         self.last_connection += 1;
-        let connection = ConnectionId(self.last_connection);
+        let (node, id) = (self.front, ConnectionId(self.last_connection));
         let (client, socket) = &mut self.clients[index];
         let voice_sdk_id = client.voice_sdk_id().map(str::to_owned);
-        *socket = Some(connection);
+        *socket = Some(Socket { node, id });
         client.handle_opened();
         let address = IpAddr::V4(address);
-        self.vsp.handle_opened(
-            self.now,
-            connection,
-            Peer {
-                address,
-                voice_sdk_id,
-            },
-        );
+        let peer = Peer {
+            address,
+            voice_sdk_id,
+        };
+        self.vsps[node].handle_opened(self.now, id, peer);
         self.settle();
     }
 
@@ -191,8 +207,8 @@ impl World {
     }
 
     fn socket_gone(&mut self, index: usize, how: offhook_vsp::Departure) {
-        if let Some(connection) = self.clients[index].1.take() {
-            self.vsp.handle_closed(self.now, connection, how);
+        if let Some(socket) = self.clients[index].1.take() {
+            self.vsps[socket.node].handle_closed(self.now, socket.id, how);
         }
         self.settle();
     }
@@ -210,27 +226,6 @@ impl World {
     /// Lets a carrier do something now.
     pub fn with_carrier(&mut self, index: usize, act: impl FnOnce(&mut Carrier, Instant)) {
         act(&mut self.carriers[index], self.now);
-        self.settle();
-    }
-
-    /// The gateway dies, or the link to it: its sessions are gone, commands go unheard.
-    pub fn kill_gateway(&mut self) {
-        self.gateway = Gateway::default();
-        self.gateway_is_up = false;
-        self.vsp.handle_link_down(self.now);
-        self.settle();
-    }
-
-    /// It is back, empty.
-    pub fn revive_gateway(&mut self) {
-        self.gateway_is_up = true;
-    }
-
-    /// The gateway loses one of its sessions.
-    pub fn lose_media(&mut self) {
-        if let Some(event) = self.gateway.lose_one() {
-            self.network.send_reliably(self.now, Parcel::Event(event));
-        }
         self.settle();
     }
 
@@ -277,7 +272,7 @@ impl World {
 
     /// What every node still holds.
     pub fn totals(&self) -> Totals {
-        let vsp = self.vsp.counts();
+        let vsps: Vec<_> = self.vsps.iter().map(Server::counts).collect();
         let proxy = self.proxy.counts();
         let sip = |counts: offhook_sip::user_agent::Counts| {
             counts.legs
@@ -287,9 +282,12 @@ impl World {
                 + counts.transactions.server_transactions
         };
         Totals {
-            vsp_calls: vsp.calls,
-            vsp_pending: vsp.commands + vsp.questions,
-            vsp_sip: sip(vsp.sip),
+            vsp_calls: vsps.iter().map(|vsp| vsp.calls + vsp.incoming).sum(),
+            vsp_pending: vsps
+                .iter()
+                .map(|vsp| vsp.detached + vsp.commands + vsp.questions + vsp.timers - vsp.connections)
+                .sum(),
+            vsp_sip: vsps.iter().map(|vsp| sip(vsp.sip)).sum(),
             proxy: proxy.contexts
                 + proxy.branches
                 + proxy.transactions.client_transactions
@@ -303,7 +301,7 @@ impl World {
         let carriers = self.carriers.iter().filter_map(Carrier::poll_timeout).min();
         [
             self.network.next_arrival(),
-            self.vsp.poll_timeout(),
+            self.vsps.iter().filter_map(Server::poll_timeout).min(),
             self.proxy.poll_timeout(),
             carriers,
         ]
@@ -319,9 +317,11 @@ impl World {
             self.settle();
         }
         let due = |deadline: Option<Instant>, now| deadline.is_some_and(|at| at <= now);
-        if due(self.vsp.poll_timeout(), self.now) {
-            self.steps += 1;
-            self.vsp.handle_timeout(self.now);
+        for vsp in &mut self.vsps {
+            if due(vsp.poll_timeout(), self.now) {
+                self.steps += 1;
+                vsp.handle_timeout(self.now);
+            }
         }
         if due(self.proxy.poll_timeout(), self.now) {
             self.steps += 1;
@@ -339,69 +339,67 @@ impl World {
     fn deliver(&mut self, parcel: Parcel) {
         let now = self.now;
         match parcel {
-            Parcel::Sip { from, to: VSP, bytes } => self.vsp.handle_datagram(now, from, bytes),
-            Parcel::Sip {
-                from,
-                to: PROXY,
-                bytes,
-            } => self.proxy.handle_datagram(now, from, bytes),
-            Parcel::Sip {
-                from,
-                to: CARRIER_A,
-                bytes,
-            } => self.carriers[0].handle_datagram(now, from, bytes),
-            Parcel::Sip {
-                from,
-                to: CARRIER_B,
-                bytes,
-            } => self.carriers[1].handle_datagram(now, from, bytes),
-            Parcel::Sip { to, .. } => panic!("nobody is at {to}"),
-            Parcel::ToServer { connection, text } => {
-                if self.clients.iter().any(|(_, socket)| *socket == Some(connection)) {
-                    self.vsp.handle_text(now, connection, &text);
+            Parcel::Sip { from, to, bytes } => self.deliver_sip(from, to, bytes),
+            Parcel::ToServer { socket, text } => {
+                if self.clients.iter().any(|(_, at)| *at == Some(socket)) {
+                    self.vsps[socket.node].handle_text(now, socket.id, &text);
                 }
             }
-            Parcel::ToClient { connection, text } => {
-                if let Some((client, _)) = self.client_at(connection) {
+            Parcel::ToClient { socket, text } => {
+                if let Some((client, _)) = self.client_at(socket) {
                     client.handle_text(&text);
                 }
             }
-            Parcel::CloseClient { connection } => {
-                if let Some((client, socket)) = self.client_at(connection) {
-                    *socket = None;
+            Parcel::CloseClient { socket } => {
+                if let Some((client, at)) = self.client_at(socket) {
+                    *at = None;
                     client.handle_closed();
                 }
             }
-            Parcel::Command { token, command } if self.gateway_is_up => {
-                let reply = self.gateway.handle_command(command);
-                self.network.send_reliably(now, Parcel::Reply { token, reply });
+            Parcel::Command { node, token, command } if self.gateway_is_up => {
+                let reply = self.gateway.handle_command(node, command);
+                let parcel = Parcel::Reply { node, token, reply };
+                self.network.send_reliably(now, parcel);
             }
-            Parcel::Command { token, .. } => {
+            Parcel::Command { node, token, .. } => {
                 let reply = Err(CommandError {
                     kind: offhook_media_control::CommandErrorKind::LinkDown,
                     message: "the gateway cannot be reached".into(),
                 });
-                self.vsp.handle_reply(now, token, reply);
+                self.vsps[node].handle_reply(now, token, reply);
             }
-            Parcel::Reply { token, reply } => self.vsp.handle_reply(now, token, reply),
-            Parcel::Event(event) => self.vsp.handle_event(now, event),
-            Parcel::Verdict { token, verdict } => self.vsp.handle_verdict(now, token, verdict),
+            Parcel::Reply { node, token, reply } => self.vsps[node].handle_reply(now, token, reply),
+            Parcel::Event(node, event) => self.vsps[node].handle_event(now, event),
+            Parcel::Verdict { node, token, verdict } => self.vsps[node].handle_verdict(now, token, verdict),
         }
     }
 
-    fn client_at(&mut self, connection: ConnectionId) -> Option<&mut (Client, Option<ConnectionId>)> {
-        self.clients
-            .iter_mut()
-            .find(|(_, socket)| *socket == Some(connection))
+    fn deliver_sip(&mut self, from: SocketAddr, to: SocketAddr, bytes: Bytes) {
+        let now = self.now;
+        if let Some(node) = VSPS.iter().position(|vsp| *vsp == to) {
+            return self.vsps[node].handle_datagram(now, from, bytes);
+        }
+        match to {
+            PROXY => self.proxy.handle_datagram(now, from, bytes),
+            CARRIER_A => self.carriers[0].handle_datagram(now, from, bytes),
+            CARRIER_B => self.carriers[1].handle_datagram(now, from, bytes),
+            _ => panic!("nobody is at {to}"),
+        }
+    }
+
+    fn client_at(&mut self, socket: Socket) -> Option<&mut (Client, Option<Socket>)> {
+        self.clients.iter_mut().find(|(_, at)| *at == Some(socket))
     }
 
     /// Takes all outputs of all nodes until none has any.
     fn settle(&mut self) {
         for _ in 0..STEPS_AT_ONCE_MAX {
             let mut moved = false;
-            while let Some(output) = self.vsp.poll_output() {
-                moved = true;
-                self.on_vsp_output(output);
+            for node in 0..VSPS.len() {
+                while let Some(output) = self.vsps[node].poll_output() {
+                    moved = true;
+                    self.on_vsp_output(node, output);
+                }
             }
             while let Some(output) = self.proxy.poll_output() {
                 moved = true;
@@ -418,9 +416,9 @@ impl World {
             for (client, socket) in &mut self.clients {
                 while let Some(ClientOutput::Text(text)) = client.poll_output() {
                     moved = true;
-                    if let Some(connection) = *socket {
+                    if let Some(socket) = *socket {
                         self.network
-                            .send_reliably(self.now, Parcel::ToServer { connection, text });
+                            .send_reliably(self.now, Parcel::ToServer { socket, text });
                     }
                 }
             }
@@ -431,33 +429,30 @@ impl World {
         panic!("the nodes talk without end at one instant");
     }
 
-    fn on_vsp_output(&mut self, output: offhook_vsp::Output) {
+    fn on_vsp_output(&mut self, node: usize, output: offhook_vsp::Output) {
         use offhook_vsp::Output;
-        match output {
-            Output::Text { to, text } => {
-                self.network
-                    .send_reliably(self.now, Parcel::ToClient { connection: to, text });
-            }
-            Output::Close { to, .. } => {
-                self.network
-                    .send_reliably(self.now, Parcel::CloseClient { connection: to });
-            }
-            Output::Datagram { to, bytes } => self.send_sip(VSP, to, bytes),
-            Output::Media { token, command } => {
-                self.network
-                    .send_reliably(self.now, Parcel::Command { token, command });
-            }
-            Output::Ask { token, question } => {
-                let verdict = check(&question, self.unix_now_s());
-                self.network
-                    .send_reliably(self.now, Parcel::Verdict { token, verdict });
-            }
+        let parcel = match output {
+            Output::Text { to: id, text } => Parcel::ToClient {
+                socket: Socket { node, id },
+                text,
+            },
+            Output::Close { to: id, .. } => Parcel::CloseClient {
+                socket: Socket { node, id },
+            },
+            Output::Datagram { to, bytes } => return self.send_sip(VSPS[node], to, bytes),
+            Output::Media { token, command } => Parcel::Command { node, token, command },
+            Output::Ask { token, question } => Parcel::Verdict {
+                node,
+                token,
+                verdict: verdict::on(&question, self.unix_now_s()),
+            },
             // Nobody is an account elsewhere here.
-            Output::Locate { .. } => {}
-            Output::Trace(call, event) => self.keep(call, event),
-            Output::Note(Note::CallEnded(record)) => self.ended_calls.push(*record),
-            Output::Note(_) => {}
-        }
+            Output::Locate { .. } => return,
+            Output::Trace(call, event) => return self.keep(call, event),
+            Output::Note(Note::CallEnded(record)) => return self.ended_calls.push(*record),
+            Output::Note(_) => return,
+        };
+        self.network.send_reliably(self.now, parcel);
     }
 
     fn on_proxy_output(&mut self, output: proxy::Output) {
@@ -496,31 +491,5 @@ impl World {
         events
             .map(|event| (event.from, event.to, event.name.clone()))
             .collect()
-    }
-}
-
-fn check(question: &Question, unix_now_s: u64) -> Verdict {
-    match question {
-        Question::Password { user, password } => {
-            let known = [scene::ALICE, scene::BOB]
-                .into_iter()
-                .find(|(name, _)| name == user);
-            match known {
-                Some((_, right)) if right == password.expose() => Verdict::Password { user: user.clone() },
-                Some(_) => Verdict::Refused(Refusal::WrongPassword),
-                None => Verdict::Refused(Refusal::UnknownUser),
-            }
-        }
-        Question::Token { token } => match token.expose().split_once(' ') {
-            Some((user, ends_s)) => {
-                let claims = Claims {
-                    subject: Some(user.to_owned()),
-                    expires_s: ends_s.parse().ok(),
-                    ..Claims::default()
-                };
-                Verdict::Token { claims, unix_now_s }
-            }
-            None => Verdict::Refused(Refusal::TokenMalformed),
-        },
     }
 }

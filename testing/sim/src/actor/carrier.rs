@@ -4,7 +4,8 @@ use super::lines::{Lines, tag_of};
 use bytes::Bytes;
 use offhook_sip::Flow;
 use offhook_sip::user_agent::{
-    Body, Config, Counts, Event, Extensions, IncomingId, LegId, Output, Reply, UserAgent,
+    Body, Config, Counts, Event, Extensions, IncomingId, LegId, Output, Reply, SessionTimer,
+    SessionTimerMode, UserAgent,
 };
 use offhook_sip_message::{Message, Method, StatusCode, UriBuf};
 use rand::SeedableRng;
@@ -97,6 +98,7 @@ pub struct Carrier {
     appointments: BTreeMap<(Instant, u64), Appointment>,
     number: u64,
     config: Config,
+    session_timer: SessionTimer,
     rng: StdRng,
     alive: bool,
     pub(super) lines: Lines,
@@ -113,8 +115,8 @@ enum Appointment {
 }
 
 impl Carrier {
-    /// A carrier at `address`.
-    pub fn new(address: SocketAddr, seed: u64) -> Self {
+    /// A carrier at `address`, which wants its sessions refreshed (RFC 4028) or does not know of that.
+    pub fn new(address: SocketAddr, timer: SessionTimerMode, seed: u64) -> Self {
         let contact = UriBuf::new(format!("sip:carrier@{address}")).expect("an address makes a URI");
         let config = Config {
             timing: offhook_sip::Timing::default(),
@@ -125,12 +127,17 @@ impl Carrier {
             accept: vec!["application/sdp".into(), "application/dtmf-relay".into()],
             legs_max: 10_000,
         };
+        let session_timer = SessionTimer {
+            mode: timer,
+            ..SessionTimer::default()
+        };
         let mut rng = StdRng::seed_from_u64(seed);
         Self {
-            agent: Self::agent(&config, &mut rng),
+            agent: Self::agent(&config, session_timer, &mut rng),
             appointments: BTreeMap::new(),
             number: 0,
             config,
+            session_timer,
             rng,
             alive: true,
             lines: Lines::default(),
@@ -144,7 +151,7 @@ impl Carrier {
         self.alive = false;
         self.appointments.clear();
         self.lines = Lines::default();
-        self.agent = Self::agent(&self.config, &mut self.rng);
+        self.agent = Self::agent(&self.config, self.session_timer, &mut self.rng);
     }
 
     /// It is back, without a call.
@@ -157,8 +164,9 @@ impl Carrier {
         self.alive
     }
 
-    fn agent(config: &Config, rng: &mut StdRng) -> UserAgent {
+    fn agent(config: &Config, session_timer: SessionTimer, rng: &mut StdRng) -> UserAgent {
         let extensions = Extensions {
+            session_timer,
             transfers: true,
             ..Extensions::default()
         };

@@ -1,5 +1,6 @@
 //! A browser with the SDK: logs in, answers pings, acknowledges, follows the states of its calls.
 
+use super::gateway::FOR;
 use super::lines::TAG;
 use super::moves::tag_of;
 use serde_json::{Value, json};
@@ -142,6 +143,11 @@ impl Client {
         self.calls.get(id)
     }
 
+    /// Whether it is the caller: then the call has its name.
+    pub fn has_placed(&self, call: &str) -> bool {
+        self.tags.get(call).is_some_and(|tag| tag == call)
+    }
+
     /// Ids of calls that are not over.
     pub fn live_calls(&self) -> Vec<String> {
         self.calls
@@ -188,7 +194,8 @@ impl Client {
         self.tags.insert(call.into(), call.into());
         self.calls
             .insert(call.into(), CallView::new(call, vec!["requesting"]));
-        let params = json!({"sessid": self.session, "sdp": "offer of the browser", "dialogParams": {
+        let sdp = format!("offer of the browser{FOR}{call}");
+        let params = json!({"sessid": self.session, "sdp": sdp, "dialogParams": {
             "callID": call, "destination_number": number, "caller_id_number": "", "caller_id_name": "",
             "custom_headers": [{"name": TAG, "value": call}]}});
         self.request("telnyx_rtc.invite", params, Pending::Invite(call.into()));

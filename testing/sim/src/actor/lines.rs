@@ -2,10 +2,10 @@
 //! A call is named by what stands in its header `X-Sim`.
 
 use super::carrier::Carrier;
-use super::gateway::HOLDS;
+use super::gateway::{FOR, HOLDS};
 use offhook_sip::user_agent::{
-    Body, Event, Failure, IncomingId, LegId, NameAddr, Notice, OutgoingInvite, OutgoingRequest, ReferralId,
-    Reply, RequestId,
+    Body, Event, Failure, IncomingId, LegId, NameAddr, Notice, OutgoingInvite, OutgoingRefer,
+    OutgoingRequest, ReferralId, Reply, RequestId,
 };
 use offhook_sip::{Flow, Header, text_of};
 use offhook_sip_message::{Message, Method, StatusCode, UriBuf};
@@ -83,11 +83,6 @@ impl Carrier {
 
     /// Calls a number of ours.
     pub fn call(&mut self, now: Instant, tag: &str, number: &str, proxy: SocketAddr) {
-        let uri = |text: String| UriBuf::new(text).expect("a number and an address make a URI");
-        let name = |text| NameAddr {
-            display_name: String::new(),
-            uri: uri(text),
-        };
         let invite = OutgoingInvite {
             request_uri: uri(format!("sip:{number}@{proxy}")),
             destination: Flow::udp(proxy),
@@ -95,7 +90,7 @@ impl Carrier {
             to: name(format!("sip:{number}@{proxy}")),
             headers: Header::new(TAG, tag).into_iter().collect(),
             sticky_headers: Vec::new(),
-            body: Some(Body::sdp("offer of the carrier")),
+            body: Some(Body::sdp(format!("offer of the carrier{FOR}{tag}"))),
             credentials: None,
             give_up_after: None,
         };
@@ -156,6 +151,20 @@ impl Carrier {
         };
         if let Ok(request) = self.agent.request(now, line.leg, reinvite) {
             line.changing = Some((request, hold));
+        }
+    }
+
+    /// Asks the other side to call a number, and names the call to whom is called there.
+    pub fn send_to(&mut self, now: Instant, tag: &str, number: &str, proxy: SocketAddr) {
+        if let Some(line) = self.lines.0.get(tag) {
+            let refer = OutgoingRefer {
+                to: uri(format!("sip:{number}@{proxy}")),
+                replaces: None,
+                referred_by: Some(name(format!("sip:{tag}@carrier.test"))),
+                headers: Vec::new(),
+            };
+            // What fails here shows at the other ends.
+            let _ = self.agent.refer(now, line.leg, refer);
         }
     }
 
@@ -235,6 +244,22 @@ impl Carrier {
     }
 }
 
+/// What the call is called from end to end; one that somebody was sent to tells by whom.
 pub(super) fn tag_of(request: &Message) -> String {
-    text_of(request, TAG).unwrap_or_default().to_owned()
+    let referrer = || text_of(request, "Referred-By")?.split(['@', ':']).nth(1);
+    text_of(request, TAG)
+        .or_else(referrer)
+        .unwrap_or_default()
+        .to_owned()
+}
+
+fn uri(text: String) -> UriBuf {
+    UriBuf::new(text).expect("a number and an address make a URI")
+}
+
+fn name(uri_text: String) -> NameAddr {
+    NameAddr {
+        display_name: String::new(),
+        uri: uri(uri_text),
+    }
 }

@@ -45,6 +45,12 @@ impl Client {
         self.modify(call, params, Pending::Transfer(call.into()));
     }
 
+    /// Asks the far end to take the client's place in another call.
+    pub fn transfer_to_call(&mut self, call: &str, other: &str) {
+        let params = json!({"action": "replace", "replaceCallID": other});
+        self.modify(call, params, Pending::Transfer(call.into()));
+    }
+
     /// New ICE credentials for a call that is up.
     pub fn restart_ice(&mut self, call: &str) {
         let params = json!({"action": "updateMedia", "sdp": "new offer of the browser"});

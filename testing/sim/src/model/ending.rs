@@ -5,14 +5,14 @@
 pub struct Ending {
     /// `cause`, and another one that is as good where two ends of one timer meet.
     pub causes: [(&'static str, u64); 2],
-    /// `sipCode`, for the first cause.
-    pub sip_code: Option<u64>,
+    /// `sipCode`, for the first cause, and another one that is as good where two refusals meet.
+    pub sip_codes: [Option<u64>; 2],
 }
 
 const fn ending(cause: &'static str, code: u64, sip_code: Option<u64>) -> Ending {
     Ending {
         causes: [(cause, code); 2],
-        sip_code,
+        sip_codes: [sip_code; 2],
     }
 }
 
@@ -30,7 +30,12 @@ impl Ending {
     /// Caller and callee wait equally long: either may be first.
     pub const RUNG_OUT_OR_GIVEN_UP: Ending = Ending {
         causes: [("ORIGINATOR_CANCEL", 487), ("NO_ANSWER", 19)],
-        sip_code: Some(487),
+        sip_codes: [Some(487); 2],
+    };
+    /// The client that was called is gone, and at the other node nobody is there: of two refusals one is told.
+    pub const NOBODY_LEFT: Ending = Ending {
+        causes: [("NO_ANSWER", 19); 2],
+        sip_codes: [Some(408), Some(480)],
     };
     /// The other client did not come back.
     pub const CLIENT_GONE: Ending = ending("RECOVERY_ON_TIMER_EXPIRE", 102, None);
@@ -38,13 +43,23 @@ impl Ending {
     pub const NOT_REATTACHED: Ending = ending("SESSION_NOT_REATTACHED", 48_501, None);
     /// The gateway is lost.
     pub const NO_MEDIA: Ending = ending("NORMAL_TEMPORARY_FAILURE", 41, Some(503));
+    /// The other end had no media any more, or no gateway.
+    pub const FAR_MEDIA_GONE: Ending = ending("NORMAL_TEMPORARY_FAILURE", 41, None);
+    /// The gateway has lost the session of this client.
+    pub const MEDIA_GONE: Ending = ending("MEDIA_TIMEOUT", 604, Some(408));
+    /// The far end does not answer any more.
+    pub const FAR_END_LOST: Ending = ending("RECOVERY_ON_TIMER_EXPIRE", 102, Some(408));
+    /// The node leaves.
+    pub const DRAINING: Ending = ending("NORMAL_TEMPORARY_FAILURE", 41, Some(503));
+    /// The node of the other client leaves.
+    pub const FAR_NODE_LEFT: Ending = ending("NORMAL_TEMPORARY_FAILURE", 41, None);
     /// The far end talks to somebody else.
     pub const TRANSFERRED: Ending = ending("NORMAL_CLEARING", 16, Some(200));
 
     /// Whether what a client was told is this.
     pub fn allows(&self, cause: &str, code: u64, sip_code: Option<u64>) -> bool {
         let named = self.causes.contains(&(cause, code));
-        named && ((cause, code) != self.causes[0] || sip_code == self.sip_code)
+        named && ((cause, code) != self.causes[0] || self.sip_codes.contains(&sip_code))
     }
 }
 

@@ -9,6 +9,8 @@ use std::time::Duration;
 pub struct Seat {
     /// Whose client it is.
     pub user: usize,
+    /// The VSP that its session is at.
+    pub node: usize,
     /// Counts its sessions.
     pub session: u64,
     is_online: bool,
@@ -25,6 +27,7 @@ impl Seat {
     pub(super) fn new(user: usize) -> Self {
         Self {
             user,
+            node: 0,
             session: 1,
             is_online: true,
             grace_until: None,
@@ -46,6 +49,22 @@ impl Seat {
 
     pub(super) fn grace_until(&self) -> Option<Duration> {
         self.grace_until
+    }
+
+    pub(super) fn has_session(&self) -> bool {
+        self.has_session
+    }
+
+    /// Its socket is closed, and its session over; gives what it will never be told.
+    pub(super) fn leaves(&mut self) -> BTreeSet<String> {
+        self.is_online = false;
+        self.session_ends()
+    }
+
+    /// Its session is where it cannot come back to, it will have another one at this VSP; gives what it was not told.
+    pub(super) fn moves(&mut self, node: usize) -> BTreeSet<String> {
+        self.node = node;
+        self.session_ends()
     }
 
     pub(super) fn misses(&mut self, tag: &str) {
@@ -75,6 +94,7 @@ impl Model {
 
     /// A client comes back.
     pub fn connect(&mut self, client: usize) {
+        self.leave_behind(client);
         let has_calls = self.has_live_calls(client);
         let seat = &mut self.seats[client];
         seat.is_online = true;
@@ -97,7 +117,10 @@ impl Model {
     /// A client's page is loaded anew. `order` has its calls in the order in which one is chosen.
     pub fn reload(&mut self, client: usize, order: &[String]) {
         let end = End::Client(client);
-        if self.has_live_calls(client) {
+        if self.seats[client].node != self.nodes.front {
+            self.cut(client);
+            self.connect(client);
+        } else if self.has_live_calls(client) {
             let rank = |tag: &&String| {
                 let call = self.calls.get(*tag)?;
                 let is_talking = call.ends.get(&end)?.is_talking();
@@ -109,7 +132,7 @@ impl Model {
                 let rings_here =
                     |call: &Call| call.caller != end && call.ends.get(&end) == Some(&Seen::Ringing);
                 if !self.calls.get(tag).is_some_and(rings_here) {
-                    self.abandon(client, tag);
+                    self.abandon(end, tag);
                 }
             }
         } else {
@@ -126,7 +149,7 @@ impl Model {
         self.ring_at(client);
     }
 
-    fn has_live_calls(&self, client: usize) -> bool {
+    pub(super) fn has_live_calls(&self, client: usize) -> bool {
         let end = End::Client(client);
         let live = |call: &Call| call.ends.get(&end).is_some_and(|seen| seen.is_live());
         self.calls.values().any(live)
@@ -135,9 +158,10 @@ impl Model {
     /// Calls that ring for its user ring at a client that has come, once in each of its sessions.
     fn ring_at(&mut self, client: usize) {
         let seat = &self.seats[client];
-        let (user, session) = (seat.user, seat.session);
+        let (user, node, session) = (seat.user, seat.node, seat.session);
         for call in self.calls.values_mut() {
-            if call.callee == Some(user) && call.rings() && call.asked.insert((client, session)) {
+            let rings_here = call.callee == Some(user) && call.rings_at == node && call.rings();
+            if rings_here && call.asked.insert((client, session)) {
                 call.set(End::Client(client), Seen::Ringing);
             }
         }

@@ -14,6 +14,7 @@ impl Game {
     pub(super) fn agree(&mut self) -> Result<(), String> {
         self.world.run_for(QUIET);
         self.model.advance(self.world.elapsed());
+        let mut alone = Vec::new();
         for tag in self.tags.clone() {
             let (mut ends, mut ringing) = (0, 0);
             let mut seen = Vec::new();
@@ -45,9 +46,29 @@ impl Game {
                 ));
             }
             self.report.looks += 1;
-            if ringing > 0 || (ends != 0 && ends != 2) {
+            // A transfer may have connected it with another one.
+            if ringing == 0
+                && ends == 1
+                && self
+                    .joined
+                    .iter()
+                    .any(|(one, other)| [one, other].contains(&&tag))
+            {
+                alone.push(tag);
+            } else if ringing > 0 || (ends != 0 && ends != 2) {
                 return Err(format!("call {tag}: its ends do not agree: {}", seen.join("; ")));
             }
+        }
+        let has_partner = |tag: &&String| {
+            let mut pairs = self.joined.iter();
+            pairs.any(|(one, other)| {
+                [one, other].contains(tag) && alone.contains(one) && alone.contains(other)
+            })
+        };
+        if let Some(tag) = alone.iter().find(|tag| !has_partner(tag)) {
+            return Err(format!(
+                "call {tag}: one end talks, and the one it was connected with does not"
+            ));
         }
         Ok(())
     }

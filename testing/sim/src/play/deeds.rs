@@ -14,10 +14,7 @@ const CALLS_MAX: usize = 4;
 /// Statuses with which carriers refuse.
 const REFUSALS: [u16; 7] = [486, 603, 404, 480, 403, 488, 503];
 /// Who calls at the same time as somebody else is answered first within this time.
-const AT_ONCE: Duration = Duration::from_secs(2);
-
-/// Longer than somebody talks to whom a call was transferred.
-const TRANSFERRED_FOR: Duration = Duration::from_secs(8);
+pub(super) const AT_ONCE: Duration = Duration::from_secs(2);
 
 /// A client and a call of it.
 type AtClient = (usize, String);
@@ -35,9 +32,15 @@ impl Game {
             Deed::Hold => self.hold(action),
             Deed::Digits | Deed::RestartIce => self.media(action),
             Deed::Transfer => self.transfer(action),
+            Deed::TransferToCall => self.transfer_to_call(action),
+            Deed::SendOn => self.send_on(action),
             Deed::Cut | Deed::Connect | Deed::Roam | Deed::Reload | Deed::Renew => self.move_client(action),
             Deed::Take | Deed::Refuse | Deed::End | Deed::FarHold => self.carrier(action),
-            Deed::LoseGateway => self.lose_gateway(),
+            Deed::LoseMedia => self.lose_media(action),
+            Deed::LoseGateway => self.lose_gateway(action),
+            Deed::KillCarrier => self.kill_carrier(action),
+            Deed::DrainVsp => self.drain_vsp(),
+            Deed::DrainProxy => self.drain_proxy(),
             Deed::BothHold | Deed::BothEnd | Deed::AnswerAndEnd | Deed::TakeAndHangUp | Deed::TwoAnswers => {
                 return self.at_once(action);
             }
@@ -80,7 +83,7 @@ impl Game {
         found
     }
 
-    fn tag(&mut self, client: usize, call: &str) -> String {
+    pub(super) fn tag(&mut self, client: usize, call: &str) -> String {
         let view = self.world.client(client).call(call);
         view.map(|view| view.tag.clone()).unwrap_or_default()
     }
@@ -91,7 +94,6 @@ impl Game {
             return None;
         }
         let tag = format!("c{}", action.number);
-        let is_expired = self.model.seat(client).is_expired(self.world.elapsed());
         let to_carrier = action.deed == Deed::Dial;
         let carrier = action.which as usize % 2;
         let number = match (to_carrier, client % 2) {
@@ -101,10 +103,9 @@ impl Game {
             (false, _) => ALICE.0.to_owned(),
         };
         self.world.client(client).dial(&tag, &number);
-        match (is_expired, to_carrier) {
-            (true, _) => self.model.dial_in_vain(client, &tag),
-            (false, true) => self.model.dial(client, &tag, carrier),
-            (false, false) => self.model.call_user(End::Client(client), &tag, 1 - client % 2),
+        match to_carrier {
+            true => self.model.dial(client, &tag, carrier),
+            false => self.model.call_user(End::Client(client), &tag, 1 - client % 2),
         }
         self.tags.push(tag);
         Some(())
@@ -163,31 +164,6 @@ impl Game {
         let digits = format!("{}#", action.which);
         self.world.client(client).send_digits(&call, &digits);
         self.model.digits.push_str(&digits);
-        Some(())
-    }
-
-    fn transfer(&mut self, action: &Action) -> Option<()> {
-        let talking = self.at_clients(crate::actor::CallView::is_active);
-        let mut with_carrier = Vec::new();
-        for (client, call) in talking {
-            let tag = self.tag(client, &call);
-            for carrier in 0..2 {
-                if self.world.carrier(carrier).line(&tag) == Some(LineState::Talking) {
-                    with_carrier.push((client, call.clone(), carrier, tag.clone()));
-                }
-            }
-        }
-        let (client, call, carrier, tag) = pick(&with_carrier, action.who)?.clone();
-        let calls = action.which.is_multiple_of(2);
-        self.world.client(client).transfer(&call, &Plan::HangUp.number());
-        self.world.run_for(Duration::from_millis(50));
-        self.world
-            .with_carrier(carrier, |carrier, now| carrier.decide_transfer(now, &tag, calls));
-        if !calls {
-            // Then the VSP calls in its place, and whom it calls hangs up after a while.
-            self.world.run_for(TRANSFERRED_FOR);
-        }
-        self.model.transferred(client, &tag);
         Some(())
     }
 
@@ -290,14 +266,6 @@ impl Game {
         Some(())
     }
 
-    fn lose_gateway(&mut self) -> Option<()> {
-        self.world.kill_gateway();
-        self.model.gateway_lost();
-        self.world.run_for(Duration::from_secs(1));
-        self.world.revive_gateway();
-        Some(())
-    }
-
     /// Two things at the same time.
     fn at_once(&mut self, action: &Action) -> Result<(), String> {
         let before = self.report.actions;
@@ -351,7 +319,7 @@ impl Game {
         });
         Some(match deed {
             Deed::BothHold => self.both_held(client, carrier, &tag, !holds),
-            Deed::AnswerAndEnd => self.given_up_or_hung_up(client, carrier, &tag),
+            Deed::AnswerAndEnd => self.given_up_or_hung_up(client, &call, carrier),
             _ => {
                 self.model.hang_up(client, &tag);
                 Ok(())
@@ -369,12 +337,13 @@ impl Game {
     }
 
     /// The caller gave up while a client answered: the call is over, and which came first may be seen.
-    fn given_up_or_hung_up(&mut self, client: usize, carrier: usize, tag: &str) -> Result<(), String> {
+    fn given_up_or_hung_up(&mut self, client: usize, call: &str, carrier: usize) -> Result<(), String> {
         self.world.run_for(AT_ONCE);
         if !self.is_fair {
             return Ok(());
         }
-        let view = self.world.client(client).views_of(tag).last();
+        let tag = &self.tag(client, call);
+        let view = self.world.client(client).call(call);
         let ending = view.and_then(|view| view.ending.clone());
         let (end, far) = (End::Client(client), End::Carrier(carrier));
         let Some(ending) = ending else {
@@ -447,6 +416,6 @@ impl Game {
     }
 }
 
-fn pick<T>(from: &[T], number: u32) -> Option<&T> {
+pub(super) fn pick<T>(from: &[T], number: u32) -> Option<&T> {
     (!from.is_empty()).then(|| &from[number as usize % from.len()])
 }

@@ -20,10 +20,23 @@ pub fn failure(seed: u64, actions: &[Action]) -> Option<String> {
     }
 }
 
-/// Leaves out actions as long as it still goes wrong, in whatever way: large parts first, then single ones.
+/// What a failure is about: how it ends, without numbers.
+fn kind(why: &str) -> String {
+    let text: String = why.chars().filter(|char| !char.is_ascii_digit()).collect();
+    text.rsplit(" sees ")
+        .next()
+        .unwrap_or_default()
+        .rsplit(", and not ")
+        .next()
+        .unwrap_or_default()
+        .to_owned()
+}
+
+/// Leaves out actions as long as it still goes wrong in the same way: large parts first, then single ones.
 pub fn shrink(seed: u64, actions: &[Action]) -> (Vec<Action>, String) {
     let mut kept = actions.to_vec();
     let mut why = failure(seed, &kept).unwrap_or_else(|| "it went well this time".to_owned());
+    let wanted = kind(&why);
     let mut part = kept.len().div_ceil(2);
     let mut tries = 0;
     while part > 0 && tries < TRIES_MAX {
@@ -32,7 +45,7 @@ pub fn shrink(seed: u64, actions: &[Action]) -> (Vec<Action>, String) {
             let mut fewer = kept.clone();
             fewer.drain(at..(at + part).min(kept.len()));
             tries += 1;
-            match failure(seed, &fewer) {
+            match failure(seed, &fewer).filter(|why| kind(why) == wanted) {
                 Some(still) => (kept, why) = (fewer, still),
                 None => at += part,
             }
