@@ -50,17 +50,7 @@ impl Gateway {
                 early_answer,
                 sdp,
                 ..
-            } => {
-                let sdp = sdp.unwrap_or_default();
-                let tag = sdp.rsplit_once(FOR).map_or("", |(_, tag)| tag).to_owned();
-                let of = Session {
-                    node,
-                    from,
-                    tag,
-                    holds: false,
-                };
-                self.open(session, of, &sdp, early_answer)
-            }
+            } => self.open(session, (node, from), &sdp.unwrap_or_default(), early_answer),
             Command::Answer {
                 session, is_final, ..
             } => {
@@ -139,7 +129,7 @@ impl Gateway {
     fn open(
         &mut self,
         id: MediaSessionId,
-        session: Session,
+        (node, from): (usize, LegName),
         sdp: &str,
         early_answer: bool,
     ) -> Result<Reply, CommandError> {
@@ -157,7 +147,14 @@ impl Gateway {
         }
         self.opened_total += 1;
         let answer = early_answer.then(|| format!("early answer to {sdp}"));
-        let offer = format!("offer to the carrier{FOR}{}", session.tag);
+        let tag = sdp.rsplit_once(FOR).map_or("", |(_, tag)| tag).to_owned();
+        let offer = format!("offer to the carrier{FOR}{tag}");
+        let session = Session {
+            node,
+            from,
+            tag,
+            holds: false,
+        };
         self.sessions.insert(id, session);
         Ok(Reply::Opened { offer, answer })
     }
