@@ -1,23 +1,8 @@
 //! Carriers that break the rules: whatever they do, each call ends once and nothing stays behind.
 
-use crate::support::agents::{ALICE, BOB, World, all_extensions, anew, request, sdp, status};
+use crate::support::agents::{ALICE, BOB, World, all_extensions, anew, count, reply, sdp, status, text};
 use offhook_sip::user_agent::{Event, Reply};
 use offhook_sip_message::{Message, Method};
-
-fn text(message: &Message) -> String {
-    String::from_utf8(message.bytes().to_vec()).unwrap()
-}
-
-fn ok(body: &str) -> Reply {
-    Reply {
-        body: sdp(body),
-        ..Reply::new(status(200))
-    }
-}
-
-fn count(world: &World, line: &str) -> usize {
-    world.flow().iter().filter(|seen| *seen == line).count()
-}
 
 /// The tag that bob answered with.
 fn bobs_tag(message: &Message) -> String {
@@ -30,12 +15,12 @@ fn it_answers_twice_with_the_same_tag_and_other_sdp() {
     let mut world = World::extended([all_extensions(), all_extensions()]);
     let leg = world.call();
     let (_, incoming) = world.incoming(BOB);
-    world.respond(BOB, incoming, ok("answer"));
+    world.respond(BOB, incoming, reply(200, Some("answer")));
     let second = text(world.last("200 INVITE")).replace("\r\n\r\nanswer", "\r\n\r\nforged");
     world.forge(BOB, second);
     assert_eq!(world.story(ALICE), ["answered answer"]);
     assert_eq!(count(&world, "9>1 ACK"), 2, "each 2xx is acknowledged");
-    world.agents[ALICE].ua.bye(world.now(), leg, Vec::new()).unwrap();
+    world.bye(ALICE, leg);
     world.expect_nothing_left();
 }
 
@@ -44,13 +29,13 @@ fn it_answers_twice_with_another_tag_and_gets_that_one_ended() {
     let mut world = World::extended([all_extensions(), all_extensions()]);
     let leg = world.call();
     let (_, incoming) = world.incoming(BOB);
-    world.respond(BOB, incoming, ok("answer"));
+    world.respond(BOB, incoming, reply(200, Some("answer")));
     let tag = bobs_tag(world.last("200 INVITE"));
     let second = text(world.last("200 INVITE")).replace(&tag, "another");
     world.forge(BOB, second);
     assert_eq!(world.story(ALICE), ["answered answer"]);
     assert!(text(world.last("BYE")).contains("tag=another"));
-    world.agents[ALICE].ua.bye(world.now(), leg, Vec::new()).unwrap();
+    world.bye(ALICE, leg);
     world.expect_nothing_left();
 }
 
@@ -59,11 +44,11 @@ fn it_rejects_after_it_answered() {
     let mut world = World::new();
     let leg = world.call();
     let (_, incoming) = world.incoming(BOB);
-    world.respond(BOB, incoming, ok("answer"));
+    world.respond(BOB, incoming, reply(200, Some("answer")));
     let rejection = text(world.last("200 INVITE")).replace("SIP/2.0 200 OK", "SIP/2.0 486 Busy Here");
     world.forge(BOB, rejection);
     assert_eq!(world.story(ALICE), ["answered answer"]);
-    world.agents[ALICE].ua.bye(world.now(), leg, Vec::new()).unwrap();
+    world.bye(ALICE, leg);
     world.expect_nothing_left();
 }
 
@@ -74,10 +59,7 @@ fn it_sends_a_re_invite_while_its_call_is_being_cancelled() {
     let (_, incoming) = world.incoming(BOB);
     world.respond(BOB, incoming, Reply::new(status(180)));
     let ringing = world.last("180 INVITE").clone();
-    world.agents[ALICE]
-        .ua
-        .cancel(world.now(), leg, Vec::new())
-        .unwrap();
+    world.cancel(ALICE, leg);
     let header = |name: &str| {
         let whole = text(&ringing);
         let line = whole.lines().find(|line| line.starts_with(name)).unwrap();
@@ -108,7 +90,7 @@ fn it_hangs_up_before_it_acknowledges() {
     let leg = world.call();
     let (bobs, incoming) = world.incoming(BOB);
     world.weather.loss = 100;
-    world.respond(BOB, incoming, ok("answer"));
+    world.respond(BOB, incoming, reply(200, Some("answer")));
     world.weather.loss = 0;
     // The caller that hangs up: a BYE in the dialog of the 2xx, whose ACK never went.
     let invite = world.last("INVITE").clone();
@@ -130,10 +112,7 @@ fn it_hangs_up_before_it_acknowledges() {
         repeats,
         "the 2xx is repeated no longer"
     );
-    world.agents[ALICE]
-        .ua
-        .cancel(world.now(), leg, Vec::new())
-        .unwrap();
+    world.cancel(ALICE, leg);
     world.expect_nothing_left();
 }
 
@@ -143,11 +122,7 @@ fn it_never_acknowledges_a_call_nor_a_re_invite() {
         let mut world = World::new();
         let incoming = if mid_call {
             let (alices, _) = world.in_call();
-            let change = request(Method::Invite, sdp("change"));
-            world.agents[ALICE]
-                .ua
-                .request(world.now(), alices, change)
-                .unwrap();
+            world.request(ALICE, alices, Method::Invite, sdp("change"));
             world.run(10);
             world.incoming_request(BOB).0
         } else {
@@ -155,7 +130,10 @@ fn it_never_acknowledges_a_call_nor_a_re_invite() {
             world.incoming(BOB).1
         };
         let now = world.now();
-        world.agents[BOB].ua.respond(now, incoming, ok("answer")).unwrap();
+        world.agents[BOB]
+            .ua
+            .respond(now, incoming, reply(200, Some("answer")))
+            .unwrap();
         for _ in 0..40_000 {
             world.run(1);
             world.drop_in_flight(b"ACK");
@@ -182,10 +160,7 @@ fn it_floods_early_dialogs() {
     assert_eq!((counts.legs, counts.dialogs), (1, 16));
     assert!(counts.requests <= 17, "one PRACK a dialog: {counts:?}");
     assert_eq!(world.story(ALICE).len(), 201, "all are reported");
-    world.agents[ALICE]
-        .ua
-        .cancel(world.now(), leg, Vec::new())
-        .unwrap();
+    world.cancel(ALICE, leg);
     world.expect_nothing_left();
 }
 
@@ -193,10 +168,7 @@ fn it_floods_early_dialogs() {
 fn it_floods_a_call_with_requests() {
     let mut world = World::new();
     let (alices, bobs) = world.in_call();
-    world.agents[ALICE]
-        .ua
-        .request(world.now(), alices, request(Method::Info, None))
-        .unwrap();
+    world.request(ALICE, alices, Method::Info, None);
     world.run(10);
     let info = world.last("INFO").clone();
     for number in 0..100 {
@@ -208,7 +180,7 @@ fn it_floods_a_call_with_requests() {
         .count();
     assert_eq!(told, 16);
     assert_eq!(count(&world, "1>9 500 INFO"), 85);
-    world.agents[BOB].ua.bye(world.now(), bobs, Vec::new()).unwrap();
+    world.bye(BOB, bobs);
     world.expect_nothing_left();
 }
 
@@ -231,7 +203,7 @@ fn it_sends_numbers_that_would_overflow() {
         world.forge(BOB, forged.clone());
         world.forge(BOB, forged.replace("4294967295", "0"));
     }
-    world.respond(BOB, incoming, ok("answer"));
+    world.respond(BOB, incoming, reply(200, Some("answer")));
     world.run(10);
     assert_eq!(world.story(ALICE).last().unwrap(), "answered answer");
     let answer = text(world.last("200 INVITE"));
@@ -243,6 +215,6 @@ fn it_sends_numbers_that_would_overflow() {
         BOB,
         answer.replace(line, "Session-Expires: 4294967295;refresher=uac"),
     );
-    world.agents[ALICE].ua.bye(world.now(), leg, Vec::new()).unwrap();
+    world.bye(ALICE, leg);
     world.expect_nothing_left();
 }

@@ -20,12 +20,9 @@ fn messages_of_a_call() -> Vec<Vec<u8>> {
     world.respond(BOB, incoming, Reply::new(StatusCode::RINGING));
     world.respond(BOB, incoming, Reply::new(StatusCode::OK));
     world.run(10);
-    world.agents[ALICE].ua.bye(world.now(), leg, Vec::new()).unwrap();
+    world.bye(ALICE, leg);
     let second = world.call();
-    world.agents[ALICE]
-        .ua
-        .cancel(world.now(), second, Vec::new())
-        .unwrap();
+    world.cancel(ALICE, second);
     world.run(10);
     world
         .wire

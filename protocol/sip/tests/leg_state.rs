@@ -1,6 +1,6 @@
 //! Calls as values: exported by one user agent, carried on by another.
 
-use crate::support::agents::{ALICE, BOB, World, all_extensions, request, sdp, status};
+use crate::support::agents::{ALICE, BOB, World, all_extensions, sdp, status};
 use offhook_sip::user_agent::{ActionError, Extensions, LegState, Reply};
 use offhook_sip_message::{HeaderName, Method};
 
@@ -29,9 +29,7 @@ fn a_moved_call_is_changed_from_both_sides_and_ended_from_either() {
         assert!(state.is_caller && state.peer_takes_update);
         let moved = move_call(&mut world, state);
         for (agent, leg, body) in [(ALICE, moved, "from alice"), (BOB, bobs, "from bob")] {
-            let now = world.now();
-            let change = request(Method::Invite, sdp(body));
-            world.agents[agent].ua.request(now, leg, change).unwrap();
+            world.request(agent, leg, Method::Invite, sdp(body));
             world.run(10);
             let (incoming, asked) = world.incoming_request(1 - agent);
             assert_eq!(asked.body(), body.as_bytes());
@@ -42,8 +40,7 @@ fn a_moved_call_is_changed_from_both_sides_and_ended_from_either() {
         let foreign = offhook_sip::text_of(world.last("INVITE"), "X-Offhook-Call-Id");
         assert_eq!(foreign, None, "bob's own call has no such header");
         let leg = if ends == ALICE { moved } else { bobs };
-        let now = world.now();
-        world.agents[ends].ua.bye(now, leg, Vec::new()).unwrap();
+        world.bye(ends, leg);
         world.run(10);
         assert_eq!(world.story(1 - ends).last().unwrap(), "terminated remote");
         world.expect_nothing_left();
@@ -70,7 +67,7 @@ fn credentials_headers_and_session_timer_move_along() {
         .unwrap()
         .number;
     assert_eq!(number, cseq + 1);
-    world.agents[BOB].ua.bye(world.now(), bobs, Vec::new()).unwrap();
+    world.bye(BOB, bobs);
     world.expect_nothing_left();
 }
 
@@ -81,10 +78,7 @@ fn only_an_answered_call_at_rest_is_exported_and_none_is_imported_twice() {
     assert!(world.agents[ALICE].ua.export_leg(world.now(), leg).is_none());
     let release = world.agents[ALICE].ua.release_leg(leg);
     assert!(matches!(release, Err(ActionError::State(_))), "{release:?}");
-    world.agents[ALICE]
-        .ua
-        .cancel(world.now(), leg, Vec::new())
-        .unwrap();
+    world.cancel(ALICE, leg);
     world.run(10);
     let (leg, bobs) = world.in_call();
     let state = world.agents[ALICE].ua.export_leg(world.now(), leg).unwrap();
@@ -93,11 +87,7 @@ fn only_an_answered_call_at_rest_is_exported_and_none_is_imported_twice() {
     world.agents[ALICE].ua.release_leg(leg).unwrap();
     assert_eq!(world.agents[ALICE].ua.release_leg(leg), Err(ActionError::Gone));
     // Whoever still asks here is told that the call is not here any more.
-    let now = world.now();
-    world.agents[BOB]
-        .ua
-        .request(now, bobs, request(Method::Info, None))
-        .unwrap();
+    world.request(BOB, bobs, Method::Info, None);
     world.run(10);
     assert_eq!(world.story(BOB), ["response 481 INFO", "terminated lost"]);
     world.expect_nothing_left();

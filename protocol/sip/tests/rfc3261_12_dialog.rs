@@ -1,6 +1,6 @@
 //! RFC 3261 §12: dialogs.
 
-use crate::support::agents::{ALICE, BOB, World, request, value};
+use crate::support::agents::{ALICE, BOB, World, text, value};
 use crate::support::{answer, message, own_request, peer_request, response_builder};
 use offhook_sip::dialog::{Dialog, DialogError, DialogState, ROUTES_MAX};
 use offhook_sip::user_agent::Reply;
@@ -169,15 +169,16 @@ fn what_makes_no_dialog_is_refused() {
 fn requests_follow_the_target_that_a_reinvite_brought() {
     let mut world = World::new();
     let (alices, bobs) = world.in_call();
-    let reinvite = request(Method::Invite, crate::support::agents::sdp("moved"));
-    world.agents[ALICE]
-        .ua
-        .request(world.now(), alices, reinvite)
-        .unwrap();
+    world.request(
+        ALICE,
+        alices,
+        Method::Invite,
+        crate::support::agents::sdp("moved"),
+    );
     // The re-INVITE comes from a new contact, as after a change of network.
     world.drain();
     world.run(10);
-    let text = String::from_utf8(world.last("INVITE").bytes().to_vec()).unwrap();
+    let text = text(world.last("INVITE"));
     let moved = text
         .replace("Contact: <sip:192.0.2.9:5060>", "Contact: <sip:192.0.2.99:5060>")
         .replace("CSeq: 2", "CSeq: 3")
@@ -185,9 +186,7 @@ fn requests_follow_the_target_that_a_reinvite_brought() {
     let (incoming, _) = world.incoming_request(BOB);
     world.respond(BOB, incoming, Reply::new(StatusCode::OK));
     world.run(10);
-    let [alice, bob] = crate::support::agents::ADDRESSES.map(|address| address.parse().unwrap());
-    world.send(alice, bob, moved.into_bytes().into());
-    world.run(10);
+    world.forge(ALICE, moved);
     let target = world.agents[BOB].ua.dialog(bobs).unwrap().remote_target.clone();
     assert_eq!(target.as_bytes(), b"sip:192.0.2.99:5060");
 }

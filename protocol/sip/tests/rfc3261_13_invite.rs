@@ -60,8 +60,7 @@ fn a_call_is_answered() {
             "< ACK"
         ]
     );
-    let now = world.now();
-    world.agents[ALICE].ua.bye(now, leg, Vec::new()).unwrap();
+    world.bye(ALICE, leg);
     world.expect_nothing_left();
 }
 
@@ -122,8 +121,7 @@ fn sticky_headers_are_in_every_message_of_the_call() {
     world.agents[BOB].ua.set_sticky_headers(bobs_leg, header).unwrap();
     world.respond(BOB, incoming, Reply::new(StatusCode::OK));
     world.run(10);
-    let now = world.now();
-    world.agents[ALICE].ua.bye(now, leg, Vec::new()).unwrap();
+    world.bye(ALICE, leg);
     world.run(10);
     let call_id = |name: &str| {
         world
@@ -286,7 +284,7 @@ fn an_invite_without_offer_gets_the_answer_in_the_ack() {
     assert!(world.agents[ALICE].ua.ack(now, leg, None).is_err());
     world.run(10);
     assert_eq!(world.story(BOB), ["call", "ack answer"]);
-    world.agents[ALICE].ua.bye(world.now(), leg, Vec::new()).unwrap();
+    world.bye(ALICE, leg);
     world.expect_nothing_left();
 }
 
@@ -298,7 +296,7 @@ fn hanging_up_before_the_late_answer_still_acknowledges() {
     let leg = world.call_with(invite);
     let (_, incoming) = world.incoming(BOB);
     world.respond(BOB, incoming, Reply::new(StatusCode::OK));
-    world.agents[ALICE].ua.bye(world.now(), leg, Vec::new()).unwrap();
+    world.bye(ALICE, leg);
     world.run(20);
     assert_eq!(world.flow()[3..], ["9>1 ACK", "9>1 BYE", "1>9 200 BYE"]);
     world.expect_nothing_left();
@@ -346,7 +344,7 @@ fn a_second_fork_that_answers_is_acknowledged_and_ended() {
         expected.map(|(name, tag)| (name.to_owned(), tag.to_owned()))
     );
     assert_eq!(world.agents[ALICE].ua.dialog(leg).unwrap().id.remote_tag, "one");
-    world.agents[ALICE].ua.bye(world.now(), leg, Vec::new()).unwrap();
+    world.bye(ALICE, leg);
     world.incoming(BOB);
     let (_, incoming) = world.incoming(BOB);
     world.respond(BOB, incoming, Reply::new(StatusCode::BUSY_HERE));

@@ -1,6 +1,6 @@
 //! RFC 3261 §15: BYE.
 
-use crate::support::agents::{ALICE, BOB, World, request};
+use crate::support::agents::{ALICE, BOB, World, text};
 use offhook_sip::Header;
 use offhook_sip::user_agent::{ActionError, Ending, Event, Reply};
 use offhook_sip_message::{HeaderName, Method, StatusCode};
@@ -36,11 +36,8 @@ fn either_side_ends_the_call() {
 fn byes_that_cross_are_both_answered() {
     let mut world = World::new();
     let (alices, bobs) = world.in_call();
-    world.agents[ALICE]
-        .ua
-        .bye(world.now(), alices, Vec::new())
-        .unwrap();
-    world.agents[BOB].ua.bye(world.now(), bobs, Vec::new()).unwrap();
+    world.bye(ALICE, alices);
+    world.bye(BOB, bobs);
     world.run(10);
     assert_eq!(world.flow(), ["9>1 BYE", "1>9 BYE", "1>9 200 BYE", "9>1 200 BYE"]);
     assert_eq!(world.story(ALICE), ["terminated local"]);
@@ -57,7 +54,7 @@ fn the_callee_waits_for_the_ack_before_its_bye() {
         .ua
         .respond(world.now(), incoming, Reply::new(StatusCode::OK))
         .unwrap();
-    world.agents[BOB].ua.bye(world.now(), bobs, Vec::new()).unwrap();
+    world.bye(BOB, bobs);
     assert_eq!(
         world.agents[BOB].ua.bye(world.now(), bobs, Vec::new()),
         Err(ActionError::Gone)
@@ -81,15 +78,12 @@ fn without_an_ack_the_callees_bye_goes_when_the_transaction_is_over() {
         .ua
         .respond(world.now(), incoming, Reply::new(StatusCode::OK))
         .unwrap();
-    world.agents[BOB].ua.bye(world.now(), bobs, Vec::new()).unwrap();
+    world.bye(BOB, bobs);
     world.run(31_999);
     assert!(!world.flow().contains(&"1>9 BYE".to_owned()));
     world.run(1);
     assert!(world.flow().contains(&"1>9 BYE".to_owned()));
-    world.agents[ALICE]
-        .ua
-        .cancel(world.now(), leg, Vec::new())
-        .unwrap();
+    world.cancel(ALICE, leg);
     world.expect_nothing_left();
 }
 
@@ -100,16 +94,14 @@ fn a_caller_may_end_with_bye_what_is_not_answered() {
     let (_, incoming) = world.incoming(BOB);
     world.respond(BOB, incoming, Reply::new(StatusCode::RINGING));
     // Our own user agent would send CANCEL; others send BYE on the early dialog.
-    let text = String::from_utf8(world.last("INVITE").bytes().to_vec()).unwrap();
+    let text = text(world.last("INVITE"));
     let to = String::from_utf8(world.last("180 INVITE").first(HeaderName::To).unwrap().to_vec()).unwrap();
     let text = text
         .replace("INVITE sip", "BYE sip")
         .replace("CSeq: 1 INVITE", "CSeq: 2 BYE")
         .replace("branch=z9hG4bK", "branch=z9hG4bKbye")
         .replace("To: <sip:bob@192.0.2.1>", &format!("To: {to}"));
-    let [alice, bob] = crate::support::agents::ADDRESSES.map(|address| address.parse().unwrap());
-    world.send(alice, bob, text.into_bytes().into());
-    world.run(10);
+    world.forge(ALICE, text);
     assert_eq!(world.story(BOB), ["call offer", "terminated remote"]);
     assert_eq!(world.story(ALICE), ["180 INVITE", "failed 487"]);
     world.expect_nothing_left();
@@ -119,15 +111,9 @@ fn a_caller_may_end_with_bye_what_is_not_answered() {
 fn a_bye_ends_what_the_other_side_still_waits_for() {
     let mut world = World::new();
     let (alices, _) = world.in_call();
-    world.agents[ALICE]
-        .ua
-        .request(world.now(), alices, request(Method::Info, None))
-        .unwrap();
+    world.request(ALICE, alices, Method::Info, None);
     world.run(10);
-    world.agents[ALICE]
-        .ua
-        .bye(world.now(), alices, Vec::new())
-        .unwrap();
+    world.bye(ALICE, alices);
     world.run(10);
     let mut flow = world.flow();
     flow.sort_unstable();
@@ -181,10 +167,7 @@ fn a_bye_that_nobody_answers_leaves_nothing_behind() {
     let mut world = World::new();
     let (alices, bobs) = world.in_call();
     world.weather.loss = 100;
-    world.agents[ALICE]
-        .ua
-        .bye(world.now(), alices, Vec::new())
-        .unwrap();
-    world.agents[BOB].ua.bye(world.now(), bobs, Vec::new()).unwrap();
+    world.bye(ALICE, alices);
+    world.bye(BOB, bobs);
     world.expect_nothing_left();
 }

@@ -1,6 +1,6 @@
 //! RFC 3261 §22: challenges are answered.
 
-use crate::support::agents::{ALICE, BOB, World, credentials, invite_to_bob, request, sdp};
+use crate::support::agents::{ALICE, BOB, World, credentials, invite_to_bob, sdp};
 use offhook_sip::Header;
 use offhook_sip::digest::{VerifyError, challenge, verify};
 use offhook_sip::user_agent::{IncomingId, Reply};
@@ -135,10 +135,7 @@ fn requests_within_the_call_reuse_the_nonce_and_answer_new_ones() {
         Some(offhook_sip::user_agent::Event::Answered { leg, .. }) => *leg,
         other => panic!("{other:?}"),
     };
-    world.agents[ALICE]
-        .ua
-        .request(world.now(), leg, request(Method::Invite, sdp("hold")))
-        .unwrap();
+    world.request(ALICE, leg, Method::Invite, sdp("hold"));
     world.run(10);
     assert_eq!(check::<false>(world.last("INVITE"), "n1"), Ok(Some(2)));
     let (incoming, _) = world.incoming_request(BOB);
@@ -149,10 +146,7 @@ fn requests_within_the_call_reuse_the_nonce_and_answer_new_ones() {
     world.respond(BOB, incoming, Reply::new(StatusCode::OK));
     world.run(10);
 
-    world.agents[ALICE]
-        .ua
-        .request(world.now(), leg, request(Method::Info, None))
-        .unwrap();
+    world.request(ALICE, leg, Method::Info, None);
     world.run(10);
     assert_eq!(check::<false>(world.last("INFO"), "n2"), Ok(Some(2)));
     let (incoming, _) = world.incoming_request(BOB);
@@ -163,7 +157,7 @@ fn requests_within_the_call_reuse_the_nonce_and_answer_new_ones() {
     world.respond(BOB, incoming, Reply::new(StatusCode::OK));
     world.run(10);
 
-    world.agents[ALICE].ua.bye(world.now(), leg, Vec::new()).unwrap();
+    world.bye(ALICE, leg);
     world.run(10);
     assert_eq!(check::<false>(world.last("BYE"), "n3"), Ok(Some(2)));
     assert_eq!(

@@ -1,6 +1,6 @@
 //! RFC 3261 §8.2, §12.2.2: what a user agent answers by itself.
 
-use crate::support::agents::{ADDRESSES, ALICE, BOB, World, name, name_addr, request, uri};
+use crate::support::agents::{ADDRESSES, ALICE, BOB, World, anew, name, name_addr, request, uri};
 use crate::support::message;
 use offhook_sip::Flow;
 use offhook_sip::user_agent::{Reply, Target};
@@ -180,18 +180,10 @@ fn an_invite_without_contact_gets_400() {
 fn an_old_cseq_within_a_call_gets_500() {
     let mut world = World::new();
     let (alices, _) = world.in_call();
-    world.agents[ALICE]
-        .ua
-        .request(world.now(), alices, request(Method::Info, None))
-        .unwrap();
+    world.request(ALICE, alices, Method::Info, None);
     world.run(10);
-    let text = String::from_utf8(world.last("INFO").bytes().to_vec()).unwrap();
-    let old = text
-        .replace("branch=z9hG4bK", "branch=z9hG4bKold")
-        .replace("CSeq: 2 INFO", "CSeq: 1 INFO");
-    let [alice, bob] = ADDRESSES.map(|address| address.parse().unwrap());
-    world.send(alice, bob, old.into_bytes().into());
-    world.run(10);
+    let old = anew(world.last("INFO"), 1);
+    world.forge(ALICE, old);
     assert_eq!(world.story(BOB), ["INFO"]);
     assert_eq!(name(world.last("500 INFO")), "500 INFO");
 }
@@ -247,10 +239,7 @@ fn too_many_pending_requests_of_one_call_get_500() {
     let mut world = World::new();
     let (alices, _) = world.in_call();
     for _ in 0..17 {
-        world.agents[ALICE]
-            .ua
-            .request(world.now(), alices, request(Method::Info, None))
-            .unwrap();
+        world.request(ALICE, alices, Method::Info, None);
         world.run(2);
     }
     world.run(10);

@@ -66,10 +66,7 @@ fn before_any_provisional_response_the_cancel_waits() {
     let mut world = World::new();
     world.weather.loss = 100;
     let leg = world.call();
-    world.agents[ALICE]
-        .ua
-        .cancel(world.now(), leg, Vec::new())
-        .unwrap();
+    world.cancel(ALICE, leg);
     world.run(300);
     assert_eq!(world.flow(), ["9>1 INVITE"]);
     world.weather.loss = 0;
@@ -84,10 +81,7 @@ fn without_any_response_a_cancelled_call_times_out() {
     let mut world = World::new();
     world.weather.loss = 100;
     let leg = world.call();
-    world.agents[ALICE]
-        .ua
-        .cancel(world.now(), leg, Vec::new())
-        .unwrap();
+    world.cancel(ALICE, leg);
     world.run(32_000);
     assert_eq!(world.story(ALICE), ["failed timed out"]);
     world.expect_nothing_left();
@@ -97,10 +91,7 @@ fn without_any_response_a_cancelled_call_times_out() {
 fn a_cancel_that_nobody_follows_up_ends_after_64_t1() {
     let mut world = World::new();
     let leg = world.call();
-    world.agents[ALICE]
-        .ua
-        .cancel(world.now(), leg, Vec::new())
-        .unwrap();
+    world.cancel(ALICE, leg);
     world.weather.loss = 100;
     world.drain();
     world.run(31_999);
@@ -140,10 +131,7 @@ fn a_2xx_that_crosses_the_cancel_is_acknowledged_and_ended() {
         .ua
         .respond(world.now(), incoming, Reply::new(StatusCode::OK))
         .unwrap();
-    world.agents[ALICE]
-        .ua
-        .cancel(world.now(), leg, Vec::new())
-        .unwrap();
+    world.cancel(ALICE, leg);
     world.run(50);
     assert_eq!(world.story(ALICE), ["failed 200"]);
     assert_eq!(world.story(BOB), ["call offer", "ack", "terminated remote"]);
@@ -166,10 +154,7 @@ fn after_the_cancel_provisional_responses_are_not_reported() {
         .ua
         .respond(world.now(), incoming, Reply::new(StatusCode::RINGING))
         .unwrap();
-    world.agents[ALICE]
-        .ua
-        .cancel(world.now(), leg, Vec::new())
-        .unwrap();
+    world.cancel(ALICE, leg);
     world.run(50);
     assert_eq!(world.story(ALICE), ["failed 487"]);
 }

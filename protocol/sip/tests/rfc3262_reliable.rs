@@ -1,8 +1,8 @@
 //! RFC 3262: reliable provisional responses and PRACK.
 
-use crate::support::agents::{ALICE, BOB, World, invite_to_bob, sdp, status};
+use crate::support::agents::{ALICE, BOB, World, count, invite_to_bob, reply, sdp, text};
 use offhook_sip::Header;
-use offhook_sip::user_agent::{Extensions, OutgoingInvite, ReliableProvisionals, Reply};
+use offhook_sip::user_agent::{Extensions, OutgoingInvite, ReliableProvisionals};
 use offhook_sip_message::header::{RAck, RSeq};
 use offhook_sip_message::{HeaderName, Method};
 
@@ -16,17 +16,6 @@ fn with(reliable_provisionals: ReliableProvisionals) -> Extensions {
 fn world() -> World {
     let extensions = with(ReliableProvisionals::WhenSupported);
     World::extended([extensions.clone(), extensions])
-}
-
-fn reply(code: u16, body: Option<&str>) -> Reply {
-    Reply {
-        body: body.and_then(sdp),
-        ..Reply::new(status(code))
-    }
-}
-
-fn count(world: &World, line: &str) -> usize {
-    world.flow().iter().filter(|seen| *seen == line).count()
 }
 
 #[test]
@@ -68,7 +57,7 @@ fn rfc3262_3_provisionals_are_numbered_and_acknowledged_in_order() {
     );
     world.respond(BOB, incoming, reply(200, None));
     world.run(10);
-    world.agents[ALICE].ua.bye(world.now(), leg, Vec::new()).unwrap();
+    world.bye(ALICE, leg);
     world.expect_nothing_left();
 }
 
@@ -95,7 +84,7 @@ fn rfc3262_4_a_repeated_provisional_is_not_reported_twice() {
     let leg = world.call();
     let (_, incoming) = world.incoming(BOB);
     world.respond(BOB, incoming, reply(183, Some("early")));
-    let again = String::from_utf8(world.last("183 INVITE").bytes().to_vec()).unwrap();
+    let again = text(world.last("183 INVITE"));
     let RSeq(rseq) = world.last("183 INVITE").require().unwrap();
     let pracks = count(&world, "9>1 PRACK");
     world.forge(BOB, again.clone());
@@ -106,10 +95,7 @@ fn rfc3262_4_a_repeated_provisional_is_not_reported_twice() {
     );
     assert_eq!(count(&world, "9>1 PRACK"), pracks);
     assert_eq!(world.story(ALICE), ["183 INVITE early"]);
-    world.agents[ALICE]
-        .ua
-        .cancel(world.now(), leg, Vec::new())
-        .unwrap();
+    world.cancel(ALICE, leg);
     world.expect_nothing_left();
 }
 
@@ -125,7 +111,7 @@ fn rfc3262_3_a_2xx_waits_until_the_sdp_before_it_is_acknowledged() {
     world.weather.loss = 0;
     world.run(1000);
     assert_eq!(world.story(ALICE), ["183 INVITE early", "answered"]);
-    world.agents[ALICE].ua.bye(world.now(), leg, Vec::new()).unwrap();
+    world.bye(ALICE, leg);
     world.expect_nothing_left();
 }
 
@@ -135,7 +121,7 @@ fn rfc3262_3_a_prack_for_nothing_gets_481() {
     let leg = world.call();
     let (_, incoming) = world.incoming(BOB);
     world.respond(BOB, incoming, reply(180, None));
-    let text = String::from_utf8(world.last("PRACK").bytes().to_vec()).unwrap();
+    let text = text(world.last("PRACK"));
     let late = text
         .replace("branch=z9hG4bK", "branch=z9hG4bKx")
         .replace("CSeq: 2", "CSeq: 3");
@@ -152,10 +138,7 @@ fn rfc3262_3_a_prack_for_nothing_gets_481() {
             .replace("RAck: ", "RAck: x"),
     );
     assert_eq!(count(&world, "1>9 400 PRACK"), 1);
-    world.agents[ALICE]
-        .ua
-        .cancel(world.now(), leg, Vec::new())
-        .unwrap();
+    world.cancel(ALICE, leg);
     world.expect_nothing_left();
 }
 
@@ -167,10 +150,7 @@ fn rfc3262_3_who_cannot_gets_plain_provisionals_and_who_requires_it_is_refused_w
     world.respond(BOB, incoming, reply(180, None));
     assert!(!world.last("180 INVITE").has(HeaderName::RSeq));
     assert_eq!(count(&world, "9>1 PRACK"), 0);
-    world.agents[ALICE]
-        .ua
-        .cancel(world.now(), leg, Vec::new())
-        .unwrap();
+    world.cancel(ALICE, leg);
     world.expect_nothing_left();
 
     let required = |mut invite: OutgoingInvite| {
@@ -188,10 +168,7 @@ fn rfc3262_3_who_cannot_gets_plain_provisionals_and_who_requires_it_is_refused_w
     world.respond(BOB, incoming, reply(180, None));
     assert!(world.last("180 INVITE").has(HeaderName::RSeq));
     assert_eq!(count(&world, "1>9 200 PRACK"), 1);
-    world.agents[ALICE]
-        .ua
-        .cancel(world.now(), leg, Vec::new())
-        .unwrap();
+    world.cancel(ALICE, leg);
     world.expect_nothing_left();
 }
 
@@ -216,6 +193,6 @@ fn rfc3262_5_an_offer_in_the_provisional_is_answered_in_the_prack() {
     world.respond(BOB, incoming, reply(200, None));
     world.run(10);
     assert_eq!(world.story(BOB).last().unwrap(), "ack", "the ACK goes by itself");
-    world.agents[ALICE].ua.bye(world.now(), leg, Vec::new()).unwrap();
+    world.bye(ALICE, leg);
     world.expect_nothing_left();
 }

@@ -1,7 +1,7 @@
 //! RFC 3311: UPDATE, and what may cross what.
 
 use crate::support::agents::{
-    ALICE, BOB, World, all_extensions, invite_to_bob, request, sdp, session_timer, status,
+    ALICE, BOB, World, all_extensions, invite_to_bob, reply, request, sdp, session_timer, text,
 };
 use offhook_sip::user_agent::{ActionError, Extensions, ReliableProvisionals, Reply, SessionTimerMode};
 use offhook_sip_message::{HeaderName, Method, StatusCode};
@@ -13,29 +13,20 @@ fn reliable() -> Extensions {
     }
 }
 
-fn reply(code: u16, body: &str) -> Reply {
-    Reply {
-        body: sdp(body),
-        ..Reply::new(status(code))
-    }
-}
-
 #[test]
 fn rfc3311_5_1_an_offer_goes_in_an_early_dialog_once_the_first_is_answered_reliably() {
     for agent in [ALICE, BOB] {
         let mut world = World::extended([reliable(), reliable()]);
         let alices = world.call();
         let (bobs, incoming) = world.incoming(BOB);
-        world.respond(BOB, incoming, reply(183, "early"));
+        world.respond(BOB, incoming, reply(183, Some("early")));
         let leg = if agent == ALICE { alices } else { bobs };
-        let now = world.now();
-        let update = request(Method::Update, sdp("u"));
-        world.agents[agent].ua.request(now, leg, update).unwrap();
+        world.request(agent, leg, Method::Update, sdp("u"));
         world.run(10);
         let other = 1 - agent;
         let (theirs, asked) = world.incoming_request(other);
         assert_eq!(asked.body(), b"u");
-        world.respond(other, theirs, reply(200, "u2"));
+        world.respond(other, theirs, reply(200, Some("u2")));
         assert_eq!(world.story(agent).last().unwrap(), "response 200 UPDATE");
         world.respond(BOB, incoming, Reply::new(StatusCode::OK));
         world.run(10);
@@ -44,10 +35,7 @@ fn rfc3311_5_1_an_offer_goes_in_an_early_dialog_once_the_first_is_answered_relia
             "{:?}",
             world.story(ALICE)
         );
-        world.agents[ALICE]
-            .ua
-            .bye(world.now(), alices, Vec::new())
-            .unwrap();
+        world.bye(ALICE, alices);
         world.expect_nothing_left();
     }
 }
@@ -64,7 +52,7 @@ fn rfc3311_5_1_no_offer_before_the_first_is_answered() {
         matches!(info, Err(ActionError::State(_))),
         "the caller knows no tag yet"
     );
-    world.respond(BOB, incoming, reply(183, "early"));
+    world.respond(BOB, incoming, reply(183, Some("early")));
     for (agent, leg) in [(ALICE, alices), (BOB, bobs)] {
         let now = world.now();
         let offer = request(Method::Update, sdp("u"));
@@ -72,19 +60,12 @@ fn rfc3311_5_1_no_offer_before_the_first_is_answered() {
         assert!(matches!(refused, Err(ActionError::State(_))), "{refused:?}");
     }
     // Without an offer it may go.
-    let now = world.now();
-    world.agents[ALICE]
-        .ua
-        .request(now, alices, request(Method::Update, None))
-        .unwrap();
+    world.request(ALICE, alices, Method::Update, None);
     world.run(10);
     let (theirs, _) = world.incoming_request(BOB);
     world.respond(BOB, theirs, Reply::new(StatusCode::OK));
     assert_eq!(world.story(ALICE).last().unwrap(), "response 200 UPDATE");
-    world.agents[ALICE]
-        .ua
-        .cancel(world.now(), alices, Vec::new())
-        .unwrap();
+    world.cancel(ALICE, alices);
     world.expect_nothing_left();
 }
 
@@ -93,14 +74,10 @@ fn rfc3311_5_2_an_offer_into_an_open_offer_gets_491_from_the_offerer_and_500_fro
     let mut world = World::new();
     let alices = world.call();
     let (_, incoming) = world.incoming(BOB);
-    world.respond(BOB, incoming, reply(180, ""));
-    let now = world.now();
-    world.agents[ALICE]
-        .ua
-        .request(now, alices, request(Method::Update, None))
-        .unwrap();
+    world.respond(BOB, incoming, reply(180, None));
+    world.request(ALICE, alices, Method::Update, None);
     world.run(10);
-    let update = String::from_utf8(world.last("UPDATE").bytes().to_vec()).unwrap();
+    let update = text(world.last("UPDATE"));
     let offer = update
         .replace("branch=z9hG4bK", "branch=z9hG4bKx")
         .replace("CSeq: 2 UPDATE", "CSeq: 3 UPDATE")
@@ -128,10 +105,7 @@ fn rfc3311_5_2_an_offer_into_an_open_offer_gets_491_from_the_offerer_and_500_fro
         world.last("491 UPDATE").status(),
         Some(StatusCode::REQUEST_PENDING)
     );
-    world.agents[ALICE]
-        .ua
-        .cancel(world.now(), alices, Vec::new())
-        .unwrap();
+    world.cancel(ALICE, alices);
     world.expect_nothing_left();
 }
 
@@ -140,9 +114,7 @@ fn rfc3311_5_3_updates_that_cross_get_491_and_are_tried_again() {
     let mut world = World::new();
     let (alices, bobs) = world.in_call();
     for (agent, leg, body) in [(ALICE, alices, "a"), (BOB, bobs, "b")] {
-        let now = world.now();
-        let update = request(Method::Update, sdp(body));
-        world.agents[agent].ua.request(now, leg, update).unwrap();
+        world.request(agent, leg, Method::Update, sdp(body));
     }
     world.run(10);
     let refused = world
@@ -154,16 +126,13 @@ fn rfc3311_5_3_updates_that_cross_get_491_and_are_tried_again() {
     world.run(2020);
     assert_eq!(world.story(ALICE), ["UPDATE b"]);
     let (incoming, _) = world.incoming_request(ALICE);
-    world.respond(ALICE, incoming, reply(200, "b2"));
+    world.respond(ALICE, incoming, reply(200, Some("b2")));
     world.run(2100);
     let (incoming, _) = world.incoming_request(BOB);
-    world.respond(BOB, incoming, reply(200, "a2"));
+    world.respond(BOB, incoming, reply(200, Some("a2")));
     assert_eq!(world.story(ALICE), ["UPDATE b", "response 200 UPDATE"]);
     assert_eq!(world.story(BOB), ["response 200 UPDATE", "UPDATE a"]);
-    world.agents[ALICE]
-        .ua
-        .bye(world.now(), alices, Vec::new())
-        .unwrap();
+    world.bye(ALICE, alices);
     world.expect_nothing_left();
 }
 
@@ -175,18 +144,11 @@ fn an_update_without_an_offer_is_the_session_timers_business() {
     };
     let mut world = World::extended([timers.clone(), timers]);
     let (alices, _) = world.in_call();
-    let now = world.now();
-    world.agents[ALICE]
-        .ua
-        .request(now, alices, request(Method::Update, None))
-        .unwrap();
+    world.request(ALICE, alices, Method::Update, None);
     world.run(10);
     assert_eq!(world.story(BOB), [""; 0]);
     assert_eq!(world.story(ALICE), ["response 200 UPDATE"]);
-    world.agents[ALICE]
-        .ua
-        .bye(world.now(), alices, Vec::new())
-        .unwrap();
+    world.bye(ALICE, alices);
     world.expect_nothing_left();
 }
 
@@ -196,19 +158,13 @@ fn without_extensions_nothing_is_announced() {
     let leg = world.call_with(invite_to_bob());
     assert!(!world.last("INVITE").has(HeaderName::Supported));
     assert!(!world.last("INVITE").has(HeaderName::SessionExpires));
-    world.agents[ALICE]
-        .ua
-        .cancel(world.now(), leg, Vec::new())
-        .unwrap();
+    world.cancel(ALICE, leg);
     world.expect_nothing_left();
     let mut world = World::extended([all_extensions(), all_extensions()]);
     let leg = world.call();
     for tag in ["timer", "100rel", "replaces", "norefersub"] {
         assert!(world.last("INVITE").lists(HeaderName::Supported, tag), "{tag}");
     }
-    world.agents[ALICE]
-        .ua
-        .cancel(world.now(), leg, Vec::new())
-        .unwrap();
+    world.cancel(ALICE, leg);
     world.expect_nothing_left();
 }

@@ -1,7 +1,8 @@
 //! RFC 3515: REFER within a call, RFC 4488, RFC 3892; RFC 3891: Replaces.
 
-use crate::support::agents::anew;
-use crate::support::agents::{ALICE, BOB, World, all_extensions, invite_to_bob, name_addr, sdp, status, uri};
+use crate::support::agents::{
+    ALICE, BOB, World, all_extensions, anew, invite_to_bob, name_addr, reply, status, uri,
+};
 use offhook_sip::Header;
 use offhook_sip::user_agent::{
     ActionError, LegId, Notice, OutgoingRefer, Referral, ReferralId, ReplacedDialog, Reply,
@@ -38,6 +39,15 @@ fn asked(world: &World) -> (ReferralId, &Referral) {
     found.expect("a REFER was reported")
 }
 
+/// Bob follows the REFER that he was sent last.
+fn accept(world: &mut World, bobs: LegId) {
+    let (referral, _) = asked(world);
+    world.agents[BOB]
+        .ua
+        .accept_refer(world.now(), bobs, referral)
+        .unwrap();
+}
+
 fn progress(world: &World) -> Vec<(u16, bool)> {
     let told = world.agents[ALICE]
         .notices
@@ -61,10 +71,7 @@ fn rfc3515_2_4_a_transfer_is_accepted_and_its_course_told() {
         to.referred_by.as_ref().map(|by| by.as_bytes()),
         Some(&b"<sip:alice@192.0.2.9>"[..])
     );
-    world.agents[BOB]
-        .ua
-        .accept_refer(world.now(), bobs, referral)
-        .unwrap();
+    accept(&mut world, bobs);
     world.run(10);
     for code in [180, 200] {
         let now = world.now();
@@ -85,10 +92,7 @@ fn rfc3515_2_4_a_transfer_is_accepted_and_its_course_told() {
         .ua
         .refer_progress(world.now(), bobs, referral, status(200));
     assert_eq!(over, Err(ActionError::Gone));
-    world.agents[ALICE]
-        .ua
-        .bye(world.now(), alices, Vec::new())
-        .unwrap();
+    world.bye(ALICE, alices);
     world.expect_nothing_left();
 }
 
@@ -108,10 +112,7 @@ fn rfc3515_2_4_2_a_transfer_is_declined() {
     assert_eq!(progress(&world), []);
     world.run(200_000);
     assert_eq!(progress(&world), []);
-    world.agents[ALICE]
-        .ua
-        .bye(world.now(), alices, Vec::new())
-        .unwrap();
+    world.bye(ALICE, alices);
     world.expect_nothing_left();
 }
 
@@ -122,18 +123,11 @@ fn rfc4488_4_without_subscription_there_are_no_notifies() {
     let mut silent = to_carol();
     silent.headers.push(Header::new("Refer-Sub", "false").unwrap());
     refer(&mut world, alices, silent);
-    let (referral, _) = asked(&world);
-    world.agents[BOB]
-        .ua
-        .accept_refer(world.now(), bobs, referral)
-        .unwrap();
+    accept(&mut world, bobs);
     world.run(10);
     assert_eq!(progress(&world), [(202, true)]);
     assert!(!world.flow().iter().any(|line| line.ends_with("NOTIFY")));
-    world.agents[ALICE]
-        .ua
-        .bye(world.now(), alices, Vec::new())
-        .unwrap();
+    world.bye(ALICE, alices);
     world.expect_nothing_left();
 }
 
@@ -142,17 +136,10 @@ fn a_transfer_whose_outcome_nobody_tells_ends_after_three_minutes() {
     let mut world = world();
     let (alices, bobs) = world.in_call();
     refer(&mut world, alices, to_carol());
-    let (referral, _) = asked(&world);
-    world.agents[BOB]
-        .ua
-        .accept_refer(world.now(), bobs, referral)
-        .unwrap();
+    accept(&mut world, bobs);
     world.run(181_000);
     assert_eq!(progress(&world), [(100, false), (408, true)]);
-    world.agents[ALICE]
-        .ua
-        .bye(world.now(), alices, Vec::new())
-        .unwrap();
+    world.bye(ALICE, alices);
     world.expect_nothing_left();
 }
 
@@ -189,7 +176,7 @@ fn rfc3515_2_4_2_a_refer_that_nobody_should_follow_is_refused() {
         let answer = world.flow().into_iter().rfind(|line| line.starts_with("1>9"));
         assert_eq!(answer, Some(format!("1>9 {status} REFER")), "{to}");
     }
-    world.agents[BOB].ua.bye(world.now(), bobs, Vec::new()).unwrap();
+    world.bye(BOB, bobs);
     world.expect_nothing_left();
 }
 
@@ -215,10 +202,7 @@ fn refers_in_a_loop_are_stopped() {
     }
     assert_eq!(statuses[15], "response 603 REFER");
     assert_eq!(statuses[16], "response 482 REFER");
-    world.agents[ALICE]
-        .ua
-        .bye(world.now(), alices, Vec::new())
-        .unwrap();
+    world.bye(ALICE, alices);
     world.expect_nothing_left();
 }
 
@@ -233,7 +217,7 @@ fn a_third_refer_at_a_time_is_refused_on_both_sides() {
     let third = anew(world.last("REFER"), 10);
     world.forge(ALICE, third);
     assert!(world.last("500 REFER").has(HeaderName::RetryAfter));
-    world.agents[BOB].ua.bye(world.now(), bobs, Vec::new()).unwrap();
+    world.bye(BOB, bobs);
     world.expect_nothing_left();
 }
 
@@ -242,11 +226,7 @@ fn a_notify_that_nobody_waits_for_gets_481_and_another_event_489() {
     let mut world = world();
     let (alices, bobs) = world.in_call();
     refer(&mut world, alices, to_carol());
-    let (referral, _) = asked(&world);
-    world.agents[BOB]
-        .ua
-        .accept_refer(world.now(), bobs, referral)
-        .unwrap();
+    accept(&mut world, bobs);
     world.run(10);
     let notify = world.last("NOTIFY").clone();
     let about = |event: &str, cseq| {
@@ -262,10 +242,7 @@ fn a_notify_that_nobody_waits_for_gets_481_and_another_event_489() {
     );
     assert_eq!(world.last("489 NOTIFY").status(), Some(StatusCode::BAD_EVENT));
     assert_eq!(progress(&world), [(100, false)]);
-    world.agents[ALICE]
-        .ua
-        .bye(world.now(), alices, Vec::new())
-        .unwrap();
+    world.bye(ALICE, alices);
     world.expect_nothing_left();
 }
 
@@ -286,16 +263,12 @@ fn rfc3891_the_replaces_of_a_refer_comes_back_in_the_invite_and_finds_its_call()
     world.call_with(invite);
     let (new, incoming) = world.incoming(BOB);
     assert_eq!(world.agents[BOB].ua.replaced_by(new), Some(bobs));
-    let answer = Reply {
-        body: sdp("answer"),
-        ..Reply::new(status(200))
-    };
-    world.respond(BOB, incoming, answer);
+    world.respond(BOB, incoming, reply(200, Some("answer")));
     world.run(10);
     assert!(world.story(BOB).contains(&"terminated local".to_owned()));
     assert_eq!(world.agents[BOB].ua.dialog(bobs), None);
     assert_eq!(world.agents[BOB].ua.replaced_by(new), None);
-    world.agents[BOB].ua.bye(world.now(), new, Vec::new()).unwrap();
+    world.bye(BOB, new);
     world.expect_nothing_left();
 }
 
@@ -324,10 +297,7 @@ fn rfc3891_3_what_cannot_be_replaced() {
         }
         world.call_with(invite);
         assert_eq!(world.story(ALICE), [expected], "{change}");
-        world.agents[ALICE]
-            .ua
-            .bye(world.now(), alices, Vec::new())
-            .unwrap();
+        world.bye(ALICE, alices);
         world.expect_nothing_left();
     }
 }
@@ -355,7 +325,7 @@ fn rfc3891_3_an_early_call_can_be_replaced_only_where_it_was_placed() {
         world.story(ALICE)
     );
     assert!(world.story(BOB).contains(&"cancelled".to_owned()));
-    world.agents[ALICE].ua.bye(world.now(), new, Vec::new()).unwrap();
+    world.bye(ALICE, new);
     world.expect_nothing_left();
 
     let mut world = self::world();
@@ -367,9 +337,6 @@ fn rfc3891_3_an_early_call_can_be_replaced_only_where_it_was_placed() {
     invite.headers.push(replaced.header().unwrap());
     world.call_with(invite);
     assert_eq!(world.story(ALICE).last().unwrap(), "failed 481");
-    world.agents[ALICE]
-        .ua
-        .cancel(world.now(), alices, Vec::new())
-        .unwrap();
+    world.cancel(ALICE, alices);
     world.expect_nothing_left();
 }

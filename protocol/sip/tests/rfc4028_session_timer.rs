@@ -1,6 +1,6 @@
 //! RFC 4028: session timers.
 
-use crate::support::agents::{ALICE, BOB, World, invite_to_bob, request, sdp, session_timer, status};
+use crate::support::agents::{ALICE, BOB, World, invite_to_bob, sdp, session_timer, status};
 use offhook_sip::Header;
 use offhook_sip::user_agent::{Extensions, Notice, Reply, SessionTimer, SessionTimerMode};
 use offhook_sip_message::header::{MinSe, Refresher, SessionExpires};
@@ -57,7 +57,7 @@ fn rfc4028_9_table_2_who_refreshes() {
         assert_eq!(granted(answer), expected, "{alices:?} {bobs:?}");
         let uac = expected.is_some_and(|(_, refresher)| refresher == Some(Refresher::Uac));
         assert_eq!(answer.lists(HeaderName::Require, "timer"), uac);
-        world.agents[ALICE].ua.bye(world.now(), leg, Vec::new()).unwrap();
+        world.bye(ALICE, leg);
         world.expect_nothing_left();
     }
 }
@@ -78,7 +78,7 @@ fn rfc4028_9_the_callee_may_shorten_the_interval_but_not_below_min_se() {
         let (_, incoming) = world.incoming(BOB);
         world.respond(BOB, incoming, Reply::new(status(200)));
         assert_eq!(granted(world.last("200 INVITE")).unwrap().0, expected);
-        world.agents[ALICE].ua.bye(world.now(), leg, Vec::new()).unwrap();
+        world.bye(ALICE, leg);
         world.expect_nothing_left();
     }
 }
@@ -97,7 +97,7 @@ fn rfc4028_7_4_the_refresher_sends_update_at_half_time_and_the_call_stays() {
     assert!(world.last("UPDATE").body().is_empty());
     assert_eq!(world.story(ALICE), [""; 0]);
     assert_eq!(world.story(BOB), [""; 0]);
-    world.agents[ALICE].ua.bye(world.now(), leg, Vec::new()).unwrap();
+    world.bye(ALICE, leg);
     world.expect_nothing_left();
 }
 
@@ -128,7 +128,7 @@ fn rfc4028_7_4_without_update_the_last_sdp_is_sent_again_unchanged() {
     world.run(10);
     assert!(matches!(&world.agents[ALICE].notices[..],
         [Notice::SessionRefreshed { response, .. }] if response.body() == b"answer"));
-    world.agents[BOB].ua.bye(world.now(), bobs, Vec::new()).unwrap();
+    world.bye(BOB, bobs);
     world.run(10);
     assert_eq!(world.story(ALICE).last().unwrap(), "terminated remote");
     assert_eq!(world.agents[ALICE].ua.dialog(leg), None);
@@ -157,7 +157,7 @@ fn rfc4028_10_a_refresher_that_gets_no_answer_ends_the_call() {
     world.weather.loss = 100;
     world.run(900_000 + 33_000);
     assert_eq!(world.story(ALICE), ["terminated lost"]);
-    world.agents[BOB].ua.bye(world.now(), bobs, Vec::new()).unwrap();
+    world.bye(BOB, bobs);
     world.expect_nothing_left();
 }
 
@@ -179,7 +179,7 @@ fn rfc4028_9_too_brief_an_interval_gets_422_and_is_raised() {
     let (_, incoming) = world.incoming(BOB);
     world.respond(BOB, incoming, Reply::new(status(200)));
     assert_eq!(granted(world.last("200 INVITE")).unwrap().0, 600);
-    world.agents[ALICE].ua.bye(world.now(), leg, Vec::new()).unwrap();
+    world.bye(ALICE, leg);
     world.expect_nothing_left();
 }
 
@@ -203,10 +203,7 @@ fn a_re_invite_of_the_owners_refreshes_too() {
     let mut world = world(REQUIRE, ACCEPT);
     let (leg, _) = world.in_call();
     world.run(800_000);
-    world.agents[ALICE]
-        .ua
-        .request(world.now(), leg, request(Method::Invite, sdp("hold")))
-        .unwrap();
+    world.request(ALICE, leg, Method::Invite, sdp("hold"));
     world.run(10);
     let (incoming, _) = world.incoming_request(BOB);
     world.respond(
@@ -223,6 +220,6 @@ fn a_re_invite_of_the_owners_refreshes_too() {
         "{:?}",
         world.flow()
     );
-    world.agents[ALICE].ua.bye(world.now(), leg, Vec::new()).unwrap();
+    world.bye(ALICE, leg);
     world.expect_nothing_left();
 }

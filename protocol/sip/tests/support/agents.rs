@@ -36,6 +36,14 @@ pub(crate) fn status(code: u16) -> StatusCode {
     StatusCode::new(code).unwrap()
 }
 
+/// An answer with or without SDP.
+pub(crate) fn reply(code: u16, body: Option<&str>) -> Reply {
+    Reply {
+        body: body.and_then(sdp),
+        ..Reply::new(status(code))
+    }
+}
+
 /// An INVITE to bob with an offer.
 pub(crate) fn invite_to_bob() -> OutgoingInvite {
     OutgoingInvite {
@@ -314,16 +322,28 @@ impl World {
         self.run(10);
     }
 
+    /// Asks an agent for a request within a call.
+    pub(crate) fn request(&mut self, agent: usize, leg: LegId, method: Method, body: Option<Body>) {
+        let ua = &mut self.agents[agent].ua;
+        ua.request(self.now, leg, request(method, body)).unwrap();
+    }
+
+    /// Has an agent hang up.
+    pub(crate) fn bye(&mut self, agent: usize, leg: LegId) {
+        self.agents[agent].ua.bye(self.now, leg, Vec::new()).unwrap();
+    }
+
+    /// Has an agent give up its call before the answer.
+    pub(crate) fn cancel(&mut self, agent: usize, leg: LegId) {
+        self.agents[agent].ua.cancel(self.now, leg, Vec::new()).unwrap();
+    }
+
     /// alice and bob in a call; the legs of both.
     pub(crate) fn in_call(&mut self) -> (LegId, LegId) {
         let leg = self.call();
         let (bobs_leg, incoming) = self.incoming(BOB);
         self.respond(BOB, incoming, Reply::new(status(180)));
-        let answer = Reply {
-            body: sdp("answer"),
-            ..Reply::new(status(200))
-        };
-        self.respond(BOB, incoming, answer);
+        self.respond(BOB, incoming, reply(200, Some("answer")));
         self.run(100);
         self.agents.iter_mut().for_each(|agent| agent.events.clear());
         self.wire.clear();
@@ -385,9 +405,19 @@ pub(crate) fn name(message: &Message) -> String {
     }
 }
 
+/// A message as it is on the wire.
+pub(crate) fn text(message: &Message) -> String {
+    String::from_utf8(message.bytes().to_vec()).unwrap()
+}
+
+/// How often this line of [`World::flow`] was seen.
+pub(crate) fn count(world: &World, line: &str) -> usize {
+    world.flow().iter().filter(|seen| *seen == line).count()
+}
+
 /// The text of a request as a new one of the same dialog.
 pub(crate) fn anew(request: &Message, cseq: u32) -> String {
-    let text = String::from_utf8(request.bytes().to_vec()).unwrap();
+    let text = text(request);
     let cseq_line = text.lines().find(|line| line.starts_with("CSeq: ")).unwrap();
     let method = request.method().unwrap();
     text.replace(cseq_line, &format!("CSeq: {cseq} {method}"))
