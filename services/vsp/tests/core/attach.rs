@@ -2,7 +2,6 @@
 
 use crate::world::{BROWSER_ANSWER, World};
 use offhook_media_control::{Command, CommandErrorKind, Direction, Event, LegName, PlayEnd, Sound};
-use offhook_sip::user_agent;
 use offhook_vsp::ConnectionId;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -178,16 +177,7 @@ fn c15_a_held_call_stays_held() {
     let mut world = World::new();
     let (old, session) = world.log_in("alice");
     world.call(old, "call-1", "9196");
-    world.request(
-        old,
-        "telnyx_rtc.modify",
-        json!({"action": "hold", "dialogParams": {"callID": "call-1"}}),
-    );
-    let Some(user_agent::Event::IncomingRequest { incoming, .. }) = world.far_events.pop_front() else {
-        panic!()
-    };
-    world.far_respond(incoming, 200, Some(crate::world::CARRIER_ANSWER));
-    world.far_events.clear();
+    world.hold(old, "call-1");
     world.take_frames(old);
     world.leave_page(old);
     let client = world.open();
@@ -208,17 +198,8 @@ fn c16_a_page_that_was_loaded_anew_gets_its_active_call_and_no_other() {
     let mut world = World::new();
     let (old, session) = world.log_in("alice");
     world.call(old, "a-held", "1");
-    world.request(
-        old,
-        "telnyx_rtc.modify",
-        json!({"action": "hold", "dialogParams": {"callID": "a-held"}}),
-    );
-    let Some(user_agent::Event::IncomingRequest { incoming, .. }) = world.far_events.pop_front() else {
-        panic!()
-    };
-    world.far_respond(incoming, 200, Some(crate::world::CARRIER_ANSWER));
+    world.hold(old, "a-held");
     world.take_frames(old);
-    world.far_events.clear();
     world.call(old, "b-active", "2");
     world.invite(old, "c-ringing", "3");
     world.leave_page(old);
@@ -339,17 +320,7 @@ fn c19_an_ice_restart_of_a_client_that_was_called_and_of_one_that_holds() {
         (&result["result"]["sdp"], &result["result"]["holdState"]),
         (&json!("v=0\r\no=answer to Client\r\n"), &json!("active"))
     );
-    world.far_events.clear();
-    world.request(
-        client,
-        "telnyx_rtc.modify",
-        json!({"action": "hold", "dialogParams": {"callID": call}}),
-    );
-    let held = world.far_events.drain(..).find_map(|event| match event {
-        user_agent::Event::IncomingRequest { incoming, .. } => Some(incoming),
-        _ => None,
-    });
-    world.far_respond(held.unwrap(), 200, Some(crate::world::CARRIER_ANSWER));
+    world.hold(client, call.as_str().unwrap());
     assert_eq!(world.frame(client)["result"]["holdState"], "held");
     let result = world.ask(client, "telnyx_rtc.modify", restart);
     assert_eq!(result["result"]["holdState"], "held");

@@ -1,10 +1,12 @@
 //! What the far end does: a SIP user agent behind the proxy.
 
-use crate::world::{CARRIER_SIDE_OFFER, World, vsp_address};
+use crate::world::{CARRIER_ANSWER, CARRIER_SIDE_OFFER, World, vsp_address};
 use bytes::Bytes;
 use offhook_sip::user_agent::{self, Body, IncomingId, LegId};
 use offhook_sip::{Flow, Header};
 use offhook_sip_message::{HeaderValue, Message, Method, StatusCode, UriBuf};
+use offhook_vsp::ConnectionId;
+use serde_json::json;
 
 /// Who calls.
 const BOB: &str = "\"Bob\" <sip:+4940555666@carrier.example>";
@@ -93,6 +95,36 @@ impl World {
             }) => (leg, incoming, request),
             other => panic!("an INVITE at the far end, not {other:?}"),
         }
+    }
+
+    /// The request that the far end has got within a call. Its other news is forgotten.
+    pub(crate) fn far_asked(&mut self) -> (LegId, IncomingId, Message) {
+        self.far_events
+            .retain(|event| matches!(event, user_agent::Event::IncomingRequest { .. }));
+        match self.far_events.pop_front() {
+            Some(user_agent::Event::IncomingRequest {
+                leg: Some(leg),
+                incoming,
+                request,
+                ..
+            }) => (leg, incoming, request),
+            other => panic!("a request at the far end, not {other:?}"),
+        }
+    }
+
+    /// The client puts a call on hold, and the far end agrees; the client's result is the next frame.
+    pub(crate) fn hold(&mut self, client: ConnectionId, call: &str) {
+        let hold = json!({"action": "hold", "dialogParams": {"callID": call}});
+        self.request(client, "telnyx_rtc.modify", hold);
+        let (_, incoming, _) = self.far_asked();
+        self.far_respond(incoming, 200, Some(CARRIER_ANSWER));
+        self.far_events.clear();
+    }
+
+    /// Whether we have ended this leg of the far end's.
+    pub(crate) fn far_has_left(&self, leg: LegId) -> bool {
+        let left = |event: &user_agent::Event| matches!(event, user_agent::Event::Terminated { leg: of, ending: user_agent::Ending::Remote(_) } if *of == leg);
+        self.far_events.iter().any(left)
     }
 
     /// The far end answers a request.

@@ -5,7 +5,7 @@ use crate::world::{CARRIER_ANSWER, World, header, invite_params, settings};
 use offhook_media_control::{
     Command, CommandErrorKind, Direction, Event as MediaEvent, GoneReason, LegName, SessionSummary,
 };
-use offhook_sip::user_agent::{Ending, Event, IncomingId, LegId, Notice};
+use offhook_sip::user_agent::{Event, IncomingId, LegId, Notice};
 use offhook_sip_message::{Message, Method, StatusCode};
 use offhook_vsp::{ConnectionId, TransferWay};
 use serde_json::{Value, json};
@@ -53,13 +53,6 @@ fn connected(world: &mut World) -> (ConnectionId, LegId, LegId) {
     assert_eq!(world.expect(client, "bye")["sipReason"], "Transferred");
     world.far_events.clear();
     (client, first, second)
-}
-
-fn has_left(world: &World, leg: LegId) -> bool {
-    world
-        .far_events
-        .iter()
-        .any(|event| matches!(event, Event::Terminated { leg: of, ending: Ending::Remote(_) } if *of == leg))
 }
 
 fn nothing_left(world: &mut World) {
@@ -126,14 +119,14 @@ fn a_far_end_that_declines_refer_is_connected_here() {
         (&bye["cause"], &bye["sipReason"]),
         (&json!("NORMAL_CLEARING"), &json!("Transferred"))
     );
-    assert!(!has_left(&world, first) && !has_left(&world, second));
+    assert!(!world.far_has_left(first) && !world.far_has_left(second));
     let counts = world.server.counts();
     assert_eq!((counts.calls, counts.connected), (1, 1), "it stays accounted");
     assert!(world.records.is_empty(), "the call goes on");
     assert_eq!(world.transfers, [(TransferWay::Local, 200)]);
     world.advance(Duration::from_secs(60));
     world.far_bye(second, Some("Q.850;cause=17"));
-    assert!(has_left(&world, first));
+    assert!(world.far_has_left(first));
     assert_eq!(world.records.len(), 1);
     assert_eq!(world.records[0].talk.map(|talk| talk.as_secs()), Some(60));
     nothing_left(&mut world);
@@ -145,7 +138,7 @@ fn a_far_end_that_does_not_name_refer_is_not_asked() {
     let (_, first, second) = connected(&mut world);
     assert!(world.far_notices.is_empty());
     world.far_bye(first, None);
-    assert!(has_left(&world, second));
+    assert!(world.far_has_left(second));
     nothing_left(&mut world);
 }
 
@@ -173,7 +166,7 @@ fn a_far_end_that_takes_the_refer_and_then_cannot_is_connected_here() {
     assert_eq!(world.frame(client)["params"]["eventData"], event("done", 200));
     assert_eq!(world.expect(client, "bye")["callID"], "call-1");
     world.far_bye(first, None);
-    assert!(has_left(&world, second));
+    assert!(world.far_has_left(second));
     nothing_left(&mut world);
 }
 
@@ -231,7 +224,7 @@ fn nobody_who_answers_within_the_ring_time() {
             .iter()
             .any(|event| matches!(event, Event::Cancelled { leg, .. } if *leg == second))
     );
-    assert!(!has_left(&world, first));
+    assert!(!world.far_has_left(first));
     world.far_bye(first, None);
     nothing_left(&mut world);
 }
@@ -254,7 +247,7 @@ fn a_gateway_without_a_port_is_an_error_for_the_client() {
     let (second, incoming, _) = world.far_invite();
     world.far_respond(incoming, 200, Some(CARRIER_ANSWER));
     assert_eq!(world.frame(client)["params"]["eventData"], event("failed", 400));
-    assert!(has_left(&world, second));
+    assert!(world.far_has_left(second));
     assert_eq!(world.server.counts().calls, 1);
 }
 
@@ -268,7 +261,7 @@ fn whoever_hangs_up_while_the_new_party_rings_ends_it_all() {
         if by_client {
             let params = json!({"dialogParams": {"callID": "call-1"}});
             world.request(client, "telnyx_rtc.bye", params);
-            assert!(has_left(&world, first));
+            assert!(world.far_has_left(first));
         } else {
             world.far_bye(first, None);
             assert_eq!(world.find_bye(client)["callID"], "call-1");
@@ -288,19 +281,8 @@ fn two_far_ends_of_a_client_are_joined_when_one_of_them_declines() {
     world.modify(client, json!({"action": "replace", "replaceCallID": "call-2"}));
     decline(&mut world, 405);
     assert_eq!(world.frame(client)["result"]["action"], "replace");
-    world
-        .far_events
-        .retain(|event| matches!(event, Event::IncomingRequest { .. }));
-    let Event::IncomingRequest {
-        leg,
-        incoming,
-        request,
-        ..
-    } = world.far_event()
-    else {
-        panic!()
-    };
-    assert_eq!((leg, request.method()), (Some(second), Some(&Method::Invite)));
+    let (leg, incoming, request) = world.far_asked();
+    assert_eq!((leg, request.method()), (second, Some(&Method::Invite)));
     assert!(request.body().ends_with(b"offer in place of Client\r\n"));
     world.far_respond(incoming, 200, Some(CARRIER_ANSWER));
     assert_eq!(world.frame(client)["params"]["eventData"], event("done", 200));
@@ -311,7 +293,7 @@ fn two_far_ends_of_a_client_are_joined_when_one_of_them_declines() {
             (&json!(call), &json!("Transferred"))
         );
     }
-    assert!(!has_left(&world, first) && !has_left(&world, second));
+    assert!(!world.far_has_left(first) && !world.far_has_left(second));
     let counts = world.server.counts();
     assert_eq!((counts.calls, counts.connected), (1, 1));
     let of = |name: &str| world.tags().iter().filter(|tag| *tag == name).count();
@@ -321,7 +303,7 @@ fn two_far_ends_of_a_client_are_joined_when_one_of_them_declines() {
         "the second media session is closed"
     );
     world.far_bye(second, None);
-    assert!(has_left(&world, first));
+    assert!(world.far_has_left(first));
     nothing_left(&mut world);
 }
 
@@ -333,38 +315,17 @@ fn a_far_end_that_does_not_want_to_move_stays_where_it_was() {
     let second = world.call(client, "call-2", "9197");
     world.modify(client, json!({"action": "replace", "replaceCallID": "call-2"}));
     world.frame(client);
-    let Event::IncomingRequest { incoming, .. } = world.far_event() else {
-        panic!()
-    };
+    let (_, incoming, _) = world.far_asked();
     world.far_respond(incoming, 488, None);
     assert_eq!(world.frame(client)["params"]["eventData"], event("failed", 488));
-    world
-        .far_events
-        .retain(|event| matches!(event, Event::IncomingRequest { .. }));
-    let Event::IncomingRequest {
-        leg,
-        incoming,
-        request,
-        ..
-    } = world.far_event()
-    else {
-        panic!()
-    };
-    assert_eq!(leg, Some(second));
+    let (leg, incoming, request) = world.far_asked();
+    assert_eq!(leg, second);
     assert!(
         request.body().ends_with(b"offer SendRecv\r\n"),
         "its media comes back"
     );
     world.far_respond(incoming, 200, Some(CARRIER_ANSWER));
-    let hold = json!({"action": "hold", "dialogParams": {"callID": "call-2"}});
-    world.request(client, "telnyx_rtc.modify", hold);
-    world
-        .far_events
-        .retain(|event| matches!(event, Event::IncomingRequest { .. }));
-    let Event::IncomingRequest { incoming, .. } = world.far_event() else {
-        panic!()
-    };
-    world.far_respond(incoming, 200, Some(CARRIER_ANSWER));
+    world.hold(client, "call-2");
     assert_eq!(
         world.frame(client)["result"]["holdState"],
         "held",
@@ -378,25 +339,12 @@ fn a_held_party_is_resumed_when_it_is_connected() {
     let mut world = World::without_refer();
     let (client, _) = world.log_in("alice");
     world.call(client, "call-1", "9196");
-    world.modify(client, json!({"action": "hold"}));
-    let Event::IncomingRequest { incoming, .. } = world.far_event() else {
-        panic!()
-    };
-    world.far_respond(incoming, 200, Some(CARRIER_ANSWER));
-    world.far_events.clear();
+    world.hold(client, "call-1");
     world.take_frames(client);
     blind(&mut world, client);
     let (_, incoming, _) = world.far_invite();
     world.far_respond(incoming, 200, Some(CARRIER_ANSWER));
-    world
-        .far_events
-        .retain(|event| matches!(event, Event::IncomingRequest { .. }));
-    let Event::IncomingRequest {
-        incoming, request, ..
-    } = world.far_event()
-    else {
-        panic!("a re-INVITE")
-    };
+    let (_, incoming, request) = world.far_asked();
     assert!(request.body().ends_with(b"offer SendRecv\r\n"));
     assert!(matches!(
         world.gateway.commands.last(),
@@ -455,7 +403,7 @@ fn a_pair_without_a_client_ends_by_time_by_drain_and_with_its_gateway() {
                     .server
                     .handle_drain(world.now, world.now + Duration::from_secs(5));
                 world.settle();
-                assert!(!has_left(&world, first), "it may go on for a while");
+                assert!(!world.far_has_left(first), "it may go on for a while");
                 world.advance(Duration::from_secs(6));
             }
             "link" => world.server.handle_link_down(world.now),
@@ -470,7 +418,7 @@ fn a_pair_without_a_client_ends_by_time_by_drain_and_with_its_gateway() {
             }
         }
         world.settle();
-        assert!(has_left(&world, first) && has_left(&world, second), "{way}");
+        assert!(world.far_has_left(first) && world.far_has_left(second), "{way}");
         assert_eq!(world.server.counts().connected, 0, "{way}");
         assert_eq!(world.records.len(), 1, "{way}");
     }
@@ -512,7 +460,7 @@ fn a_new_party_that_leaves_before_the_gateway_is_ready_for_it() {
     world.far_bye(second, None);
     assert_eq!(world.frame(client)["params"]["eventData"], event("failed", 480));
     world.release_replies();
-    assert_eq!((world.frames_left(client), has_left(&world, first)), (0, false));
+    assert_eq!((world.frames_left(client), world.far_has_left(first)), (0, false));
     world.far_bye(first, None);
     assert_eq!(world.expect(client, "bye")["callID"], "call-1");
     nothing_left(&mut world);

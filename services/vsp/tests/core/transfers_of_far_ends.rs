@@ -4,8 +4,7 @@ use crate::world::{CARRIER_ANSWER, World, header, settings, vsp_address};
 use offhook_media_control::{Command, LegName};
 use offhook_sip::Flow;
 use offhook_sip::user_agent::{
-    Ending, Event, IncomingId, LegId, NameAddr, Notice, OutgoingRefer, OutgoingRequest, ReplacedDialog,
-    Target,
+    Event, IncomingId, LegId, NameAddr, Notice, OutgoingRefer, OutgoingRequest, ReplacedDialog, Target,
 };
 use offhook_sip_message::{Message, Method, UriBuf};
 use offhook_vsp::{ConnectionId, FarTransfers, TransferWay};
@@ -71,13 +70,6 @@ fn event(state: &str, status: u16) -> Value {
     json!({"kind": "farTransfer", "state": state, "sipCode": status})
 }
 
-fn has_left(world: &World, leg: LegId) -> bool {
-    world
-        .far_events
-        .iter()
-        .any(|event| matches!(event, Event::Terminated { leg: of, ending: Ending::Remote(_) } if *of == leg))
-}
-
 fn in_call(world: &mut World) -> (ConnectionId, LegId) {
     let (client, _) = world.log_in("alice");
     let leg = world.call(client, "call-1", "9196");
@@ -124,7 +116,7 @@ fn the_client_is_connected_with_whom_its_far_end_names() {
         (&json!("call-1"), &json!("+15550200"))
     );
     assert_eq!(progress(&mut world), [(100, false), (180, false), (200, true)]);
-    assert!(has_left(&world, old) && !has_left(&world, new));
+    assert!(world.far_has_left(old) && !world.far_has_left(new));
     assert_eq!(world.transfers, [(TransferWay::FarEnd, 200)]);
     assert_eq!(
         (world.server.counts().calls, world.frames_left(client)),
@@ -175,7 +167,7 @@ fn a_transfer_that_fails_leaves_the_client_with_its_far_end() {
     assert_eq!(progress(&mut world), [(100, false), (486, true)]);
     assert_eq!(world.frame(client)["params"]["eventData"], event("failed", 486));
     assert_eq!(world.tags().last().map(String::as_str), Some("drop-replacement"));
-    assert!(!has_left(&world, old));
+    assert!(!world.far_has_left(old));
     world.far_bye(old, None);
     assert_eq!(world.expect(client, "bye")["callID"], "call-1");
 }
