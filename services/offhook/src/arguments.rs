@@ -47,6 +47,8 @@ pub(crate) enum Command {
     SipProxy(ConfigFile),
     /// Run the media gateway alone: WebRTC on one side, RTP on the other.
     B2buaRtc(ConfigFile),
+    /// Run geo-DNS alone: one host name, answered with the address of the nearest site that serves.
+    GeoDns(ConfigFile),
     /// Say what is wrong with a configuration, where, and how to mend it.
     Check {
         #[command(flatten)]

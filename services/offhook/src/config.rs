@@ -38,6 +38,7 @@ pub(crate) struct Config {
     pub(crate) number: Vec<offhook_sip_proxy::config::NumberConfig>,
     pub(crate) b2bua_rtc: Option<offhook_b2bua_rtc::config::Config>,
     pub(crate) demo_carrier: Option<offhook_demo_carrier::Config>,
+    pub(crate) geo_dns: Option<offhook_geo_dns::Config>,
 }
 
 /// `[node]`
@@ -105,6 +106,9 @@ impl Config {
         if let Some(demo_carrier) = &self.demo_carrier {
             problems.extend(demo_carrier.check().into_iter().map(below("demo_carrier")));
         }
+        if let Some(geo_dns) = &self.geo_dns {
+            problems.extend(geo_dns.check().into_iter().map(below("geo_dns")));
+        }
         problems.extend(self.check_roles());
         problems.extend(self.check_joints());
         problems
@@ -113,6 +117,7 @@ impl Config {
     /// The roles whose sections are there, in order of start.
     pub(crate) fn roles(&self) -> Vec<Role> {
         let there = [
+            (Role::GeoDns, self.geo_dns.is_some()),
             (Role::DemoCarrier, self.demo_carrier.is_some()),
             (Role::SipProxy, self.sip_proxy.is_some()),
             (Role::B2buaRtc, self.b2bua_rtc.is_some()),
@@ -158,7 +163,7 @@ impl Config {
     fn check_roles(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         if self.roles().is_empty() {
-            let remedy = "Add [vsp], [sip_proxy] or [b2bua_rtc]; an empty section takes the defaults";
+            let remedy = "Add [vsp], [sip_proxy], [b2bua_rtc] or [geo_dns]; but for the last an empty section takes the defaults";
             problems.push(Problem::error("", "no role is configured", remedy));
         }
         if self.vsp.as_ref().is_some_and(|vsp| vsp.control.is_none()) && self.b2bua_rtc.is_none() {

@@ -1,7 +1,7 @@
 //! The roles that run in this process: started in order, left in the opposite order.
 //!
 //! Order of leaving: the VSP first (it ends its calls with BYE, for which the others must still be there), then the
-//! gateway, then the SIP proxy, then the demo carrier. Each has drained before the next one is told.
+//! gateway, then the SIP proxy, then the demo carrier, and geo-DNS last. Each has drained before the next one is told.
 
 use offhook_process::{Shutdown, ShutdownTrigger};
 use std::time::{Duration, Instant};

@@ -9,6 +9,8 @@ use tokio::sync::mpsc;
 /// A part of the platform that runs in a process, in the order in which they start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Role {
+    /// First, for it leaves last: it has to send clients elsewhere while the others leave.
+    GeoDns,
     DemoCarrier,
     SipProxy,
     B2buaRtc,
@@ -17,11 +19,18 @@ pub(crate) enum Role {
 
 impl Role {
     /// All of them.
-    pub(crate) const ALL: [Role; 4] = [Role::DemoCarrier, Role::SipProxy, Role::B2buaRtc, Role::Vsp];
+    pub(crate) const ALL: [Role; 5] = [
+        Role::GeoDns,
+        Role::DemoCarrier,
+        Role::SipProxy,
+        Role::B2buaRtc,
+        Role::Vsp,
+    ];
 
     /// The section of the configuration that it needs.
     pub(crate) fn section(self) -> &'static str {
         match self {
+            Role::GeoDns => "geo_dns",
             Role::DemoCarrier => "demo_carrier",
             Role::SipProxy => "sip_proxy",
             Role::B2buaRtc => "b2bua_rtc",
@@ -51,6 +60,7 @@ pub(crate) fn start(
     for role in roles {
         let context = context.clone();
         match role {
+            Role::GeoDns => start_geo_dns(&mut fleet, config, context),
             Role::DemoCarrier => start_demo_carrier(&mut fleet, config, context),
             Role::SipProxy => start_sip_proxy(&mut fleet, config, context),
             Role::B2buaRtc => start_b2bua_rtc(&mut fleet, config, context, far.take()),
@@ -75,6 +85,15 @@ fn control_link() -> (Option<GatewayLink>, Option<LocalLink>) {
         events: event_sender,
     };
     (Some(near), Some(far))
+}
+
+fn start_geo_dns(fleet: &mut Fleet, config: &Config, context: Context) {
+    let Some(config) = config.geo_dns.clone() else {
+        return;
+    };
+    fleet.start(offhook_geo_dns::ROLE, |shutdown| async move {
+        Ok(offhook_geo_dns::run(config, context, shutdown).await?)
+    });
 }
 
 fn start_demo_carrier(fleet: &mut Fleet, config: &Config, context: Context) {

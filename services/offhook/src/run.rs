@@ -42,6 +42,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>
         Command::B2buaRtc(file) => {
             return run_roles(load(&file.config)?, log, &file.config, &[Role::B2buaRtc]).await;
         }
+        Command::GeoDns(file) => {
+            return run_roles(load(&file.config)?, log, &file.config, &[Role::GeoDns]).await;
+        }
         Command::Check { file, json, probe } => {
             let ok = check::run(&file.config, json, probe).await?;
             return Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE });

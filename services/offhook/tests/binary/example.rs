@@ -20,6 +20,7 @@ fn folder() -> TempDir {
         ("key.pem", certificate.signing_key.serialize_pem()),
         ("token-public.pem", token.public_key_pem()),
         ("admin-token", "secret\n".to_owned()),
+        ("north-america.txt", "192.0.2.0/24\n".to_owned()),
     ] {
         fs::write(folder.path().join(name), text).unwrap();
     }
