@@ -47,6 +47,11 @@ pub(crate) const TO_TEST: &[Tool] = &[
         &["baresip-core", "baresip"],
         "a carrier in the end-to-end tests",
     ),
+    tool(
+        "kamailio",
+        &["kamailio"],
+        "somebody else's registrar in the end-to-end tests",
+    ),
     tool("turnserver", &["coturn"], "a relay in the end-to-end tests"),
     tool(
         "ip",

@@ -127,6 +127,10 @@ fn rfc3261_22_a_challenge_is_answered_and_wrong_credentials_are_refused() {
         .unwrap();
     world.run(10);
     assert_eq!(registers(&world).len(), 3);
+    // What was refused does not count: the password may have been corrected there.
+    assert!(world.last("REGISTER").get::<Authorization<'_>>().is_none());
+    answer(&mut world, 401, &[("WWW-Authenticate", CHALLENGE)]);
+    assert_eq!(registers(&world).len(), 4);
     answer(&mut world, 403, &[]);
     world.agents[ALICE].ua.unregister(world.now(), id).unwrap();
     world.drain();

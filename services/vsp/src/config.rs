@@ -63,7 +63,8 @@ pub struct Config {
     pub ring_timeout_s: u32,
     /// How long a call may last, seconds; 0: for ever. Default 0.
     pub call_duration_max_s: u32,
-    /// How long the calls of a client whose connection was lost are kept, seconds. Default 60.
+    /// How long the calls of a client whose connection was lost are kept, and how long a user without clients stays
+    /// registered at a registrar elsewhere, seconds. Default 60.
     pub reattach_grace_s: u32,
     /// Whether clients collect statistics and upload a report of each call. Default true.
     pub call_reports: bool,

@@ -244,7 +244,7 @@ impl Server {
                 }
                 TimerKey::Ring(leg) => self.on_ring_timeout(now, leg),
                 TimerKey::Unregister(user) => self.unregister(now, &user),
-                TimerKey::Gateway(user) => self.tell_waiting(&user),
+                TimerKey::Gateway(user) => self.tell_waiting(now, &user),
                 TimerKey::Locate(domain) => self.locate(&domain),
                 TimerKey::Drain => self.end_all_calls(now),
             }

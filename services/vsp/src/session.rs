@@ -107,6 +107,8 @@ pub(crate) struct Session {
     pub(crate) returned: Option<Instant>,
     /// How its last socket was left.
     pub(crate) departure: Departure,
+    /// Its client was told that no calls reach its user.
+    pub(crate) awaits_registration: bool,
     /// Where its client was last.
     pub(crate) address: Option<IpAddr>,
     ended: VecDeque<Ended>,
@@ -182,6 +184,7 @@ impl Session {
             connection: Some(connection),
             returned: None,
             departure: Departure::Lost,
+            awaits_registration: false,
             address: None,
             ended: VecDeque::new(),
         }

@@ -36,7 +36,7 @@ pub struct Settings {
     pub call_duration_max: Option<Duration>,
     /// Transfers that we make.
     pub transfers: TransferSettings,
-    /// How long a session without a socket keeps its calls.
+    /// How long a session without a socket keeps its calls, and a user without sessions its registration elsewhere.
     pub reattach_grace: Duration,
     /// Whether clients are given a `call_report_id`, which turns their statistics and report uploads on.
     pub call_reports: bool,

@@ -15,6 +15,11 @@ impl FrameId {
         Self("null".into())
     }
 
+    /// A number.
+    pub fn number(id: u64) -> Self {
+        Self(id.to_string().into())
+    }
+
     /// Takes JSON text of at most [`ID_LEN_MAX`] bytes.
     pub(crate) fn from_raw(raw: &RawValue) -> Option<Self> {
         (raw.get().len() <= ID_LEN_MAX).then(|| Self(raw.get().into()))

@@ -65,12 +65,11 @@ impl UserAgent {
     /// REGISTER is on its way; revives a refused registration.
     pub fn refresh_registration(&mut self, now: Instant, id: RegistrationId) -> Result<(), ActionError> {
         let registration = self.registrations.get_mut(&id).ok_or(ActionError::Gone)?;
-        match registration.state {
-            RegistrationState::Unregistering | RegistrationState::Unregistered => {
-                return Err(ActionError::State("the registration is being removed"));
-            }
-            RegistrationState::Refused { .. } => registration.state = RegistrationState::Registering,
-            _ => {}
+        if matches!(
+            registration.state,
+            RegistrationState::Unregistering | RegistrationState::Unregistered
+        ) {
+            return Err(ActionError::State("the registration is being removed"));
         }
         self.try_registration(now, id);
         self.pump(now);

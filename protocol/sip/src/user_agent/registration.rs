@@ -162,7 +162,7 @@ impl Registration {
     /// The next try starts: after a failure with a clean slate of challenges.
     pub(super) fn start_try(&mut self) {
         self.next_at = None;
-        if let RegistrationState::Retrying { .. } = self.state {
+        if let RegistrationState::Retrying { .. } | RegistrationState::Refused { .. } = self.state {
             self.state = RegistrationState::Registering;
             self.auth = self.plan.credentials.clone().map(Authenticator::new);
         }

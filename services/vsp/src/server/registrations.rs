@@ -3,7 +3,7 @@
 use super::{Server, TimerKey, places};
 use crate::call::Asked;
 use crate::settings::Registrar;
-use offhook_rpc_message::{GatewayState, ResultBody, SessionId};
+use offhook_rpc_message::{FrameId, GatewayState, ResultBody, SessionId};
 use offhook_sip::Flow;
 use offhook_sip::digest::Credentials;
 use offhook_sip::user_agent::{NameAddr, OutgoingRegistration, RegistrationId, RegistrationState};
@@ -11,10 +11,11 @@ use offhook_sip_message::{Host, UriBuf, UriBuilder};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// How long a registration stays when the last client of its user has gone: pages are loaded anew, networks changed.
-const LINGER: Duration = Duration::from_secs(60);
 /// How long the question of a client waits for the registrar, before it is told to ask again.
 const GATEWAY_WAIT: Duration = Duration::from_millis(2_500);
+/// How long after a registrar's refusal a client that comes makes it be asked again: it may have been corrected there, but
+/// many wrong passwords in a row lock accounts.
+const ASK_REFUSER_AGAIN: Duration = Duration::from_secs(30);
 /// Clients of one user whose question waits; more are told to ask again.
 const WAITING_MAX: usize = 64;
 
@@ -25,6 +26,8 @@ pub(super) struct Account {
     registration: Option<Registration>,
     /// Clients that want to know how it stands.
     waiting: Vec<(Asked, SessionId)>,
+    /// When the registrar has refused it for good.
+    refused_at: Option<Instant>,
 }
 
 /// What the user agent keeps up.
@@ -49,10 +52,14 @@ impl Server {
         let wanted = self.sessions.values().any(|session| session.user == user);
         let timer = TimerKey::Unregister(user.to_owned());
         match (wanted, self.accounts.contains_key(user)) {
-            (true, true) => self.deadlines.clear(&timer),
+            (true, true) => {
+                self.deadlines.clear(&timer);
+                self.ask_refuser_again(now, user);
+            }
             (true, false) => self.register(now, user, &registrar),
             (false, true) if self.draining => self.unregister(now, user),
-            (false, true) => self.deadlines.set(timer, now + LINGER),
+            // Pages are loaded anew, networks change: the client may come back.
+            (false, true) => self.deadlines.set(timer, now + self.settings.reattach_grace),
             (false, false) => {}
         }
     }
@@ -66,16 +73,29 @@ impl Server {
         if registration.is_none() && located {
             return;
         }
-        let waiting = Vec::new();
-        self.accounts.insert(
-            user.to_owned(),
-            Account {
-                registration,
-                waiting,
-            },
-        );
+        let account = Account {
+            registration,
+            waiting: Vec::new(),
+            refused_at: None,
+        };
+        self.accounts.insert(user.to_owned(), account);
         if !located {
             self.locate(&registrar.domain);
+        }
+    }
+
+    fn ask_refuser_again(&mut self, now: Instant, user: &str) {
+        let Some(account) = self.accounts.get_mut(user) else {
+            return;
+        };
+        let refused_long_ago = account
+            .refused_at
+            .is_some_and(|at| now.saturating_duration_since(at) >= ASK_REFUSER_AGAIN);
+        if refused_long_ago && let Some(Registration { id, .. }) = account.registration {
+            account.refused_at = None;
+            if let Err(error) = self.user_agent.refresh_registration(now, id) {
+                tracing::debug!(user, %error, "the registration is gone");
+            }
         }
     }
 
@@ -116,8 +136,8 @@ impl Server {
             }
             _ => {}
         }
-        if self.account_state(user) != GatewayState::NoReg {
-            self.tell_waiting(user);
+        if self.account_state(now, user) != GatewayState::NoReg {
+            self.tell_waiting(now, user);
         }
     }
 
@@ -206,7 +226,7 @@ impl Server {
             .get(session)
             .map(|session| session.user.clone())
             .unwrap_or_default();
-        let state = self.account_state(&user);
+        let state = self.account_state(now, &user);
         if state == GatewayState::NoReg
             && let Some(account) = self.accounts.get_mut(&user)
             && account.waiting.len() < WAITING_MAX
@@ -219,25 +239,48 @@ impl Server {
     }
 
     fn tell_gateway_state(&mut self, asked: &Asked, session: &SessionId, state: GatewayState) {
+        if let Some(session) = self.sessions.get_mut(session) {
+            session.awaits_registration = state != GatewayState::Reged;
+        }
         let status = self.gateway_status(session, state);
         self.reply(asked, Ok(ResultBody::Gateway(status)));
     }
 
     /// The registrar has answered, or takes its time.
-    pub(super) fn tell_waiting(&mut self, user: &str) {
+    pub(super) fn tell_waiting(&mut self, now: Instant, user: &str) {
         self.deadlines.clear(&TimerKey::Gateway(user.to_owned()));
         let waiting = self
             .accounts
             .get_mut(user)
             .map(|account| std::mem::take(&mut account.waiting));
-        let state = self.account_state(user);
+        let state = self.account_state(now, user);
         for (asked, session) in waiting.unwrap_or_default() {
             self.tell_gateway_state(&asked, &session, state);
         }
     }
 
+    /// Clients that were told otherwise hear that calls arrive now: some ask only a few times. Bad news is never sent unasked,
+    /// for clients end their calls on it.
+    fn tell_of_success(&mut self, user: &str) {
+        let told = self.sessions.iter().filter_map(|(id, session)| {
+            let awaits = session.awaits_registration && session.user == user;
+            Some((id.clone(), session.connection.filter(|_| awaits)?))
+        });
+        for (session, connection) in told.collect::<Vec<_>>() {
+            let Some(socket) = self.connections.get_mut(&connection) else {
+                continue;
+            };
+            let asked = Asked {
+                connection,
+                frame: FrameId::number(socket.next_id(None)),
+                method: "gatewayState",
+            };
+            self.tell_gateway_state(&asked, &session, GatewayState::Reged);
+        }
+    }
+
     /// Whether calls reach this user: by our own proxy always.
-    fn account_state(&self, user: &str) -> GatewayState {
+    fn account_state(&self, now: Instant, user: &str) -> GatewayState {
         let Some(registrar) = self.registrar_of(user) else {
             return GatewayState::Reged;
         };
@@ -249,12 +292,16 @@ impl Server {
             };
         };
         match self.user_agent.registration(id) {
-            Some(RegistrationState::Registered { .. }) => GatewayState::Reged,
+            Some(RegistrationState::Registered { until }) if now < until => GatewayState::Reged,
             Some(RegistrationState::Retrying {
-                bound_until: Some(_), ..
-            }) => GatewayState::Reged,
+                bound_until: Some(until),
+                ..
+            }) if now < until => GatewayState::Reged,
             Some(RegistrationState::Retrying { .. }) => GatewayState::FailWait,
-            Some(RegistrationState::Registering) => GatewayState::NoReg,
+            // The registrar has not answered: the first time, or since the binding has run out.
+            Some(RegistrationState::Registering | RegistrationState::Registered { .. }) => {
+                GatewayState::NoReg
+            }
             _ => GatewayState::Failed,
         }
     }
@@ -270,6 +317,9 @@ impl Server {
         let Some((user, registration)) = found else {
             return;
         };
+        if let Some(account) = self.accounts.get_mut(&user) {
+            account.refused_at = matches!(state, RegistrationState::Refused { .. }).then_some(now);
+        }
         match state {
             RegistrationState::Registering => return,
             RegistrationState::Registered { .. } => {
@@ -280,7 +330,10 @@ impl Server {
         if matches!(state, RegistrationState::Retrying { .. }) && self.fail_over(now, &user, registration) {
             return;
         }
-        self.tell_waiting(&user);
+        self.tell_waiting(now, &user);
+        if matches!(state, RegistrationState::Registered { .. }) {
+            self.tell_of_success(&user);
+        }
     }
 
     /// Whether another address of the registrar is tried.

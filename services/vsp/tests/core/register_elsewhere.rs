@@ -84,6 +84,7 @@ fn c06_a_slow_registrar_means_ask_again() {
     let answer = world.frame(client);
     assert_eq!(state(&answer), "NOREG");
     accept(&mut world);
+    told_unasked(&mut world, client);
     assert_eq!(ask_state(&mut world, client), "REGED");
 }
 
@@ -99,6 +100,83 @@ fn c06_a_registrar_that_refuses_or_is_down_is_told() {
         let (bob, _) = world.log_in("bob");
         assert_eq!(ask_state(&mut world, bob), "REGED", "whose user is ours");
     }
+}
+
+/// Good news comes without a question.
+fn told_unasked(world: &mut World, client: ConnectionId) {
+    let told = world.frame(client);
+    assert_eq!(state(&told), "REGED");
+    assert!(told["id"].is_u64(), "{told}");
+    assert_eq!(world.frames_left(client), 0);
+}
+
+/// Lets time pass, while the registrar answers each REGISTER with 503.
+fn fail(world: &mut World, client: ConnectionId, time: Duration) {
+    let end = world.now + time;
+    while world.now < end {
+        world.advance_alive(client, Duration::from_secs(5));
+        while let Some(event) = world.far_events.pop_front() {
+            if let Event::IncomingRequest { incoming, .. } = event {
+                world.far_respond(incoming, 503, None);
+            }
+        }
+        while world.frames_left(client) > 0 {
+            world.frame(client); // Pings.
+        }
+    }
+}
+
+#[test]
+fn c06_a_registrar_that_fails_is_told_when_the_binding_is_over_and_good_news_comes_unasked() {
+    let mut world = world();
+    let (client, _) = world.log_in("alice");
+    accept(&mut world);
+    fail(&mut world, client, Duration::from_secs(595));
+    assert_eq!(
+        ask_state(&mut world, client),
+        "REGED",
+        "the binding still brings calls"
+    );
+    fail(&mut world, client, Duration::from_secs(10));
+    assert_eq!(ask_state(&mut world, client), "FAIL_WAIT");
+    while world.far_events.is_empty() {
+        world.advance_alive(client, Duration::from_secs(5));
+        while world.frames_left(client) > 0 {
+            world.frame(client);
+        }
+    }
+    accept(&mut world);
+    told_unasked(&mut world, client);
+}
+
+#[test]
+fn c06_a_registrar_that_does_not_answer_is_told_when_the_binding_is_over() {
+    let mut world = world();
+    let (client, _) = world.log_in("alice");
+    let (incoming, _) = register(&mut world);
+    world.far_respond_with(incoming, 200, None, &[("Expires", "20")]);
+    // Refreshed after 14 to 18 s, over at 20 s, given up at 46 to 50 s.
+    world.advance_alive(client, Duration::from_secs(21));
+    let id = world.request(client, "telnyx_rtc.gatewayState", json!({}));
+    world.advance(Duration::from_millis(2_500));
+    let answers = std::iter::from_fn(|| (world.frames_left(client) > 0).then(|| world.frame(client)));
+    let answer = answers.into_iter().find(|frame| frame["id"] == json!(id));
+    assert_eq!(answer.as_ref().map(state), Some("NOREG"));
+}
+
+#[test]
+fn a_client_that_comes_makes_a_registrar_be_asked_again_that_refused_a_while_ago() {
+    let mut world = world();
+    let (client, _) = world.log_in("alice");
+    let (incoming, _) = register(&mut world);
+    world.far_respond(incoming, 403, None);
+    world.log_in("alice");
+    assert!(world.far_events.is_empty(), "many wrong passwords lock accounts");
+    assert_eq!(ask_state(&mut world, client), "FAILED");
+    world.advance_alive(client, Duration::from_secs(30));
+    let (second, _) = world.log_in("alice");
+    accept(&mut world);
+    assert_eq!(ask_state(&mut world, second), "REGED");
 }
 
 #[test]
@@ -260,6 +338,7 @@ fn rfc3263_4_3_the_next_address_is_tried_at_once_and_dns_is_asked_anew_when_none
     world.located("pbx.example.net", &[moved]);
     assert_eq!(world.sent_to.last(), Some(&moved));
     accept(&mut world);
+    told_unasked(&mut world, client);
     assert_eq!(ask_state(&mut world, client), "REGED");
 }
 
@@ -276,5 +355,6 @@ fn a_domain_that_dns_does_not_know_is_asked_for_again() {
     }
     world.located("pbx.example.net", &targets());
     accept(&mut world);
+    told_unasked(&mut world, client);
     assert_eq!(ask_state(&mut world, client), "REGED");
 }
