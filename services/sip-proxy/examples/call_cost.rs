@@ -53,14 +53,15 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let (vsp, carrier) = (([127, 0, 0, 1], 5080).into(), ([127, 0, 0, 1], 5090).into());
+        let (vsp, carrier): (SocketAddr, SocketAddr) =
+            (([127, 0, 0, 1], 5080).into(), ([127, 0, 0, 1], 5090).into());
         let mut dial_plan = DialPlan::new();
         dial_plan.add_route(Prefix::new("").expect("empty fits all"), vec![CarrierId(0)]);
         let target = UriBuf::new(format!("sip:{carrier}")).expect("an address is a host");
         let settings = Settings {
             vsps: vec![vsp],
             carriers: vec![Carrier {
-                address: Some(carrier),
+                places: vec![carrier.into()],
                 ..Carrier::new("a", target)
             }],
             dial_plan,

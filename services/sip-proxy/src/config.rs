@@ -42,6 +42,8 @@ pub struct SipProxyConfig {
     /// Addresses of our VSPs: `ip` or `ip:port` (default port 5060). Requests from these IPs may call out; calls to a
     /// user go to the first that has a session of the user. Default `["127.0.0.1:5070"]`.
     pub vsp: Vec<PeerAddress>,
+    /// Name servers that say where carriers with a host name are. Default: those of the system.
+    pub name_servers: Option<Vec<SocketAddr>>,
     /// How long a carrier may stay silent (not even 100) before the next one is tried, milliseconds. Default 2000.
     pub carrier_timeout_ms: u64,
     /// How long a call may ring before it is given up (timer C), milliseconds; RFC 3261 wants more than 180000. Default
@@ -65,6 +67,7 @@ impl Default for SipProxyConfig {
             domain: None,
             udp: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 5060),
             advertise: None,
+            name_servers: None,
             vsp: vec![PeerAddress(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 5070))],
             carrier_timeout_ms: 2_000,
             ring_timeout_ms: 185_000,
@@ -99,7 +102,8 @@ impl TryFrom<String> for PeerAddress {
 pub struct CarrierConfig {
     /// Name, for routes, logs and metrics.
     pub name: String,
-    /// `sip:host[:port]`, where its calls go. A host name is resolved at start and every minute.
+    /// `sip:host[:port]`, where its calls go. With a host name and no port, DNS names its servers (NAPTR, SRV), which are
+    /// tried in that order; what DNS says holds as long as DNS says.
     pub uri: String,
     /// Further source addresses of this carrier, besides the host of `uri`. Default: none.
     #[serde(default)]

@@ -20,6 +20,7 @@ mod own_route;
 mod redirect;
 mod registrar;
 mod response_context;
+mod servers;
 mod settings;
 mod targets;
 
@@ -34,6 +35,7 @@ use floods::Floods;
 use limits::Limits;
 use offhook_call_trace::{CallId, Hop};
 use offhook_sip::digest::Authenticator;
+use offhook_sip::locate::Place;
 use offhook_sip::transaction::{
     self, ClientTransactionId, Event, ServerTransactionId, TransactionId, TransactionLayer, Transmit,
 };
@@ -46,6 +48,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use registrar::Registrar;
 use response_context::ResponseContext;
+use servers::Resting;
 use settings::Peer;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -82,6 +85,8 @@ pub struct Proxy {
     ring_timers: BTreeSet<(Instant, ServerTransactionId)>,
     /// What each carrier last challenged us with, to answer before it asks again.
     authenticators: HashMap<CarrierId, Authenticator>,
+    /// Addresses of carriers that did not answer lately.
+    resting: Resting,
     /// Calls that run.
     dialogs: Dialogs,
     limits: Limits,
@@ -112,6 +117,7 @@ impl Proxy {
             branches: IdMap::default(),
             ring_timers: BTreeSet::new(),
             authenticators: HashMap::new(),
+            resting: Resting::default(),
             dialogs: Dialogs::default(),
             limits: Limits::new(&settings),
             registrar: Registrar::default(),
@@ -213,10 +219,10 @@ impl Proxy {
         self.unanswered == 0 && self.dialogs.is_empty()
     }
 
-    /// A carrier's name was resolved (again), or cannot be.
-    pub fn set_carrier_address(&mut self, carrier: CarrierId, address: Option<SocketAddr>) {
+    /// A carrier's name was resolved (again).
+    pub fn set_carrier_places(&mut self, now: Instant, carrier: CarrierId, places: Vec<Place>) {
         if let Some(carrier) = self.settings.carriers.get_mut(carrier.0) {
-            carrier.address = address;
+            carrier.move_to(now, places);
         }
     }
 

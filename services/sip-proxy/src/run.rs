@@ -10,24 +10,22 @@ mod resolve;
 mod shell;
 
 use crate::config::Config;
-use crate::dial_plan::CarrierId;
 use offhook_process::{Context, Problem, RoleState, Shutdown};
+use offhook_transport::locate::Locator;
 use offhook_transport::udp::batch::{BatchSocket, Waker};
 use offhook_transport::{BindError, address};
+use resolve::Found;
 use shell::{Order, Shell};
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 use std::{io, thread};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 
 /// Name of the role.
 pub const ROLE: &str = "sip-proxy";
 
 /// Name of the bound socket in the readiness report.
 pub const SIP_UDP: &str = "sip-udp";
-
-/// How often carriers' names are looked up again.
-const LOOKUP_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Answers of name look-ups that may wait; a look-up more waits itself.
 const LOOKUPS_MAX: usize = 16;
@@ -64,8 +62,20 @@ pub async fn run(config: Config, context: Context, shutdown: Shutdown) -> Result
     let bound = socket.local_address();
     let settings = resolve::settings(&config, bound, advertised(&config, bound)).map_err(Error::Config)?;
     let (found_sender, found) = mpsc::channel(LOOKUPS_MAX);
-    let names = resolve::names(&settings.carriers);
-    let lookups = tokio::spawn(look_up_names(names, bound.is_ipv4(), found_sender));
+    let locator = match &config.sip_proxy.name_servers {
+        Some(servers) => Locator::with_servers(servers.clone()),
+        None => Locator::system(),
+    };
+    let mut lookups = JoinSet::new();
+    for name in resolve::names(&settings.carriers) {
+        let sender = found_sender.clone();
+        lookups.spawn(resolve::keep_located(
+            locator.clone(),
+            name,
+            bound.is_ipv4(),
+            sender,
+        ));
+    }
     let (orders, inbox) = Orders::new(socket.waker());
     let shell = Shell::new(settings, &context, socket, inbox);
     let (ended_sender, mut ended) = oneshot::channel();
@@ -80,7 +90,7 @@ pub async fn run(config: Config, context: Context, shutdown: Shutdown) -> Result
 
     let says_draining = || readiness.set(RoleState::Draining);
     let result = attend(shutdown, found, &orders, &mut ended, says_draining).await;
-    lookups.abort();
+    lookups.shutdown().await;
     tracing::info!("SIP proxy has stopped");
     match result {
         Some(result) => result,
@@ -94,7 +104,7 @@ pub async fn run(config: Config, context: Context, shutdown: Shutdown) -> Result
 /// Tells the thread what it has to know until it has ended; how, or `None` if it panicked.
 async fn attend(
     mut shutdown: Shutdown,
-    mut found: mpsc::Receiver<(CarrierId, Option<SocketAddr>)>,
+    mut found: mpsc::Receiver<Found>,
     orders: &Orders,
     ended: &mut oneshot::Receiver<Result<(), Error>>,
     says_draining: impl Fn(),
@@ -114,7 +124,7 @@ async fn attend(
                 says_draining();
                 Order::Drain { until }
             }
-            Some((carrier, address)) = found.recv() => Order::CarrierFound { carrier, address },
+            Some(found) = found.recv() => Order::CarrierFound(found),
         };
         orders.give(order).await;
     }
@@ -162,25 +172,4 @@ fn advertised(config: &Config, bound: SocketAddr) -> SocketAddr {
     let peer = carrier.or(config.sip_proxy.vsp.first().map(|vsp| vsp.0));
     peer.and_then(|peer| address::advertised(bound, peer).ok())
         .unwrap_or(bound)
-}
-
-/// Looks up carriers' names now and then, one after the other, off the loop.
-async fn look_up_names(
-    names: Vec<(CarrierId, String, u16)>,
-    ipv4: bool,
-    found: mpsc::Sender<(CarrierId, Option<SocketAddr>)>,
-) {
-    if names.is_empty() {
-        // Keeps the channel open, so that nobody waits on it for nothing.
-        return std::future::pending().await;
-    }
-    loop {
-        for (carrier, name, port) in &names {
-            let address = resolve::look_up(name, *port, ipv4).await;
-            if found.send((*carrier, address)).await.is_err() {
-                return;
-            }
-        }
-        tokio::time::sleep(LOOKUP_INTERVAL).await;
-    }
 }

@@ -20,6 +20,7 @@ use gateway::{FromGateway, Gateway};
 use notes::Notes;
 use offhook_media_control::{CommandError, Reply};
 use offhook_process::{Context, Phase, RoleState, Shutdown};
+use offhook_sip::locate;
 use offhook_transport::locate::Locator;
 use offhook_transport::udp::{ReceiveBuffer, UdpSocket};
 use offhook_transport::{BindError, address, tls::TlsError};
@@ -357,9 +358,13 @@ impl Shell {
         let (locator, inbox) = (self.locator.clone(), self.inbox_sender.clone());
         let ipv4 = self.sip.local_address().is_ipv4();
         tokio::spawn(async move {
-            let mut addresses = locator.locate(&domain, None).await;
-            // Those that our socket can send to.
-            addresses.retain(|address| address.is_ipv4() == ipv4);
+            let found = locator.locate(&domain, None, ipv4).await;
+            let places = found.servers.into_iter().map(|server| locate::Place {
+                priority: server.priority,
+                weight: server.weight,
+                addresses: server.addresses,
+            });
+            let addresses = locate::in_order(&places.collect::<Vec<_>>(), &mut rand::rng());
             // The core is gone: nobody waits for the answer.
             let _ = inbox.send(Input::Located(domain, addresses)).await;
         });

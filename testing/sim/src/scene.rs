@@ -83,7 +83,7 @@ pub(crate) fn proxy() -> proxy::Settings {
 fn carrier(name: &str, address: SocketAddr) -> proxy::Carrier {
     let target = UriBuf::new(format!("sip:{address}")).expect("an address makes a URI");
     proxy::Carrier {
-        address: Some(address),
+        places: vec![address.into()],
         ..proxy::Carrier::new(name, target)
     }
 }

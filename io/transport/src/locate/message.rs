@@ -1,5 +1,7 @@
 //! DNS messages (RFC 1035 §4): one question, and the records of one kind out of its answer.
 
+use std::net::IpAddr;
+
 /// Longest name in its encoded form (RFC 1035 §2.3.4).
 const NAME_LEN_MAX: usize = 255;
 /// Most compression pointers followed in one name: real ones have one or two.
@@ -13,6 +15,8 @@ const CLASS_IN: u16 = 1;
 /// Kinds of records that we ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
+    A = 1,
+    Aaaa = 28,
     Srv = 33,
     Naptr = 35,
 }
@@ -38,30 +42,47 @@ pub(super) struct Naptr {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Record {
+    Address(IpAddr),
     Srv(Srv),
     Naptr(Naptr),
 }
 
 impl Record {
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            Self::Address(IpAddr::V4(_)) => Kind::A,
+            Self::Address(IpAddr::V6(_)) => Kind::Aaaa,
+            Self::Srv(_) => Kind::Srv,
+            Self::Naptr(_) => Kind::Naptr,
+        }
+    }
+
+    pub(super) fn address(self) -> Option<IpAddr> {
+        match self {
+            Self::Address(ip) => Some(ip),
+            Self::Srv(_) | Self::Naptr(_) => None,
+        }
+    }
+
     pub(super) fn srv(self) -> Option<Srv> {
         match self {
             Self::Srv(srv) => Some(srv),
-            Self::Naptr(_) => None,
+            Self::Address(_) | Self::Naptr(_) => None,
         }
     }
 
     pub(super) fn naptr(self) -> Option<Naptr> {
         match self {
             Self::Naptr(naptr) => Some(naptr),
-            Self::Srv(_) => None,
+            Self::Address(_) | Self::Srv(_) => None,
         }
     }
 }
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// Maybe none.
-    Records(Vec<Record>),
+    /// Maybe none; each with its lifetime in seconds.
+    Records(Vec<(Record, u32)>),
     /// Ask again over TCP.
     Truncated,
     /// The server cannot say.
@@ -140,6 +161,10 @@ impl Reader<'_> {
         self.bytes(2)?.try_into().ok().map(u16::from_be_bytes)
     }
 
+    fn octets<const COUNT: usize>(&mut self) -> Option<[u8; COUNT]> {
+        self.bytes(COUNT)?.try_into().ok()
+    }
+
     fn text(&mut self) -> Option<String> {
         let length = *self.bytes(1)?.first()?;
         let bytes = self.bytes(length.into())?;
@@ -147,13 +172,15 @@ impl Reader<'_> {
     }
 
     /// The next record; `Some(None)`: of a kind that we did not ask for (CNAME).
-    fn record(&mut self) -> Option<Option<Record>> {
+    fn record(&mut self) -> Option<Option<(Record, u32)>> {
         self.name()?;
         let (kind, class) = (self.number()?, self.number()?);
-        self.bytes(4)?; // How long it may be kept: we keep nothing.
+        let lifetime_s = u32::from_be_bytes(self.octets()?);
         let length = self.number()?;
         let end = self.at + usize::from(length);
         let record = match (kind, class) {
+            (1, CLASS_IN) => Some(Record::Address(IpAddr::from(self.octets::<4>()?))),
+            (28, CLASS_IN) => Some(Record::Address(IpAddr::from(self.octets::<16>()?))),
             (33, CLASS_IN) => Some(Record::Srv(self.srv()?)),
             (35, CLASS_IN) => Some(Record::Naptr(self.naptr()?)),
             _ => None,
@@ -162,7 +189,7 @@ impl Reader<'_> {
             return None;
         }
         self.at = end;
-        Some(record)
+        Some(record.map(|record| (record, lifetime_s)))
     }
 
     fn srv(&mut self) -> Option<Srv> {

@@ -4,11 +4,14 @@ use super::message::{Answer, Kind, answer, question};
 use super::*;
 use tokio::net::TcpListener;
 
+/// Lifetime of all records, seconds.
+const LIFETIME_S: u8 = 60;
+
 /// A record's data, with `name` as its owner by pointer to the question.
 fn record(kind: Kind, data: &[u8]) -> Vec<u8> {
     let mut out = vec![0xc0, 12];
     out.extend((kind as u16).to_be_bytes());
-    out.extend([0, 1, 0, 0, 0, 60]);
+    out.extend([0, 1, 0, 0, 0, LIFETIME_S]);
     out.extend((data.len() as u16).to_be_bytes());
     out.extend(data);
     out
@@ -78,14 +81,22 @@ async fn server(zone: impl Fn(&str) -> Vec<Vec<u8>> + Clone + Send + 'static, tr
     Locator::new(vec![address])
 }
 
+async fn addresses_of(locator: &Locator, domain: &str, port: Option<u16>) -> Vec<SocketAddr> {
+    let found = locator.locate(domain, port, true).await;
+    found
+        .servers
+        .into_iter()
+        .flat_map(|server| server.addresses)
+        .collect()
+}
+
 async fn ports(locator: &Locator, domain: &str, port: Option<u16>) -> Vec<u16> {
-    let found = locator.locate(domain, port).await;
+    let found = addresses_of(locator, domain, port).await;
     assert!(
         found.iter().all(|address| address.ip().is_loopback()),
         "{found:?}"
     );
-    let v4 = found.iter().filter(|address| address.is_ipv4());
-    v4.map(SocketAddr::port).collect()
+    found.iter().map(SocketAddr::port).collect()
 }
 
 /// Labels are told apart by their length bytes, which are no text here.
@@ -126,14 +137,60 @@ async fn rfc3263_4_2_a_port_or_an_address_needs_no_srv() {
     let locator = server(|_| vec![srv(1, 5093, "localhost")], false).await;
     assert_eq!(ports(&locator, "localhost", Some(5070)).await, [5070]);
     assert_eq!(ports(&locator, "127.0.0.1", None).await, [5060]);
-    let v6 = locator.locate("[::1]", Some(5070)).await;
-    assert_eq!(v6, ["[::1]:5070".parse().unwrap()]);
+    let v6 = locator.locate("[::1]", Some(5070), false).await;
+    assert_eq!(v6.servers[0].addresses, ["[::1]:5070".parse().unwrap()]);
+    assert_eq!(
+        ports(&locator, "::1", None).await,
+        [],
+        "which our socket cannot send to"
+    );
 }
 
 #[tokio::test]
 async fn rfc2782_a_dot_says_that_there_is_no_such_service() {
     let locator = server(|_| vec![srv(0, 0, "")], false).await;
-    assert!(locator.locate("localhost", None).await.is_empty());
+    assert!(addresses_of(&locator, "localhost", None).await.is_empty());
+}
+
+#[tokio::test]
+async fn the_name_server_tells_addresses_and_how_long_they_hold() {
+    let zone = |name: &str| match name {
+        name if asks(name, "_sip") => vec![srv(1, 5093, "a.pbx.test"), srv(2, 5094, "b.pbx.test")],
+        name if asks(name, "a") => vec![record(Kind::A, &[192, 0, 2, 1]), record(Kind::A, &[192, 0, 2, 2])],
+        name if asks(name, "b") => vec![record(Kind::Aaaa, &[0xfd; 16]), record(Kind::A, &[192, 0, 2, 3])],
+        _ => Vec::new(),
+    };
+    let locator = server(zone, false).await;
+    let found = locator.locate("pbx.test", None, true).await;
+    assert_eq!(found.fresh_for, Duration::from_secs(LIFETIME_S.into()));
+    let texts = |server: &Server| {
+        server
+            .addresses
+            .iter()
+            .map(SocketAddr::to_string)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(texts(&found.servers[0]), ["192.0.2.1:5093", "192.0.2.2:5093"]);
+    assert_eq!(texts(&found.servers[1]), ["192.0.2.3:5094"]);
+    assert_eq!((found.servers[0].priority, found.servers[1].priority), (1, 2));
+    let v6 = locator.locate("pbx.test", None, false).await;
+    assert_eq!(v6.servers.len(), 1);
+}
+
+#[tokio::test]
+async fn what_stands_in_the_hosts_file_is_not_asked_for() {
+    let mut locator = server(|_| vec![srv(1, 5093, "localhost")], false).await;
+    locator.hosts =
+        hosts_of("# ours\n192.0.2.7 pbx.test PBX # the old one\nfe80::1%eth0 x\n\n192.0.2.8 pbx.test\n");
+    let found = addresses_of(&locator, "Pbx.Test", None).await;
+    assert_eq!(
+        found,
+        [
+            "192.0.2.7:5060".parse().unwrap(),
+            "192.0.2.8:5060".parse().unwrap()
+        ]
+    );
+    assert_eq!(ports(&locator, "localhost", None).await, [5093]);
 }
 
 #[tokio::test]
@@ -141,24 +198,6 @@ async fn a_silent_name_server_leaves_the_address() {
     let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let locator = Locator::new(vec![silent.local_addr().unwrap()]);
     assert_eq!(ports(&locator, "localhost", None).await, [5060]);
-}
-
-#[test]
-fn rfc2782_all_come_and_the_heavy_ones_first_most_of_the_time() {
-    let service = |priority, weight, port| Srv {
-        priority,
-        weight,
-        port,
-        target: "localhost".to_owned(),
-    };
-    let mut first = 0;
-    for _ in 0..200 {
-        let ordered = in_order(vec![service(2, 0, 3), service(1, 0, 2), service(1, 99, 1)]);
-        assert_eq!(ordered.len(), 3);
-        assert_eq!(ordered[2].port, 3, "priority counts before weight");
-        first += u32::from(ordered[0].port == 1);
-    }
-    assert!(first > 150, "{first} of 200");
 }
 
 #[test]

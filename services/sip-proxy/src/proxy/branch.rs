@@ -38,7 +38,7 @@ impl Proxy {
                     .unwrap_or(Outcome::Own(StatusCode::SERVER_INTERNAL_ERROR));
                 return self.finish(now, id, best);
             };
-            let carrier = target.carrier;
+            let tried = target.clone();
             let forward = self.forward_to(id, &target);
             let started = self.start_branch(now, id, target, forward, None);
             let Some(context) = self.contexts.get_mut(&id) else {
@@ -53,9 +53,34 @@ impl Proxy {
                 return;
             };
             context.best = Some(Outcome::better(context.best.take(), failure.outcome()));
-            let report = carrier.map(|carrier| carrier_failed(context, carrier, failure));
-            self.outputs.extend(report);
+            self.give_up_target(now, id, &tried, failure);
         }
+    }
+
+    /// A target did not take the call: its carrier's other servers follow only if they may do better.
+    fn give_up_target(
+        &mut self,
+        now: Instant,
+        id: ServerTransactionId,
+        target: &Target,
+        failure: CarrierFailure,
+    ) {
+        let next_server = target.carrier.is_none() || self.learn_of_server(now, target.address, failure);
+        let Some(context) = self.contexts.get_mut(&id) else {
+            return;
+        };
+        while !next_server
+            && context
+                .targets
+                .last()
+                .is_some_and(|next| next.is_same_carrier(target))
+        {
+            context.targets.pop();
+        }
+        let report = target
+            .carrier
+            .map(|carrier| carrier_failed(context, carrier, failure));
+        self.outputs.extend(report);
     }
 
     /// The changes for one target: its request URI, our Record-Route, and credentials if its last challenge still counts.
@@ -457,12 +482,13 @@ impl Proxy {
         context.giving_up = false;
         let failed = outcome.is_failover();
         context.best = Some(Outcome::better(context.best.take(), outcome));
-        let target = context.branch(client).map(|branch| &branch.target);
-        let (carrier, group) = target.map_or((None, 0), |target| (target.carrier, target.group));
-        let report = carrier.filter(|_| failed);
-        let report = report.map(|carrier| carrier_failed(context, carrier, failure));
-        self.counts.hunted_total += u64::from(context.targets.last().is_some_and(|next| next.group != group));
-        self.outputs.extend(report);
+        let target = context.branch(client).map(|branch| branch.target.clone());
+        let group = target.as_ref().map_or(0, |target| target.group);
+        if let Some(target) = target.filter(|_| failed) {
+            self.give_up_target(now, id, &target, failure);
+        }
+        let next = self.contexts.get(&id).and_then(|context| context.targets.last());
+        self.counts.hunted_total += u64::from(next.is_some_and(|next| next.group != group));
         self.try_next(now, id);
     }
 }

@@ -28,10 +28,11 @@ impl Proxy {
             .and_then(|()| self.check_request(&request))
             .and_then(|own_routes| Ok((own_routes, self.destinations(&request, peer)?)))
             .and_then(|found| Ok((found, self.take_place(peer)?)));
-        let ((own_routes, destinations), held) = match checked {
+        let ((own_routes, mut destinations), held) = match checked {
             Ok(found) => found,
             Err(rejection) => return self.reject(now, id, &request, source, rejection),
         };
+        self.draw_servers(now, &mut destinations.targets);
         // A carrier's own id for a call is none of ours.
         let call = self.call_of(&request).filter(|_| peer == Peer::Vsp);
         let call = call.unwrap_or_else(|| self.mint_call_id());

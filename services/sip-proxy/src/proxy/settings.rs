@@ -4,10 +4,11 @@ use super::identity::Audience;
 use crate::dial_plan::{CarrierId, DialPlan, Rewrite, UserName};
 use offhook_sip::Timing;
 use offhook_sip::digest::Credentials;
+use offhook_sip::locate::Place;
 use offhook_sip_message::{Host, Uri, UriBuf};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Settings of a [`super::Proxy`].
 #[derive(Debug, Clone)]
@@ -75,9 +76,11 @@ pub struct Carrier {
     pub name: String,
     /// `sip:host[:port]`
     pub target: UriBuf,
-    /// Where that is; `None` while its name is not resolved.
-    pub address: Option<SocketAddr>,
-    /// Addresses that it sends from, besides that of `address`.
+    /// Its servers; none while its name is not resolved.
+    pub places: Vec<Place>,
+    /// Addresses that were its servers' a while ago, and when DNS named others: calls go on there.
+    pub former: Vec<(SocketAddr, Instant)>,
+    /// Addresses that it sends from, besides those of `places`.
     pub sources: Vec<IpAddr>,
     /// For its challenges.
     pub credentials: Option<Credentials>,
@@ -123,13 +126,46 @@ impl Latching {
     }
 }
 
+/// How long what comes from a former address of a carrier is still taken as the carrier's: longer than most calls.
+const FORMER_KEPT: Duration = Duration::from_secs(3600);
+/// Former addresses of one carrier that are kept; the oldest goes first.
+const FORMER_MAX: usize = 32;
+
 impl Carrier {
+    /// All addresses of its servers, the preferred ones first.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.places
+            .iter()
+            .flat_map(|place| place.addresses.iter().copied())
+    }
+
+    fn is_at(&self, address: SocketAddr) -> bool {
+        self.addresses().any(|own| own == address)
+    }
+
+    /// Its name was resolved anew.
+    pub(super) fn move_to(&mut self, now: Instant, places: Vec<Place>) {
+        let mut before: Vec<SocketAddr> = self.addresses().collect();
+        self.places = places;
+        before.retain(|address| !self.is_at(*address));
+        let mut former = std::mem::take(&mut self.former);
+        former.retain(|(address, since)| {
+            let recent = now.saturating_duration_since(*since) < FORMER_KEPT;
+            recent && !before.contains(address) && !self.is_at(*address)
+        });
+        former.extend(before.into_iter().map(|address| (address, now)));
+        let surplus = former.len().saturating_sub(FORMER_MAX);
+        former.drain(..surplus);
+        self.former = former;
+    }
+
     /// A carrier that gets and sends numbers as they are, and is neither trusted nor limited.
     pub fn new(name: impl Into<String>, target: UriBuf) -> Self {
         Self {
             name: name.into(),
             target,
-            address: None,
+            places: Vec::new(),
+            former: Vec::new(),
             sources: Vec::new(),
             credentials: None,
             strip: 0,
@@ -170,11 +206,7 @@ impl Settings {
     /// Who sends from `source`, where a phone has registered from if `is_phone`; `None`: a stranger. An exact address
     /// counts before an IP alone, for on one machine VSP, carrier and phone share the IP.
     pub(super) fn peer(&self, source: SocketAddr, is_phone: bool) -> Option<Peer> {
-        if let Some(id) = self
-            .carriers
-            .iter()
-            .position(|carrier| carrier.address == Some(source))
-        {
+        if let Some(id) = self.carriers.iter().position(|carrier| carrier.is_at(source)) {
             return Some(Peer::Carrier(CarrierId(id)));
         }
         if is_phone && !self.vsps.contains(&source) {
@@ -227,21 +259,21 @@ impl Settings {
             let target = carrier.target.uri();
             let by_name = target.host() == Some(host) && target.port_or_default() == uri.port_or_default();
             let literal = host.ip().map(|ip| SocketAddr::new(ip, uri.port_or_default()));
-            by_name || (literal.is_some() && literal == carrier.address)
+            by_name || literal.is_some_and(|literal| carrier.is_at(literal))
         })?;
-        Some((CarrierId(found), self.carriers.get(found)?.address?))
+        let literal = host.ip().map(|ip| SocketAddr::new(ip, uri.port_or_default()));
+        let address = literal.or_else(|| self.carriers.get(found)?.addresses().next());
+        Some((CarrierId(found), address?))
     }
 
     /// The carrier that has `address`, or sends from its IP.
     pub(super) fn carrier_at(&self, address: SocketAddr) -> Option<CarrierId> {
-        let exact = self
-            .carriers
-            .iter()
-            .position(|carrier| carrier.address == Some(address));
+        let exact = self.carriers.iter().position(|carrier| carrier.is_at(address));
         let by_ip = || {
             self.carriers.iter().position(|carrier| {
-                carrier.address.is_some_and(|own| own.ip() == address.ip())
+                carrier.addresses().any(|own| own.ip() == address.ip())
                     || carrier.sources.contains(&address.ip())
+                    || carrier.former.iter().any(|(own, _)| own.ip() == address.ip())
             })
         };
         exact.or_else(by_ip).map(CarrierId)
@@ -274,7 +306,7 @@ impl Settings {
             .carriers
             .iter()
             .find(|carrier| carrier.target.uri().host() == Some(host))?;
-        let address = carrier.address?;
+        let address = carrier.addresses().next()?;
         Some(
             uri.port()
                 .map_or(address, |port| SocketAddr::new(address.ip(), port)),

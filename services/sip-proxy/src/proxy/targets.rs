@@ -2,7 +2,7 @@
 
 use super::identity::called_party;
 use super::response_context::{Hunt, Side, Target};
-use super::settings::{CalledNumber, Peer};
+use super::settings::{CalledNumber, Carrier, Peer};
 use super::{Proxy, Refusal, Rejection};
 use crate::dial_plan::{Assignment, CarrierId, Destination, Number, NumberError, UserName};
 use offhook_sip_message::header::To;
@@ -109,7 +109,25 @@ impl Proxy {
         let carriers = self.settings.dial_plan.carriers(number).iter();
         carriers
             .filter_map(|carrier| self.carrier_target(*carrier, number, group))
+            .flat_map(|target| self.at_each_server(target))
             .collect()
+    }
+
+    /// One target for each address of a carrier; one without an address while none is known.
+    fn at_each_server(&self, target: Target) -> Targets {
+        let carrier = target
+            .carrier
+            .and_then(|carrier| self.settings.carriers.get(carrier.0));
+        let addresses = carrier.into_iter().flat_map(Carrier::addresses);
+        let at = |address| Target {
+            address: Some(address),
+            ..target.clone()
+        };
+        let each: Targets = addresses.map(at).collect();
+        match each.is_empty() {
+            true => [target].into_iter().collect(),
+            false => each,
+        }
     }
 
     /// `None` if the carrier's rules leave nothing of the number.
@@ -125,7 +143,7 @@ impl Proxy {
             params => UriBuf::new([plain.as_bytes(), params].concat()).ok()?,
         };
         Some(Target {
-            address: carrier.address,
+            address: None,
             carrier: Some(id),
             request_uri: Some(request_uri),
             group,

@@ -5,13 +5,16 @@ use crate::dial_plan::{Assignment, CarrierId, DialPlan, Number, Prefix, UserName
 use crate::proxy::{CalledNumber, Carrier, Latching, Settings};
 use offhook_process::Problem;
 use offhook_sip::digest::Credentials;
+use offhook_sip::locate::Place;
 use offhook_sip_message::{Host, UriBuf};
+use offhook_transport::locate::Locator;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
+use tokio::sync::mpsc;
 
-/// How long a name server may take, so that a dead one does not delay the start or other names for long.
-const LOOKUP_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long until a name is looked up again that nobody knew.
+const AGAIN: Duration = Duration::from_secs(30);
 
 /// Everything but the socket's address; that comes with binding.
 pub(crate) fn settings(config: &Config, bound: SocketAddr, address: SocketAddr) -> Result<Settings, Problem> {
@@ -47,10 +50,10 @@ fn carrier(config: &CarrierConfig) -> Result<Carrier, Problem> {
         )
     };
     let target = config.target().ok_or_else(no_target)?;
-    let address = literal_address(&target);
+    let places = literal_address(&target).map(Place::from).into_iter().collect();
     let credentials = config.username.clone().zip(config.password.as_ref());
     Ok(Carrier {
-        address,
+        places,
         sources: config.addresses.clone(),
         credentials: credentials.map(|(username, password)| Credentials {
             username,
@@ -138,20 +141,55 @@ fn literal_address(target: &UriBuf) -> Option<SocketAddr> {
     Some(SocketAddr::new(uri.host()?.ip()?, uri.port_or_default()))
 }
 
-/// The carriers that have a name instead of an address, each with what to look up.
-pub(crate) fn names(carriers: &[Carrier]) -> Vec<(CarrierId, String, u16)> {
+/// A carrier that has a name instead of an address.
+pub(crate) struct Name {
+    pub(crate) carrier: CarrierId,
+    pub(crate) host: String,
+    /// Without one, DNS says where its SIP is.
+    pub(crate) port: Option<u16>,
+}
+
+/// The carriers that are to be looked up.
+pub(crate) fn names(carriers: &[Carrier]) -> Vec<Name> {
     let name = |(index, carrier): (usize, &Carrier)| {
         let uri = carrier.target.uri();
         match uri.host()? {
-            host @ Host::Name(_) => Some((CarrierId(index), host.to_string(), uri.port_or_default())),
+            host @ Host::Name(_) => Some(Name {
+                carrier: CarrierId(index),
+                host: host.to_string(),
+                port: uri.port(),
+            }),
             Host::V4(_) | Host::V6(_) => None,
         }
     };
     carriers.iter().enumerate().filter_map(name).collect()
 }
 
-/// The first address of a name that our socket can send to.
-pub(crate) async fn look_up(name: &str, port: u16, ipv4: bool) -> Option<SocketAddr> {
-    let found = tokio::time::timeout(LOOKUP_TIMEOUT, tokio::net::lookup_host((name, port))).await;
-    found.ok()?.ok()?.find(|address| address.is_ipv4() == ipv4)
+/// What a look-up has found; nothing if nobody knows the name.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) carrier: CarrierId,
+    pub(crate) places: Vec<Place>,
+}
+
+/// Looks a carrier's name up whenever what was found is no longer fresh, until nobody wants to know.
+pub(crate) async fn keep_located(locator: Locator, name: Name, ipv4: bool, found: mpsc::Sender<Found>) {
+    loop {
+        let located = locator.locate(&name.host, name.port, ipv4).await;
+        let fresh_for = match located.servers.is_empty() {
+            true => AGAIN,
+            false => located.fresh_for,
+        };
+        let places = located.servers.into_iter().map(|server| Place {
+            priority: server.priority,
+            weight: server.weight,
+            addresses: server.addresses,
+        });
+        let places = places.collect();
+        let carrier = name.carrier;
+        if found.send(Found { carrier, places }).await.is_err() {
+            return;
+        }
+        tokio::time::sleep(fresh_for).await;
+    }
 }

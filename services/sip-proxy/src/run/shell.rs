@@ -2,16 +2,17 @@
 
 use super::Error;
 use super::pace::{Pace, Rest};
+use super::resolve::Found;
 use crate::dial_plan::CarrierId;
 use crate::metrics::Metrics;
 use crate::proxy::{Output, Proxy, Settings, Traced, event_of};
 use bytes::Bytes;
 use offhook_process::{Context, LogLimiter, RawMessage};
+use offhook_sip::locate::Place;
 use offhook_transport::udp::batch::BatchSocket;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use std::cell::RefCell;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use std::{io, thread};
 use tokio::sync::mpsc;
@@ -28,10 +29,7 @@ pub(super) enum Order {
     /// Leave now.
     Stop,
     /// A carrier's name was looked up.
-    CarrierFound {
-        carrier: CarrierId,
-        address: Option<SocketAddr>,
-    },
+    CarrierFound(Found),
 }
 
 /// The core with all that carries out what it says.
@@ -44,7 +42,8 @@ pub(super) struct Shell {
     context: Context,
     metrics: Metrics,
     carrier_names: Vec<String>,
-    carrier_addresses: Vec<Option<SocketAddr>>,
+    /// What is known of each carrier's servers.
+    carrier_places: Vec<Vec<Place>>,
     refusals: LogLimiter,
     failures: LogLimiter,
     send_errors: LogLimiter,
@@ -62,7 +61,7 @@ impl Shell {
         let carriers = settings.carriers.iter();
         Self {
             carrier_names: carriers.clone().map(|carrier| carrier.name.clone()).collect(),
-            carrier_addresses: carriers.map(|carrier| carrier.address).collect(),
+            carrier_places: carriers.map(|carrier| carrier.places.clone()).collect(),
             proxy: Proxy::new(settings, StdRng::from_rng(&mut rand::rng())),
             socket,
             orders,
@@ -143,7 +142,7 @@ impl Shell {
                         "SIP proxy takes no new calls"
                     );
                 }
-                Ok(Order::CarrierFound { carrier, address }) => self.carrier_found(carrier, address),
+                Ok(Order::CarrierFound(found)) => self.carrier_found(found),
                 Err(TryRecvError::Empty) => return false,
                 Ok(Order::Stop) | Err(TryRecvError::Disconnected) => return true,
             }
@@ -231,26 +230,32 @@ impl Shell {
         all
     }
 
-    fn carrier_found(&mut self, carrier: CarrierId, address: Option<SocketAddr>) {
-        let Some(known) = self.carrier_addresses.get_mut(carrier.0) else {
+    fn carrier_found(&mut self, Found { carrier, mut places }: Found) {
+        // Name servers give them in any order.
+        places
+            .iter_mut()
+            .for_each(|place| place.addresses.sort_unstable());
+        places.sort_unstable_by(|a, b| (a.priority, &a.addresses).cmp(&(b.priority, &b.addresses)));
+        let Some(known) = self.carrier_places.get_mut(carrier.0) else {
             return;
         };
         // A name server that fails for once does not make a carrier vanish.
-        if address.is_none() || *known == address {
-            if known.is_none() {
+        if places.is_empty() || *known == places {
+            if known.is_empty() {
                 tracing::warn!(
                     carrier = self.name(carrier),
-                    "the carrier's host name cannot be resolved; trying again in a minute"
+                    "the carrier's host name cannot be resolved; trying again in half a minute"
                 );
             }
             return;
         }
-        *known = address;
+        known.clone_from(&places);
+        let addresses: Vec<_> = places.iter().flat_map(|place| &place.addresses).collect();
         tracing::info!(
             carrier = self.name(carrier),
-            ?address,
+            ?addresses,
             "the carrier's host name is resolved"
         );
-        self.proxy.set_carrier_address(carrier, address);
+        self.proxy.set_carrier_places(Instant::now(), carrier, places);
     }
 }

@@ -12,6 +12,7 @@ mod rfc3261_16_3;
 mod rfc3261_16_6;
 mod rfc3261_16_7;
 mod rfc3261_22;
+mod rfc3263;
 mod rfc3325;
 mod rfc4028;
 mod whole_calls;

@@ -104,7 +104,7 @@ fn a_carrier_that_cannot_be_reached_is_left_at_once() {
     assert_eq!(world.failed, [(0, "it could not be reached".to_owned(), Some(1))]);
 
     let mut settings = settings();
-    settings.carriers[0].address = None;
+    settings.carriers[0].places.clear();
     let mut world = World::with(settings);
     world.call("123", carrier_b());
     assert_eq!(

@@ -36,7 +36,7 @@ pub(crate) fn gateway() -> SocketAddr {
 /// Numbers starting with 1 go to carrier a, then b; those with 2 to b alone; +1555010 belongs to alice.
 pub(crate) fn settings() -> Settings {
     let carrier = |name: &str, address: SocketAddr| Carrier {
-        address: Some(address),
+        places: vec![address.into()],
         ..Carrier::new(
             name,
             UriBuf::new(format!("sip:{address}")).expect("an address is a host"),
