@@ -29,12 +29,17 @@ export class World {
     const world = new World();
     world.#options = options;
     world.ports = await drawPorts();
-    world.offhook = await Offhook.start({
-      config: configuration(world.ports, options, ROLES),
-      admin: world.ports.admin.up,
-      files: options.files,
-    });
+    await world.restart();
     return world;
+  }
+
+  /** Starts the one process anew, after it has ended. */
+  async restart() {
+    this.offhook = await Offhook.start({
+      config: configuration(this.ports, this.#options, ROLES),
+      admin: this.ports.admin.up,
+      files: this.#options.files,
+    });
   }
 
   /** Each role a process of its own. */

@@ -52,6 +52,11 @@ pub(crate) const TO_TEST: &[Tool] = &[
         &["kamailio"],
         "somebody else's registrar in the end-to-end tests",
     ),
+    tool(
+        "dig",
+        &["bind9-dnsutils", "dnsutils"],
+        "a resolver in the end-to-end tests",
+    ),
     tool("turnserver", &["coturn"], "a relay in the end-to-end tests"),
     tool(
         "ip",
