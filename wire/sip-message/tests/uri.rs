@@ -159,3 +159,24 @@ fn built_uris_are_escaped_and_read_back() {
             .is_err()
     );
 }
+
+/// Found by fuzzing: each `user` was compared with the first one.
+#[test]
+fn a_uri_is_equivalent_to_itself_even_where_a_parameter_stands_twice() {
+    let twice = uri("sip:a@b;user=ip;user=phone");
+    assert!(twice.is_equivalent(&twice));
+}
+
+/// Each with each would be millions of comparisons for one datagram.
+#[test]
+fn uris_with_hundreds_of_headers_are_the_same_only_byte_by_byte() {
+    let many = |numbers: &mut dyn Iterator<Item = u32>| {
+        let headers: Vec<String> = numbers.map(|number| format!("h{number}=x")).collect();
+        format!("sip:a@b?{}", headers.join("&"))
+    };
+    let (up, down) = (many(&mut (0..300)), many(&mut (0..300).rev()));
+    assert!(uri(&up).is_equivalent(&uri(&up)));
+    assert!(!uri(&up).is_equivalent(&uri(&down)));
+    let (up, down) = (many(&mut (0..30)), many(&mut (0..30).rev()));
+    assert!(uri(&up).is_equivalent(&uri(&down)), "order does not matter");
+}

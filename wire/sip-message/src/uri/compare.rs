@@ -6,7 +6,18 @@ use crate::params::Params;
 /// Parameters that make a difference also where only one of the URIs has them.
 const DECISIVE: [&str; 5] = ["user", "ttl", "method", "maddr", "transport"];
 
+/// Most parameters and headers that are compared one by one, each with each: no URI of good will has so many.
+const PARTS_MAX: usize = 64;
+
 pub(super) fn equivalent(a: &Uri<'_>, b: &Uri<'_>) -> bool {
+    // Also where a parameter stands twice, which has no meaning.
+    if a.as_bytes() == b.as_bytes() {
+        return true;
+    }
+    let parts = |uri: &Uri<'_>| memchr::memchr2_iter(b';', b'&', uri.as_bytes()).count();
+    if parts(a).max(parts(b)) > PARTS_MAX {
+        return false;
+    }
     match (a.scheme(), b.scheme()) {
         (Scheme::Sip, Scheme::Sip) | (Scheme::Sips, Scheme::Sips) => same_sip(a, b),
         (Scheme::Tel, Scheme::Tel) => same_tel(a, b),
