@@ -1,8 +1,12 @@
 //! `cargo xtask fuzz`: the fuzz targets guided by coverage, on the stable toolchain.
 
-use crate::process::{Failure, command, run, say};
+use crate::install;
+use crate::process::{self, Failure, command, run, say};
 use crate::up::target_folder;
-use std::{fs, path::Path};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
 
 /// Instrumentation that libFuzzer reads; plain code generation flags, so that no nightly compiler is needed.
 const INSTRUMENTATION: &str = "-Cpasses=sancov-module \
@@ -12,29 +16,63 @@ const INSTRUMENTATION: &str = "-Cpasses=sancov-module \
     -Cllvm-args=-sanitizer-coverage-trace-compares \
     -Ccodegen-units=1";
 
-/// Targets, as `offhook-fuzz` names them.
-const TARGETS: [&str; 10] = [
-    "sip-message",
-    "sip-stream",
-    "sip-stack",
-    "sip-extensions",
-    "sdp",
-    "offer-answer",
-    "stun",
-    "rtp",
-    "srtp",
-    "rpc",
-];
+/// Longest input in bytes: several datagrams.
+const INPUT_LEN_MAX: &str = "-max_len=8000";
 
 /// Fuzzes `targets`, all if none is named, for `seconds` each. Corpora grow from run to run in the target folder.
 pub(crate) fn go(root: &Path, targets: &[String], seconds: u32) -> Result<(), Failure> {
-    if let Some(unknown) = targets.iter().find(|target| !TARGETS.contains(&target.as_str())) {
-        let known = TARGETS.join(", ");
+    install::ensure(install::TO_BUILD)?;
+    install::ensure(install::TO_FUZZ)?;
+    let all = known_targets(root)?;
+    if let Some(unknown) = targets.iter().find(|target| !all.contains(target)) {
+        let known = all.join(", ");
         return Err(Failure(format!("no target {unknown:?}; there are {known}")));
     }
     let folder = target_folder(root).join("libfuzzer");
-    let triple = "x86_64-unknown-linux-gnu";
+    let program = build(root, &folder)?;
+    let findings = folder.join("findings");
+    let mut found = Vec::new();
+    for target in all
+        .iter()
+        .filter(|target| targets.is_empty() || targets.contains(target))
+    {
+        say(&format!("fuzzing {target} for {seconds} s"));
+        let corpus = folder.join("corpus").join(target);
+        fs::create_dir_all(&corpus)?;
+        fs::create_dir_all(&findings)?;
+        let time = format!("-max_total_time={seconds}");
+        let prefix = format!("-artifact_prefix={}/{target}-", findings.display());
+        let mut fuzz = command(&corpus, &program.to_string_lossy(), &[".", &time, &prefix]);
+        fuzz.args([
+            INPUT_LEN_MAX,
+            "-verbosity=0",
+            "-print_funcs=0",
+            "-print_final_stats=1",
+        ]);
+        fuzz.env("FUZZ_TARGET", target);
+        if run(fuzz).is_err() {
+            found.push(target.as_str());
+        }
+    }
+    if found.is_empty() {
+        say("nothing found");
+        return Ok(());
+    }
+    let (found, findings) = (found.join(", "), findings.display());
+    Err(Failure(format!("{found} failed; the inputs are in {findings}")))
+}
+
+fn known_targets(root: &Path) -> Result<Vec<String>, Failure> {
+    let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let list = ["run", "--quiet", "--package", "offhook-fuzz", "--", "--list"];
+    let list = process::output(command(root, &cargo, &list))?;
+    Ok(list.lines().map(str::to_owned).collect())
+}
+
+/// The instrumented program.
+fn build(root: &Path, folder: &Path) -> Result<PathBuf, Failure> {
     say("building the instrumented targets");
+    let triple = "x86_64-unknown-linux-gnu";
     let mut build = command(
         &root.join("testing/fuzz/libfuzzer"),
         "cargo",
@@ -43,23 +81,7 @@ pub(crate) fn go(root: &Path, targets: &[String], seconds: u32) -> Result<(), Fa
     );
     build
         .env("RUSTFLAGS", INSTRUMENTATION)
-        .env("CARGO_TARGET_DIR", &folder);
+        .env("CARGO_TARGET_DIR", folder);
     run(build)?;
-    let program = folder.join(triple).join("release/libfuzzer");
-    let wanted = |target: &&&str| targets.is_empty() || targets.iter().any(|name| name == **target);
-    for target in TARGETS.iter().filter(wanted) {
-        say(&format!("fuzzing {target} for {seconds} s"));
-        let corpus = folder.join("corpus").join(target);
-        fs::create_dir_all(&corpus)?;
-        let time = format!("-max_total_time={seconds}");
-        let mut fuzz = command(
-            &corpus,
-            &program.to_string_lossy(),
-            &[".", &time, "-max_len=8000", "-verbosity=0"],
-        );
-        fuzz.env("FUZZ_TARGET", target);
-        run(fuzz)?;
-    }
-    say("nothing found");
-    Ok(())
+    Ok(folder.join(triple).join("release/libfuzzer"))
 }

@@ -38,6 +38,9 @@ pub(crate) const TO_BUILD: &[Tool] = &[
     tool("cmake", &["cmake"], "for libopus"),
 ];
 
+/// What fuzzing needs beyond that.
+pub(crate) const TO_FUZZ: &[Tool] = &[tool("c++", &["build-essential"], "a C++ compiler, for libFuzzer")];
+
 /// What testing needs beyond that.
 pub(crate) const TO_TEST: &[Tool] = &[
     tool("chromium", &["chromium"], "the browser in the end-to-end tests"),

@@ -1,10 +1,10 @@
 //! Command handling: the front ends that signalling talks to, and the router between them and the media workers.
 
-mod bencode;
+pub(crate) mod bencode;
 mod json_rpc;
 mod local;
 mod ng;
-mod ng_message;
+pub(crate) mod ng_message;
 mod router;
 mod trace;
 

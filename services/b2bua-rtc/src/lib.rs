@@ -14,6 +14,7 @@ pub mod config;
 mod control;
 mod leg;
 mod media;
+pub mod ng;
 pub mod outbox;
 pub mod params;
 mod rtp_leg;

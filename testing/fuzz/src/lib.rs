@@ -3,14 +3,21 @@
 //! A target takes any bytes and returns; a panic, or a broken promise that the target checks, is a finding. The
 //! `offhook-fuzz` binary mutates seeds for a bounded time; `libfuzzer/` runs the same targets guided by coverage.
 
+mod control;
+mod digest;
+mod leg;
 pub mod mutate;
+mod redaction;
 mod rpc;
 mod rtp;
 mod sdp;
+mod servers;
 mod sip;
 mod sip_extensions;
 mod sip_stack;
 mod stun;
+mod uri;
+mod words;
 
 /// One target.
 #[derive(Debug, Clone, Copy)]
@@ -74,6 +81,46 @@ pub const TARGETS: &[Target] = &[
         name: "rpc",
         run: rpc::frame,
         seeds: rpc::SEEDS,
+    },
+    Target {
+        name: "uri",
+        run: uri::uri,
+        seeds: uri::SEEDS,
+    },
+    Target {
+        name: "digest",
+        run: digest::challenge,
+        seeds: digest::SEEDS,
+    },
+    Target {
+        name: "leg",
+        run: leg::datagrams,
+        seeds: leg::SEEDS,
+    },
+    Target {
+        name: "control-link",
+        run: control::link,
+        seeds: control::LINK_SEEDS,
+    },
+    Target {
+        name: "ng",
+        run: control::ng,
+        seeds: control::NG_SEEDS,
+    },
+    Target {
+        name: "redaction",
+        run: redaction::redaction,
+        seeds: redaction::SEEDS,
+    },
+    Target {
+        name: "vsp",
+        run: servers::vsp,
+        seeds: servers::VSP_SEEDS,
+    },
+    Target {
+        name: "sip-proxy",
+        run: servers::proxy,
+        seeds: servers::PROXY_SEEDS,
     },
 ];
 

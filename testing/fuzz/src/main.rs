@@ -1,4 +1,5 @@
-//! Runs every fuzz target on mutated seeds for a bounded time: `offhook-fuzz [TARGET…] [--seconds N] [--seed N]`.
+//! Runs every fuzz target on mutated seeds for a bounded time: `offhook-fuzz [TARGET…] [--seconds N] [--seed N]`;
+//! `offhook-fuzz --list` names them.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool")]
 
 use offhook_fuzz::{TARGETS, Target, mutate, target};
@@ -17,6 +18,10 @@ struct Options {
 }
 
 fn main() -> ExitCode {
+    if std::env::args().nth(1).as_deref() == Some("--list") {
+        TARGETS.iter().for_each(|target| println!("{}", target.name));
+        return ExitCode::SUCCESS;
+    }
     let options = match options(std::env::args().skip(1)) {
         Ok(options) => options,
         Err(message) => {

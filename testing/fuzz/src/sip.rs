@@ -62,6 +62,14 @@ fn look(message: &Message) {
     all::<header::ProxyAuthenticate<'_>>(message);
     all::<header::Authorization<'_>>(message);
     all::<header::ContentType<'_>>(message);
+    all::<header::ProxyAuthorization<'_>>(message);
+    all::<header::AuthenticationInfo<'_>>(message);
+    all::<header::PAssertedIdentity<'_>>(message);
+    all::<header::ReferredBy<'_>>(message);
+    all::<header::Expires>(message);
+    all::<header::MinExpires>(message);
+    all::<header::MinSe>(message);
+    all::<header::RSeq>(message);
 }
 
 fn all<'a, H: Header<'a>>(message: &'a Message) {

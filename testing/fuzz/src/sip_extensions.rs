@@ -1,15 +1,14 @@
 //! The user agent with all its extensions on: session timers, reliable provisional responses, REFER, Replaces, UPDATE.
 //!
-//! Inputs are datagrams divided by `----`. So that they reach into dialogs, `{branch}`, `{from}` and `{call}` in them stand
-//! for what the last request of ours had, `{tag}` and `{rseq}` for what our last response had.
+//! Inputs are datagrams divided by `----`; see [`Words`] for what stands in them for words of ours.
 
-use bytes::Bytes;
+use crate::words::{Words, split};
+use offhook_sip::Flow;
 use offhook_sip::user_agent::{
     Body, Event, Extensions, LegId, Notice, OutgoingRequest, Output, ReliableProvisionals, Reply,
     SessionTimer, SessionTimerMode, UserAgent,
 };
-use offhook_sip::{Flow, text_of};
-use offhook_sip_message::{Message, Method, StatusCode};
+use offhook_sip_message::{Method, StatusCode};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -33,7 +32,7 @@ static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
 struct Peer {
     agent: UserAgent,
     now: Instant,
-    words: Vec<(&'static str, String)>,
+    words: Words,
     legs: Vec<LegId>,
     /// Chooses between ways to go on.
     turn: usize,
@@ -53,9 +52,9 @@ pub(crate) fn user_agent(input: &[u8]) {
         if rest.is_empty() {
             break;
         }
-        let (datagram, next) = super::sip_stack::split(rest);
+        let (datagram, next) = split(rest);
         rest = next;
-        let datagram = peer.filled(datagram);
+        let datagram = peer.words.filled(datagram);
         peer.agent.handle_datagram(peer.now, flow, datagram);
         peer.drain();
         peer.now += Duration::from_millis(10);
@@ -79,56 +78,9 @@ impl Peer {
         Self {
             agent: agent.expect("a configuration that can be written"),
             now: *START.get_or_init(Instant::now),
-            words: Vec::new(),
+            words: Words::default(),
             legs: Vec::new(),
             turn,
-        }
-    }
-
-    /// The datagram with what stands for our own words filled in.
-    fn filled(&self, datagram: &[u8]) -> Bytes {
-        let mut text = datagram.to_vec();
-        for (mark, word) in &self.words {
-            while let Some(at) = text
-                .windows(mark.len())
-                .position(|window| window == mark.as_bytes())
-            {
-                text.splice(at..at + mark.len(), word.bytes());
-            }
-        }
-        Bytes::from(text)
-    }
-
-    fn remember(&mut self, mark: &'static str, word: &str) {
-        self.words.retain(|(known, _)| *known != mark);
-        // A word that holds a mark would be filled in for ever.
-        if !word.contains('{') {
-            self.words.push((mark, word.to_owned()));
-        }
-    }
-
-    fn on_sent(&mut self, bytes: &Bytes) {
-        let message = Message::parse(bytes.clone()).expect("what we send can be read");
-        let after = |header: &str, name: &str| {
-            let text = text_of(&message, header)?;
-            let rest = text.split_once(name)?.1;
-            Some(rest.split([';', ',', ' ', '>']).next()?.to_owned())
-        };
-        let (branch, from, tag) = (
-            after("Via", "branch="),
-            after("From", "tag="),
-            after("To", "tag="),
-        );
-        let call = text_of(&message, "Call-ID").map(str::to_owned);
-        let rseq = text_of(&message, "RSeq").map(str::to_owned);
-        let ours = match message.is_request() {
-            true => [("{branch}", branch), ("{from}", from), ("{call}", call)],
-            false => [("{tag}", tag), ("{rseq}", rseq), ("{tag}", None)],
-        };
-        for (mark, word) in ours {
-            if let Some(word) = word {
-                self.remember(mark, &word);
-            }
         }
     }
 
@@ -138,7 +90,7 @@ impl Peer {
                 self.on_notice(&notice);
             } else if let Some(output) = self.agent.poll_output() {
                 match output {
-                    Output::Transmit(transmit) => self.on_sent(&transmit.bytes),
+                    Output::Transmit(transmit) => self.words.note_sip(&transmit.bytes),
                     Output::Event(event) => self.on_event(event),
                     Output::Observed(_) => {}
                 }

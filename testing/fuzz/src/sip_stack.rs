@@ -1,5 +1,6 @@
 //! The SIP state machines: a user agent with a call of its own under way is fed hostile datagrams.
 
+use crate::words::split;
 use bytes::Bytes;
 use offhook_sip::Flow;
 use offhook_sip::user_agent::{Config, Event, NameAddr, OutgoingInvite, Output, Reply, UserAgent};
@@ -44,14 +45,6 @@ pub(crate) fn user_agent(input: &[u8]) {
 }
 
 static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
-
-pub(crate) fn split(input: &[u8]) -> (&[u8], &[u8]) {
-    const MARK: &[u8] = b"----";
-    match input.windows(MARK.len()).position(|window| window == MARK) {
-        Some(at) => (&input[..at], &input[at + MARK.len()..]),
-        None => (input, &[]),
-    }
-}
 
 /// Answers what waits for an answer, ends what was answered.
 fn drain(agent: &mut UserAgent, now: Instant) {

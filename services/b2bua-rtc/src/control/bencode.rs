@@ -22,7 +22,7 @@ pub(super) enum Value {
 
 /// Why bytes are not bencode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum BencodeError {
+pub enum BencodeError {
     /// The message ends inside a value.
     #[error("the message ends inside a value")]
     Cut,

@@ -6,37 +6,49 @@ use offhook_offer_answer::Codec;
 
 /// One request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Request {
+pub enum Request {
+    /// Is anybody there?
     Ping,
+    /// A call begins, or begins anew.
     Offer(Offer),
+    /// The other side has answered.
     Answer(Answer),
-    Delete { call_id: String },
+    /// A call is over.
+    Delete {
+        /// `call-id`
+        call_id: String,
+    },
 }
 
 /// `offer`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Offer {
-    pub(super) call_id: String,
-    pub(super) from_tag: String,
-    pub(super) sdp: String,
+pub struct Offer {
+    /// `call-id`
+    pub call_id: String,
+    /// `from-tag`
+    pub from_tag: String,
+    /// `sdp`
+    pub sdp: String,
     /// `transport-protocol` for the other side; `None`: as the offer has it.
-    pub(super) transport: Option<LegKind>,
+    pub transport: Option<LegKind>,
     /// `codec.mask` and `codec.strip`: not to be offered to the other side.
-    pub(super) masked: Vec<String>,
+    pub masked: Vec<String>,
     /// `codec.transcode`: to be offered beside.
-    pub(super) transcode: Vec<Codec>,
+    pub transcode: Vec<Codec>,
 }
 
 /// `answer`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Answer {
-    pub(super) call_id: String,
-    pub(super) sdp: String,
+pub struct Answer {
+    /// `call-id`
+    pub call_id: String,
+    /// `sdp`
+    pub sdp: String,
 }
 
 /// Why a request is not understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum RequestError {
+pub enum RequestError {
     /// No space after the cookie, or the cookie is too long.
     #[error("a request begins with a cookie and a space")]
     NoCookie,
@@ -56,9 +68,11 @@ pub(super) enum RequestError {
 
 /// Longest cookie, in bytes: clients use about 20.
 const COOKIE_LEN_MAX: usize = 64;
+/// Formats of a media section that are looked at: as many as there are payload types.
+const FORMATS_MAX: usize = 128;
 
 /// Splits a datagram into cookie and message.
-pub(super) fn split(datagram: &[u8]) -> Result<(&[u8], &[u8]), RequestError> {
+pub fn split(datagram: &[u8]) -> Result<(&[u8], &[u8]), RequestError> {
     let space = datagram
         .iter()
         .take(COOKIE_LEN_MAX + 1)
@@ -70,7 +84,7 @@ pub(super) fn split(datagram: &[u8]) -> Result<(&[u8], &[u8]), RequestError> {
 }
 
 /// Reads a message.
-pub(super) fn read(message: &[u8]) -> Result<Request, RequestError> {
+pub fn read(message: &[u8]) -> Result<Request, RequestError> {
     let value = Value::decode(message)?;
     match text(&value, "command")?.as_str() {
         "ping" => Ok(Request::Ping),
@@ -99,7 +113,7 @@ pub(super) fn read(message: &[u8]) -> Result<Request, RequestError> {
 }
 
 /// Codecs that are offered to the other side: those of the offer without the masked ones, and those to transcode to.
-pub(super) fn offered_codecs(offer: &Offer) -> Option<Vec<Codec>> {
+pub fn offered_codecs(offer: &Offer) -> Option<Vec<Codec>> {
     let masks = |codec: &Codec| {
         offer
             .masked
@@ -119,7 +133,7 @@ pub(super) fn offered_codecs(offer: &Offer) -> Option<Vec<Codec>> {
 }
 
 /// What the offering side speaks, by the transport of its first audio section.
-pub(super) fn kind_of(sdp: &str) -> Result<LegKind, RequestError> {
+pub fn kind_of(sdp: &str) -> Result<LegKind, RequestError> {
     let line = sdp.lines().find(|line| line.starts_with("m=audio "));
     let protocol = line
         .and_then(|line| line.split_ascii_whitespace().nth(2))
@@ -201,7 +215,7 @@ fn codecs_in(sdp: &str) -> Vec<Codec> {
         .find(|line| line.starts_with("m=audio "))
         .unwrap_or_default();
     let mut codecs = Vec::new();
-    for payload_type in line.split_ascii_whitespace().skip(3) {
+    for payload_type in line.split_ascii_whitespace().skip(3).take(FORMATS_MAX) {
         let map = sdp.lines().find_map(|line| {
             let (number, name) = line.strip_prefix("a=rtpmap:")?.split_once(' ')?;
             (number == payload_type).then(|| name.trim())
