@@ -92,7 +92,7 @@ pub async fn run(
         None => None,
     };
     let (events_sender, events) = mpsc::channel(WORKER_EVENTS_MAX);
-    let (workers, webrtc) = start_workers(&config, &events_sender)?;
+    let (workers, webrtc) = start_workers(&config, events_sender)?;
     let mut addresses: Vec<_> = webrtc.into_iter().map(|address| ("webrtc", address)).collect();
     let others = [
         ("control", control.as_ref().map(TcpListener::local_addr)),
@@ -182,9 +182,10 @@ fn bind<T>(key: &'static str, address: SocketAddr, result: io::Result<T>) -> Res
 }
 
 /// Binds the WebRTC port for every worker and starts them. Gives the workers and the local addresses.
+/// `events` stays open as long as one of them runs.
 fn start_workers(
     config: &Config,
-    events: &mpsc::Sender<WorkerEvent>,
+    events: mpsc::Sender<WorkerEvent>,
 ) -> Result<(Vec<WorkerHandle>, Vec<SocketAddr>), Error> {
     let count = config.worker_count();
     let mut shared = Vec::with_capacity(count);

@@ -497,25 +497,10 @@ impl Router {
     /// Stops the workers, and delivers their last events.
     async fn stop(mut self) {
         for worker in &self.config.workers {
-            let mut message = ToWorker::Stop;
-            // A full inbox empties within milliseconds.
-            while let Err(back) = worker.send(message) {
-                if worker.thread.is_finished() {
-                    break;
-                }
-                message = back;
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
+            worker.stop().await;
         }
-        while self
-            .config
-            .workers
-            .iter()
-            .any(|worker| !worker.thread.is_finished())
-        {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        while let Ok(event) = self.config.events.try_recv() {
+        // Each worker holds the channel open until its thread ends.
+        while let Some(event) = self.config.events.recv().await {
             self.handle_event(event);
         }
         for worker in std::mem::take(&mut self.config.workers) {

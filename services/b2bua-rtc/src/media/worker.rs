@@ -124,6 +124,16 @@ impl WorkerHandle {
         send(&self.inbox, &self.waker, message)
     }
 
+    /// Tells it to stop after what its inbox holds; does nothing if it has gone.
+    pub(crate) async fn stop(&self) {
+        if let Err(message) = self.send(ToWorker::Stop) {
+            let Peer { inbox, waker } = self.peer();
+            // A full inbox empties within milliseconds, and nobody receives from that of a worker that has gone.
+            let sent = tokio::task::spawn_blocking(move || inbox.send(message).map(|()| waker.wake()));
+            let _ = sent.await;
+        }
+    }
+
     /// Its inbox, for the other workers.
     pub(crate) fn peer(&self) -> Peer {
         Peer {
