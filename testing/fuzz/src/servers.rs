@@ -224,7 +224,7 @@ fn proxy_settings() -> proxy::Settings {
     proxy::Settings {
         vsps: vec![VSP],
         carriers: vec![proxy::Carrier {
-            address: Some(CARRIER),
+            places: vec![CARRIER.into()],
             ..proxy::Carrier::new("a", target)
         }],
         dial_plan,
