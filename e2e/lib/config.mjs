@@ -97,7 +97,8 @@ const SECTIONS = {
 export function configuration(ports, options, roles, separate = false) {
   const admin = ports.admin[separate ? roles[0] : "up"];
   return [
-    ...["[node]", 'name = "test"', `drain_s = ${options.drainS ?? 0}`],
+    "[node]",
+    ...entries({ name: "test", drain_s: options.drainS ?? 0, ...options.node }),
     ...["[log]", `filter = "${options.logFilter ?? "info"}"`],
     ...["[admin]", `listen = "${HOST}:${admin}"`],
     ...roles.flatMap((role) => SECTIONS[role](ports, options, separate)),

@@ -62,6 +62,11 @@ pub(crate) const TO_TEST: &[Tool] = &[
     ),
     tool("turnserver", &["coturn"], "a relay in the end-to-end tests"),
     tool(
+        "haproxy",
+        &["haproxy"],
+        "a balancer between two nodes in the end-to-end tests",
+    ),
+    tool(
         "ip",
         &["iproute2"],
         "a network behind NAT in the end-to-end tests",

@@ -418,10 +418,17 @@ impl Config {
         )]
     }
 
-    /// The core's settings; `contact` is the address that the SIP proxy reaches us at.
-    pub fn settings(&self, auth: &AuthConfig, users: &[UserConfig], contact: SocketAddr) -> Settings {
+    /// The core's settings on this node; `contact` is the address that the SIP proxy reaches us at.
+    pub fn settings(
+        &self,
+        node: &str,
+        auth: &AuthConfig,
+        users: &[UserConfig],
+        contact: SocketAddr,
+    ) -> Settings {
         let seconds = |seconds: u32| Duration::from_secs(seconds.into());
         Settings {
+            node: node.to_owned(),
             site: self.site.clone(),
             region: self.region.clone(),
             sip: SipSettings {

@@ -138,7 +138,8 @@ pub async fn run(parts: Parts, context: Context, mut shutdown: Shutdown) -> Resu
     ];
     let accepting = tokio::spawn(listener.serve());
 
-    let settings = parts.config.settings(&parts.auth, &parts.users, contact);
+    let node = context.node.as_str();
+    let settings = parts.config.settings(node, &parts.auth, &parts.users, contact);
     let mut shell = Shell {
         server: Server::new(settings, StdRng::from_rng(&mut rand::rng())),
         sip,

@@ -10,6 +10,8 @@ use std::time::Duration;
 /// All settings of the core.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// Name of this node. It stands in each `voice_sdk_id`, by which a balancer finds the way back.
+    pub node: String,
     /// Site of this node, told to clients as `dc`.
     pub site: String,
     /// Region of the site.
@@ -47,6 +49,7 @@ impl Settings {
     pub fn new(sip: SipSettings, users: HashMap<String, User>) -> Self {
         let minute = Duration::from_secs(60);
         Self {
+            node: "local".to_owned(),
             site: "local".to_owned(),
             region: "local".to_owned(),
             sip,

@@ -28,7 +28,9 @@ impl Server {
             });
             return;
         }
-        let voice_sdk_id = VoiceSdkId(format!("vsdk-{}", self.new_uuid()).into());
+        // What is unguessable has no dot: a balancer takes all after the first one for the node.
+        let unguessable = self.new_uuid();
+        let voice_sdk_id = VoiceSdkId(format!("vsdk-{unguessable}.{}", self.settings.node).into());
         let connection = Connection::new(now, peer, voice_sdk_id, &self.settings.limits);
         self.connections.insert(id, connection);
         self.arm_socket(id);

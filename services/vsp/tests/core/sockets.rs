@@ -41,12 +41,13 @@ fn m03_voice_sdk_id_is_stable_and_unguessable() {
         for frame in world.take_frames(client) {
             assert_eq!(frame["voice_sdk_id"], first);
         }
-        let id = first.as_str().unwrap().to_owned();
+        let (id, node) = first.as_str().unwrap().split_once('.').unwrap();
         assert!(
             id.len() >= 32 && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'),
             "{id}"
         );
-        assert!(ids.insert(id));
+        assert_eq!(node, "local", "where a balancer finds it (C5)");
+        assert!(ids.insert(id.to_owned()));
     }
 }
 
