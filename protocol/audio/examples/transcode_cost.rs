@@ -8,6 +8,9 @@
     reason = "a command-line tool that measures time"
 )]
 
+mod speech;
+
+use speech::Speech;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -63,29 +66,14 @@ fn main() -> Result<(), AudioError> {
     Ok(())
 }
 
-/// Something like speech with pauses, as packets of `codec`.
+/// Speech as packets of `codec`.
 fn encode(codec: AudioCodec, opus: &OpusEncoderConfig, frames: usize) -> Result<Vec<Vec<u8>>, AudioError> {
     let mut encoder = AudioEncoder::new(codec, opus)?;
-    let mut phase = 0.0_f64;
+    let mut speech = Speech::default();
     (0..frames)
-        .map(|frame| {
-            let samples: [i16; FRAME_SAMPLES] = std::array::from_fn(|index| {
-                let time = (frame * FRAME_SAMPLES + index) as f64 / 8_000.0;
-                phase += (120.0 + 25.0 * (time * 3.0).sin()) / 8_000.0;
-                let formant = 800.0 + 600.0 * (time * 9.0).sin();
-                let voice = (1..=24).map(|harmonic| {
-                    let distance = (f64::from(harmonic) * 120.0 - formant) / 350.0;
-                    (phase * f64::from(harmonic) * std::f64::consts::TAU).sin() / (1.0 + distance * distance)
-                });
-                let loudness = if (time * 0.7).fract() < 0.65 {
-                    2_500.0
-                } else {
-                    20.0
-                };
-                (voice.sum::<f64>() * loudness) as i16
-            });
+        .map(|_| {
             let mut payload = [0; PAYLOAD_LEN_MAX];
-            let len = encoder.encode(&samples, &mut payload)?;
+            let len = encoder.encode(&speech.next_frame(), &mut payload)?;
             Ok(payload[..len].to_vec())
         })
         .collect()
