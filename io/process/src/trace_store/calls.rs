@@ -250,10 +250,13 @@ impl Event {
     }
 }
 
-/// An event no larger than one may be.
+/// An event no larger than one may be, and without room to grow: a text that was written piece by piece may have as much
+/// again behind it.
 fn bounded(mut event: TraceEvent) -> TraceEvent {
     event.name.truncate(cut(&event.name, NAME_LEN_MAX).len());
+    event.name.shrink_to_fit();
     let detail_max = TraceEvent::DETAIL_MAX + '…'.len_utf8();
     event.detail.truncate(cut(&event.detail, detail_max).len());
+    event.detail.shrink_to_fit();
     event
 }
