@@ -6,6 +6,7 @@
 mod control;
 mod digest;
 mod leg;
+mod dns;
 pub mod mutate;
 mod redaction;
 mod rpc;
@@ -121,6 +122,11 @@ pub const TARGETS: &[Target] = &[
         name: "sip-proxy",
         run: servers::proxy,
         seeds: servers::PROXY_SEEDS,
+    },
+    Target {
+        name: "dns",
+        run: dns::message,
+        seeds: dns::SEEDS,
     },
 ];
 
