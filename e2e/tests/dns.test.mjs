@@ -159,6 +159,16 @@ function given(what, isGiven) {
   return until(what, async () => (await asked()) === isGiven, TTL_S * 1_000);
 }
 
+test("the operator drains a site, and resumes it", async () => {
+  await given("NJ1 is given", true);
+  const { status, body } = await offhook.adminPost("/sites/NJ1/drain");
+  assert.deepEqual([status, body.standing], [200, "drained"]);
+  await given("it is withdrawn", false);
+  assert.equal((await offhook.admin("/sites")).sites.find(({ name }) => name === "NJ1").standing, "drained");
+  await offhook.adminPost("/sites/NJ1/resume");
+  await given("it is given again", true);
+});
+
 test("R18: a VSP that drains is withdrawn while its last call goes on", async () => {
   await given("NJ1 is given", true);
   const carrier = await world.carrier();

@@ -50,7 +50,16 @@ pub struct Pages {
     /// What serves them.
     pub routes: Router,
     /// Path of each and what it is, for the index.
-    pub index: &'static [(&'static str, &'static str)],
+    pub index: Vec<(&'static str, &'static str)>,
+}
+
+impl Pages {
+    /// Adds those of another role.
+    pub fn merge(mut self, routes: Router, index: &[(&'static str, &'static str)]) -> Self {
+        self.routes = self.routes.merge(routes);
+        self.index.extend(index);
+        self
+    }
 }
 
 /// Why the admin port could not be opened.
@@ -118,7 +127,8 @@ struct ListQuery {
 }
 
 fn routes(context: Context, token: Option<Secret>, pages: Pages) -> Router {
-    let index = move |State(context): State<Context>| async move { index(&context, pages.index) };
+    let pages_index: Arc<[_]> = pages.index.into();
+    let index = move |State(context): State<Context>| async move { index(&context, &pages_index) };
     let guarded = Router::new()
         .route("/", get(index))
         .route("/metrics", get(metrics))

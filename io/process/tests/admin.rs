@@ -194,7 +194,7 @@ async fn roles_add_pages_and_web_pages_change_nothing() {
     };
     let pages = Pages {
         routes: axum::Router::new().route("/do", axum::routing::post(async || "done")),
-        index: &[("POST /do", "does it")],
+        index: vec![("POST /do", "does it")],
     };
     let admin = Admin::bind(&config, context, pages).await.unwrap();
     let address = admin.local_address();

@@ -17,8 +17,7 @@ pub mod query;
 pub mod rate;
 pub mod region;
 pub mod responder;
-mod run;
+pub mod run;
 pub mod zone;
 
 pub use config::Config;
-pub use run::{DNS_TCP, DNS_UDP, Error, ROLE, run};

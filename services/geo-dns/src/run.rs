@@ -9,6 +9,7 @@
 
 mod health;
 mod listeners;
+pub mod operator;
 mod shell;
 mod tcp;
 
@@ -55,7 +56,12 @@ pub enum Error {
 }
 
 /// Answers until `shutdown`. It has nothing to drain: who is not answered asks the zone's next name server.
-pub async fn run(config: Config, context: Context, mut shutdown: Shutdown) -> Result<(), Error> {
+pub async fn run(
+    config: Config,
+    context: Context,
+    mut shutdown: Shutdown,
+    mut operator: operator::Requests,
+) -> Result<(), Error> {
     let readiness = context.readiness.register(ROLE);
     let mut shell = Shell::new(&config, &context, serial(), Instant::now())?;
     let mut listeners = Listeners::bind(&config.listen.0).await?;
@@ -90,6 +96,7 @@ pub async fn run(config: Config, context: Context, mut shutdown: Shutdown) -> Re
                 Ok(arrival) => shell.take(arrival),
                 Err(error) => break Err(error),
             },
+            Some(request) = operator.next() => shell.serve(request),
             () = tokio::time::sleep_until(wake_at.into()) => {}
         }
     };

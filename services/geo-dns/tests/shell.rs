@@ -4,7 +4,9 @@
 
 use hickory_proto::op::{Message, MessageType, OpCode, Query};
 use hickory_proto::rr::{Name, RData, RecordType};
-use offhook_geo_dns::{Config, DNS_TCP, DNS_UDP, Error, ROLE, run};
+use offhook_geo_dns::Config;
+use offhook_geo_dns::run::{DNS_TCP, DNS_UDP, Error, ROLE, operator, run};
+use offhook_process::admin::{Admin, AdminConfig, Pages};
 use offhook_process::{Context, NodeName, Shutdown, ShutdownTrigger, TraceLimits};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -69,6 +71,10 @@ struct Server {
 
 impl Server {
     async fn start(near: &Site, far: &Site, more: &str) -> Self {
+        Self::start_with(near, far, more, operator::channel().1).await
+    }
+
+    async fn start_with(near: &Site, far: &Site, more: &str, operator: operator::Requests) -> Self {
         let text = format!(
             "listen = '127.0.0.1:0'\nzone = 'rtc.example.com'\ndefault_region = 'home'\n{more}\n\
              health = {{ interval_ms = 20, timeout_ms = 5000, failures = 2, successes = 2 }}\n\
@@ -80,7 +86,7 @@ impl Server {
         let config: Config = toml::from_str(&text).unwrap();
         let context = Context::new(NodeName::default(), TraceLimits::default());
         let (trigger, shutdown) = Shutdown::new();
-        let role = tokio::spawn(run(config, context.clone(), shutdown));
+        let role = tokio::spawn(run(config, context.clone(), shutdown, operator));
         assert!(context.readiness.wait_for(&[ROLE], LIMIT).await);
         let address = |name| context.readiness.address(ROLE, name).unwrap();
         Self {
@@ -286,8 +292,48 @@ async fn a_taken_port_is_said() {
     );
     let context = Context::new(NodeName::default(), TraceLimits::default());
     let (_trigger, shutdown) = Shutdown::new();
-    let error = run(toml::from_str(&text).unwrap(), context, shutdown)
+    let (_pages, operator) = operator::channel();
+    let error = run(toml::from_str(&text).unwrap(), context, shutdown, operator)
         .await
         .unwrap_err();
     assert!(error.to_string().contains(&format!("udp {address}")), "{error}");
+}
+
+/// Asks a page of the admin port: status and JSON.
+async fn page(address: SocketAddr, method: &str, path: &str) -> (u16, serde_json::Value) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("{method} {path} HTTP/1.0\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, serde_json::from_str(body).unwrap())
+}
+
+#[tokio::test]
+async fn the_operator_takes_a_site_out_and_back_in() {
+    let (near, far) = (Site::start().await, Site::start().await);
+    let (routes, requests) = operator::channel();
+    let server = Server::start_with(&near, &far, UNLIMITED, requests).await;
+    let listen = "127.0.0.1:0".parse().unwrap();
+    let config = AdminConfig { listen, token: None };
+    let pages = Pages::default().merge(routes, operator::INDEX);
+    let admin = Admin::bind(&config, server.context.clone(), pages).await.unwrap();
+    let address = admin.local_address();
+    let (_trigger, shutdown) = Shutdown::new();
+    tokio::spawn(admin.serve(shutdown));
+
+    let (_, sites) = page(address, "GET", "/sites").await;
+    assert_eq!(sites["sites"][0]["name"], "NEAR");
+    assert_eq!(sites["sites"][0]["standing"], "available");
+    let (status, site) = page(address, "POST", "/sites/near/drain").await;
+    assert_eq!((status, &site["standing"]), (200, &"drained".into()));
+    assert_eq!(server.site().await, "192.0.2.2", "from the next question on");
+    assert_eq!(page(address, "POST", "/sites/OTHER/drain").await.0, 404);
+    let (_, site) = page(address, "POST", "/sites/NEAR/resume").await;
+    assert_eq!(site["drained_by_operator"], false);
+    assert_eq!(server.site().await, "192.0.2.1");
+    server.leave().await;
+    assert_eq!(page(address, "GET", "/sites").await.0, 503);
 }

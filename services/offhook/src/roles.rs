@@ -39,13 +39,20 @@ impl Role {
     }
 }
 
+/// What the operator asks of the roles.
+#[derive(Debug)]
+pub(crate) struct Operators {
+    pub(crate) vsp: operator::Requests,
+    pub(crate) geo_dns: offhook_geo_dns::run::operator::Requests,
+}
+
 /// Starts `roles`, as far as the configuration has their sections; what is needed first starts first.
-/// `operator` is what the VSP serves of the admin port.
+/// `operators` is what the roles serve of the admin port.
 pub(crate) fn start(
     config: &Config,
     roles: &[Role],
     context: &Context,
-    operator: operator::Requests,
+    operators: Operators,
     demo: Option<Demo>,
 ) -> Fleet {
     let mut roles = roles.to_vec();
@@ -56,16 +63,21 @@ pub(crate) fn start(
         && roles.contains(&Role::B2buaRtc)
         && config.vsp.as_ref().is_some_and(|vsp| vsp.control.is_none());
     let (near, far) = if joined { control_link() } else { (None, None) };
-    let (mut near, mut far, mut operator) = (near, far, Some(operator));
+    let (mut near, mut far) = (near, far);
+    let (mut vsp_operator, mut geo_dns_operator) = (Some(operators.vsp), Some(operators.geo_dns));
     for role in roles {
         let context = context.clone();
         match role {
-            Role::GeoDns => start_geo_dns(&mut fleet, config, context),
+            Role::GeoDns => {
+                if let Some(operator) = geo_dns_operator.take() {
+                    start_geo_dns(&mut fleet, config, context, operator);
+                }
+            }
             Role::DemoCarrier => start_demo_carrier(&mut fleet, config, context),
             Role::SipProxy => start_sip_proxy(&mut fleet, config, context),
             Role::B2buaRtc => start_b2bua_rtc(&mut fleet, config, context, far.take()),
             Role::Vsp => {
-                if let Some(operator) = operator.take() {
+                if let Some(operator) = vsp_operator.take() {
                     start_vsp(&mut fleet, config, context, near.take(), operator, demo);
                 }
             }
@@ -87,12 +99,17 @@ fn control_link() -> (Option<GatewayLink>, Option<LocalLink>) {
     (Some(near), Some(far))
 }
 
-fn start_geo_dns(fleet: &mut Fleet, config: &Config, context: Context) {
+fn start_geo_dns(
+    fleet: &mut Fleet,
+    config: &Config,
+    context: Context,
+    operator: offhook_geo_dns::run::operator::Requests,
+) {
     let Some(config) = config.geo_dns.clone() else {
         return;
     };
-    fleet.start(offhook_geo_dns::ROLE, |shutdown| async move {
-        Ok(offhook_geo_dns::run(config, context, shutdown).await?)
+    fleet.start(offhook_geo_dns::run::ROLE, |shutdown| async move {
+        Ok(offhook_geo_dns::run::run(config, context, shutdown, operator).await?)
     });
 }
 

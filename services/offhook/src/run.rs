@@ -27,7 +27,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn Error>
             let mut config = demo::config(free_ports);
             set_up_log(&config, log)?;
             ports::settle(&mut config)?;
-            serve::run(config, &Role::ALL, Some(DEMO)).await?;
+            let roles = config.roles();
+            serve::run(config, &roles, Some(DEMO)).await?;
         }
         Command::Up {
             config: Some(file), ..

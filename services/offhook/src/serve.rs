@@ -4,13 +4,12 @@ use crate::{
     config::Config,
     demo::{self, Demo},
     fleet::UnexpectedEnd,
-    roles::{self, Role},
+    roles::{self, Operators, Role},
 };
 use offhook_process::{
     Context, Readiness, RoleState, Shutdown,
     admin::{Admin, AdminError, Pages},
 };
-use offhook_vsp::run::operator;
 use std::{
     io,
     net::SocketAddr,
@@ -57,14 +56,7 @@ pub(crate) async fn run(config: Config, roles: &[Role], demo: Option<Demo>) -> R
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
 
-    let (operator_routes, operator) = operator::channel();
-    let pages = match roles.contains(&Role::Vsp) {
-        true => Pages {
-            routes: operator_routes,
-            index: operator::INDEX,
-        },
-        false => Pages::default(),
-    };
+    let (pages, operators) = operator_pages(roles);
     let admin = Admin::bind(&config.admin, context.clone(), pages).await?;
     let serving = Serving {
         readiness: context.readiness.clone(),
@@ -72,7 +64,7 @@ pub(crate) async fn run(config: Config, roles: &[Role], demo: Option<Demo>) -> R
     };
     let (admin_trigger, admin_shutdown) = Shutdown::new();
     let admin = tokio::spawn(admin.serve(admin_shutdown));
-    let mut fleet = roles::start(&config, roles, &context, operator, demo);
+    let mut fleet = roles::start(&config, roles, &context, operators, demo);
 
     let names = fleet.roles();
     let ready = async {
@@ -113,6 +105,20 @@ pub(crate) async fn run(config: Config, roles: &[Role], demo: Option<Demo>) -> R
         Left::Failed(end) => Err(end.into()),
         Left::Interrupted | Left::Terminated => Ok(()),
     }
+}
+
+/// What each role has for its operator, and where what is asked there comes out.
+fn operator_pages(roles: &[Role]) -> (Pages, Operators) {
+    let (vsp_routes, vsp) = offhook_vsp::run::operator::channel();
+    let (geo_dns_routes, geo_dns) = offhook_geo_dns::run::operator::channel();
+    let mut pages = Pages::default();
+    if roles.contains(&Role::Vsp) {
+        pages = pages.merge(vsp_routes, offhook_vsp::run::operator::INDEX);
+    }
+    if roles.contains(&Role::GeoDns) {
+        pages = pages.merge(geo_dns_routes, offhook_geo_dns::run::operator::INDEX);
+    }
+    (pages, Operators { vsp, geo_dns })
 }
 
 fn report_unready(readiness: &Readiness) {

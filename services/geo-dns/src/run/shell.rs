@@ -1,6 +1,6 @@
 //! The core with all that carries out what it says.
 
-use super::{Error, health, tcp};
+use super::{Error, health, operator::Request, tcp};
 use crate::config::{Config, HealthUrl};
 use crate::fleet::{Check, Fleet, Output, SiteId, Standing};
 use crate::metrics::Metrics;
@@ -188,6 +188,11 @@ impl Shell {
             }
             Event::Gone(ip) => self.disconnected(ip),
         }
+    }
+
+    /// Does what the operator asks for.
+    pub(super) fn serve(&mut self, request: Request) {
+        request.serve(&mut self.responder.fleet);
     }
 
     /// Takes what has come to a listening socket.

@@ -11,6 +11,7 @@ fn help_names_every_command() {
     for command in [
         "up",
         "vsp",
+        "geo-dns",
         "sip-proxy",
         "b2bua-rtc",
         "check",

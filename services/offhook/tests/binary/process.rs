@@ -13,7 +13,9 @@ const ALL_ROLES: &str = "[admin]\nlisten = '127.0.0.1:0'\n\
     [vsp]\nlisten = '127.0.0.1:0'\nsip = '127.0.0.1:0'\n[[user]]\nname = 'alice'\npassword = 'a'\n\
     [sip_proxy]\nudp = '127.0.0.1:0'\n[[carrier]]\nname = 'demo'\nuri = 'sip:127.0.0.1:5080'\n\
     [[route]]\nprefix = ''\ncarriers = ['demo']\n\
-    [b2bua_rtc]\nwebrtc = '127.0.0.1:0'\n[demo_carrier]\nlisten = '127.0.0.1:0'\n";
+    [b2bua_rtc]\nwebrtc = '127.0.0.1:0'\n[demo_carrier]\nlisten = '127.0.0.1:0'\n\
+    [geo_dns]\nlisten = '127.0.0.1:0'\nzone = 'rtc.example.com'\ndefault_region = 'here'\n\
+    [[geo_dns.site]]\nname = 'A'\naddresses = ['127.0.0.1']\n[[geo_dns.region]]\nname = 'here'\nsites = ['A']\n";
 
 /// A process and the lines it has logged until it was ready.
 struct Process {
@@ -87,20 +89,22 @@ fn all_roles_start_and_leave_in_order() {
             !log.contains("\"ERROR\"") && !log.contains("did not end"),
             "{log}"
         );
-        assert!(log.contains("sip-proxy b2bua-rtc vsp"), "{log}");
+        assert!(
+            log.contains("geo-dns demo-carrier sip-proxy b2bua-rtc vsp"),
+            "{log}"
+        );
     }
 }
 
 #[test]
 fn one_role_alone() {
-    let process = Process::start(
-        ALL_ROLES,
-        &["--log-format", "json", "sip-proxy", "--config", "a.toml"],
-    );
-    process.signal("TERM");
-    let (code, log) = process.end();
-    assert_eq!(code, Some(0), "{log}");
-    assert!(log.contains("\"roles\":\"sip-proxy\""), "{log}");
+    for role in ["sip-proxy", "geo-dns"] {
+        let process = Process::start(ALL_ROLES, &["--log-format", "json", role, "--config", "a.toml"]);
+        process.signal("TERM");
+        let (code, log) = process.end();
+        assert_eq!(code, Some(0), "{log}");
+        assert!(log.contains(&format!("\"roles\":\"{role}\"")), "{log}");
+    }
 }
 
 #[test]
