@@ -5,8 +5,8 @@
 
 mod control;
 mod digest;
-mod leg;
 mod dns;
+mod leg;
 pub mod mutate;
 mod redaction;
 mod rpc;
