@@ -2,13 +2,15 @@
 import net from "node:net";
 
 /**
- * Relays to `port` on loopback, from `address` of this machine: `{ host, connections(), cut(), moveTo(address), close() }`, `host` for WebSockets. Those that
+ * Relays to `port` on loopback, from `address` of this machine: `{ host, connections(), cut(), down(), up(), moveTo(address), close() }`, `host` for WebSockets. Those that
  * connect after `moveTo` come from that address of this machine.
  */
 export async function openCuttable(port, address = "127.0.0.1") {
   const pairs = new Set();
   let localAddress = "127.0.0.1";
+  let isDown = false;
   const server = net.createServer((near) => {
+    if (isDown) return near.resetAndDestroy();
     const far = net.connect({ port, host: "127.0.0.1", localAddress });
     const pair = [near, far];
     pairs.add(pair);
@@ -31,6 +33,12 @@ export async function openCuttable(port, address = "127.0.0.1") {
     host: `ws://${address}:${server.address().port}`,
     connections: () => pairs.size,
     cut,
+    /** Nobody gets through until `up`. */
+    down() {
+      isDown = true;
+      cut();
+    },
+    up: () => (isDown = false),
     moveTo(address) {
       localAddress = address;
       cut();

@@ -3,6 +3,34 @@ import { randomUUID } from "node:crypto";
 import WebSocket from "ws";
 import { until } from "./wait.mjs";
 
+const FINGERPRINT = Array.from({ length: 32 }, (_, at) =>
+  at.toString(16).padStart(2, "0").toUpperCase(),
+).join(":");
+
+/** What a client without media says of itself: enough for signalling. */
+export function browserSdp(setup, types = "111 0 8") {
+  return [
+    "v=0",
+    "o=- 1 1 IN IP4 127.0.0.1",
+    "s=-",
+    "t=0 0",
+    "a=group:BUNDLE 0",
+    `m=audio 9 UDP/TLS/RTP/SAVPF ${types}`,
+    "c=IN IP4 0.0.0.0",
+    "a=mid:0",
+    "a=ice-ufrag:abcd",
+    "a=ice-pwd:abcdefghijklmnopqrstuvwx",
+    `a=fingerprint:sha-256 ${FINGERPRINT}`,
+    `a=setup:${setup}`,
+    "a=rtcp-mux",
+    "a=sendrecv",
+    "a=rtpmap:111 opus/48000/2",
+    "a=rtpmap:0 PCMU/8000",
+    "a=rtpmap:8 PCMA/8000",
+    "",
+  ].join("\r\n");
+}
+
 export class RawClient {
   /** Frames of the server, parsed, in order. */
   frames = [];

@@ -5,7 +5,7 @@ import { after, afterEach, before, test } from "node:test";
 import { startCarrier } from "../lib/carrier.mjs";
 import { USERS } from "../lib/config.mjs";
 import { near } from "../lib/phone.mjs";
-import { RawClient } from "../lib/raw.mjs";
+import { browserSdp, RawClient } from "../lib/raw.mjs";
 import { header, headers, hostPort, uriOf } from "../lib/sip.mjs";
 import { until } from "../lib/wait.mjs";
 import { World } from "../lib/world.mjs";
@@ -14,32 +14,6 @@ const ALICE = "+15550105";
 const BROWSER_HZ = 700;
 const CARRIER_HZ = 440;
 const PCM_PACKET_LEN = 160;
-
-/** What a client without media says of itself: enough for signalling. */
-const FINGERPRINT = Array.from({ length: 32 }, (_, at) =>
-  at.toString(16).padStart(2, "0").toUpperCase(),
-).join(":");
-const sdp = (setup, types = "111 0 8") =>
-  [
-    "v=0",
-    "o=- 1 1 IN IP4 127.0.0.1",
-    "s=-",
-    "t=0 0",
-    "a=group:BUNDLE 0",
-    `m=audio 9 UDP/TLS/RTP/SAVPF ${types}`,
-    "c=IN IP4 0.0.0.0",
-    "a=mid:0",
-    "a=ice-ufrag:abcd",
-    "a=ice-pwd:abcdefghijklmnopqrstuvwx",
-    `a=fingerprint:sha-256 ${FINGERPRINT}`,
-    `a=setup:${setup}`,
-    "a=rtcp-mux",
-    "a=sendrecv",
-    "a=rtpmap:111 opus/48000/2",
-    "a=rtpmap:0 PCMU/8000",
-    "a=rtpmap:8 PCMA/8000",
-    "",
-  ].join("\r\n");
 
 let world;
 before(async () => {
@@ -61,7 +35,7 @@ test("R1: a client made from docs/wire-protocol.md alone logs in, calls, and is 
   const outbound = crypto.randomUUID();
   const created = await client.request("telnyx_rtc.invite", {
     sessid: login.result.sessid,
-    sdp: sdp("actpass"),
+    sdp: browserSdp("actpass"),
     dialogParams: { callID: outbound, destination_number: "+491000" },
   });
   assert.equal(created.result.message, "CALL CREATED");
@@ -79,7 +53,7 @@ test("R1: a client made from docs/wire-protocol.md alone logs in, calls, and is 
   client.sendRaw(JSON.stringify({ jsonrpc: "2.0", id: invite.id, result: { method: invite.method } }));
   await call.untilStatus(180);
   const answered = await client.request("telnyx_rtc.answer", {
-    sdp: sdp("active", /^m=audio \d+ \S+ (.*?)\r?$/m.exec(invite.params.sdp)[1]),
+    sdp: browserSdp("active", /^m=audio \d+ \S+ (.*?)\r?$/m.exec(invite.params.sdp)[1]),
     dialogParams: { callID },
   });
   assert.equal(answered.result.message, "CALL ANSWERED");

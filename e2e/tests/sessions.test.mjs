@@ -4,7 +4,7 @@ import { after, afterEach, before, test } from "node:test";
 import { USERS } from "../lib/config.mjs";
 import { openCuttable } from "../lib/cuttable.mjs";
 import { near } from "../lib/phone.mjs";
-import { RawClient } from "../lib/raw.mjs";
+import { browserSdp, RawClient } from "../lib/raw.mjs";
 import { until } from "../lib/wait.mjs";
 import { World } from "../lib/world.mjs";
 
@@ -84,6 +84,60 @@ test("C18: the far end hangs up while the client is away: the client hears of it
   await until("ready again", async () => (await phone.records()).ready > ready, 15_000);
   await phone.untilEnded(id);
   await phone.close();
+});
+
+test("C18: an invite whose result was lost with the socket is known on the next one, and so is its answer", async () => {
+  const carrier = await world.carrier({ script: (call) => call.ring() });
+  const lost = await RawClient.open(network.host);
+  const sessid = await lost.logIn("alice", USERS.alice);
+  // What the server says from now on is never read.
+  lost.socket.pause();
+  const callID = crypto.randomUUID();
+  const params = {
+    sdp: browserSdp("actpass"),
+    dialogParams: { callID, destination_number: "+491000" },
+  };
+  lost.sendRaw(JSON.stringify({ jsonrpc: "2.0", id: "i", method: "telnyx_rtc.invite", params }));
+  await until("it rings", () => carrier.calls.length === 1);
+  network.cut();
+  const client = await RawClient.open(network.host);
+  const login = { login: "alice", passwd: USERS.alice, reconnection: true, sessid };
+  assert.equal((await client.request("login", login)).result.sessid, sessid);
+  const ready = await client.event("telnyx_rtc.clientReady");
+  assert.deepEqual(ready.params.reattached_sessions, [callID]);
+  carrier.calls[0].answer();
+  await client.event("telnyx_rtc.answer", (answer) => answer.callID === callID);
+  assert.ok((await client.request("telnyx_rtc.bye", { dialogParams: { callID } })).result);
+  await until("BYE at the carrier", () => carrier.calls[0].endedBy === "bye");
+  client.close();
+});
+
+// The public SDK keeps a hang-up without a socket to itself, and takes an attach for the call of a page that was reloaded:
+// the server cannot tell these apart. Our own SDK says what it has hung up when it is back.
+test("C18: hung up while offline: the call is there again with the public SDK, ended with ours, and orphaned with none", async () => {
+  const carrier = await world.carrier({ toneHz: CARRIER_HZ });
+  const own = await world.ownPhone();
+  await own.logIn("bob", { host: network.host });
+  const ownId = await own.call("+491000");
+  await own.untilState(ownId, "active");
+  const phone = await world.loggedIn("alice", { host: network.host });
+  const id = await phone.call("+491000");
+  await phone.untilState(id, "active");
+  await phone.untilHears(id, CARRIER_HZ);
+  const [ownCall, call] = carrier.calls;
+
+  network.down();
+  await own.hangup(ownId);
+  await phone.ask("hangup", id);
+  await phone.untilEnded(id);
+  assert.deepEqual([ownCall.endedBy, call.endedBy], [null, null], "nobody could be told");
+  network.up();
+  await until("BYE at the carrier", () => ownCall.endedBy === "bye", 20_000);
+  await until("it is there again", async () => (await phone.states(id)).at(-1) === "active", 20_000);
+  await phone.ask("hangup", id);
+  await phone.untilEnded(id);
+  await until("BYE at the carrier", () => call.endedBy === "bye");
+  await Promise.all([own.close(), phone.close()]);
 });
 
 test("C5: the sticky id leads back to the session; that of another node, or the wish for another one, starts afresh", async () => {
