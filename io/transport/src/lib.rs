@@ -38,7 +38,18 @@ const BACKLOG: u32 = 4096;
 
 /// Listens on TCP. Async, for the listener belongs to the runtime that it is made in.
 pub async fn listen_tcp(address: std::net::SocketAddr) -> Result<tokio::net::TcpListener, BindError> {
-    bind_tcp(address).map_err(|source| BindError {
+    bind_tcp(address, false).map_err(|source| BindError {
+        transport: "tcp",
+        address,
+        source,
+    })
+}
+
+/// The same beside a UDP socket of that address: `[::]` is IPv6 alone, as it is there, and leaves room for `0.0.0.0`.
+pub async fn listen_tcp_beside_udp(
+    address: std::net::SocketAddr,
+) -> Result<tokio::net::TcpListener, BindError> {
+    bind_tcp(address, true).map_err(|source| BindError {
         transport: "tcp",
         address,
         source,
@@ -46,12 +57,15 @@ pub async fn listen_tcp(address: std::net::SocketAddr) -> Result<tokio::net::Tcp
 }
 
 /// As tokio's listener, with a longer queue.
-fn bind_tcp(address: std::net::SocketAddr) -> std::io::Result<tokio::net::TcpListener> {
+fn bind_tcp(address: std::net::SocketAddr, is_one_family: bool) -> std::io::Result<tokio::net::TcpListener> {
     let socket = match address {
         std::net::SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4()?,
         std::net::SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6()?,
     };
     socket.set_reuseaddr(true)?;
+    if is_one_family && address.is_ipv6() {
+        socket2::SockRef::from(&socket).set_only_v6(true)?;
+    }
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }

@@ -283,6 +283,37 @@ async fn connections_are_bounded_for_each_address_and_in_all() {
 }
 
 #[tokio::test]
+async fn both_families_have_the_same_port() {
+    // One that is free, as far as anybody can know.
+    let port = std::net::UdpSocket::bind("0.0.0.0:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let text = format!(
+        "listen = ['0.0.0.0:{port}', '[::]:{port}']\nzone = 'rtc.example.com'\ndefault_region = 'home'\n\
+         [[site]]\nname = 'A'\naddresses = ['192.0.2.1']\n[[region]]\nname = 'home'\nsites = ['A']\n"
+    );
+    let context = Context::new(NodeName::default(), TraceLimits::default());
+    let (trigger, shutdown) = Shutdown::new();
+    let config = toml::from_str(&text).unwrap();
+    let role = tokio::spawn(run(config, context.clone(), shutdown, operator::channel().1));
+    assert!(context.readiness.wait_for(&[ROLE], LIMIT).await);
+    for (from, to) in [("127.0.0.1:0", "127.0.0.1"), ("[::1]:0", "::1")] {
+        let to = SocketAddr::new(to.parse().unwrap(), port);
+        let socket = UdpSocket::bind(from).await.unwrap();
+        socket.send_to(&question(), to).await.unwrap();
+        let mut reply = [0; 1500];
+        let len = socket.recv(&mut reply).await.unwrap();
+        assert_eq!(address(&reply[..len]), "192.0.2.1");
+        let mut stream = TcpStream::connect(to).await.unwrap();
+        assert_eq!(ask_over(&mut stream).await.unwrap(), "192.0.2.1");
+    }
+    trigger.drain(Instant::now());
+    role.await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn a_taken_port_is_said() {
     let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();

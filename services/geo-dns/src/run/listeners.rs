@@ -4,7 +4,7 @@ use super::{DNS_TCP, DNS_UDP, Error, shell::Arrival};
 use crate::query::QUERY_LEN_MAX;
 use offhook_process::LogLimiter;
 use offhook_transport::{
-    BindError, listen_tcp,
+    BindError, listen_tcp_beside_udp,
     udp::{ReceiveBuffer, UdpSocket},
 };
 use std::{
@@ -81,7 +81,7 @@ async fn bind_both(address: SocketAddr) -> Result<(UdpSocket, TcpListener), Bind
     let mut draws = 1;
     loop {
         let udp = UdpSocket::bind(address)?;
-        match listen_tcp(udp.local_address()).await {
+        match listen_tcp_beside_udp(udp.local_address()).await {
             Ok(tcp) => return Ok((udp, tcp)),
             // Any port will do, but it has to be one for both.
             Err(error)
