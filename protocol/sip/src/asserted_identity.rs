@@ -39,11 +39,6 @@ pub fn p_asserted_identity(identity: &NameAddr) -> Result<Header, InvalidHeader>
     named("P-Asserted-Identity", identity)
 }
 
-/// `P-Preferred-Identity: "name" <uri>`: which of our numbers a carrier that authenticates us shall assert (§9.2).
-pub fn p_preferred_identity(identity: &NameAddr) -> Result<Header, InvalidHeader> {
-    named("P-Preferred-Identity", identity)
-}
-
 /// `Privacy: id;critical`.
 pub fn privacy(wanted: &[Privacy]) -> Result<Header, InvalidHeader> {
     let words: Vec<_> = wanted.iter().map(|wanted| wanted.word()).collect();
@@ -80,7 +75,7 @@ mod tests {
             header.value().as_bytes(),
             "\"Al \\\"Ace\\\" Ü\" <sip:+15550100@voice.example.com>".as_bytes()
         );
-        let bare = p_preferred_identity(&identity("")).unwrap();
+        let bare = p_asserted_identity(&identity("")).unwrap();
         assert_eq!(bare.value().as_bytes(), b"<sip:+15550100@voice.example.com>");
     }
 

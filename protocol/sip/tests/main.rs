@@ -34,7 +34,6 @@ mod rfc3261_18_transport;
 #[cfg(test)]
 mod rfc3261_22_auth;
 #[cfg(test)]
-mod rfc3261_8_1_3_4_redirect;
 #[cfg(test)]
 mod rfc3261_8_2_uas;
 #[cfg(test)]

@@ -10,7 +10,7 @@ mod statistics;
 pub mod telephone_event;
 
 pub use class::{PacketClass, classify};
-pub use packet::{FIXED_HEADER_LEN, RtpError, RtpFields, RtpPacket, RtpPacketMut, strip_to_payload};
+pub use packet::{FIXED_HEADER_LEN, RtpError, RtpFields, RtpPacket, strip_to_payload};
 pub use statistics::{NtpTime, ReceiverStats, SequenceVerdict, round_trip};
 
 use std::fmt;

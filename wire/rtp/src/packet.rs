@@ -1,4 +1,4 @@
-//! The RTP packet (RFC 3550 §5.1): a checked view, changes in place, and removal of what is not sent on.
+//! The RTP packet (RFC 3550 §5.1): a checked view, and removal of what is not sent on.
 
 use std::ops::Range;
 
@@ -131,50 +131,6 @@ impl<'a> RtpPacket<'a> {
         let count = usize::from(self.bytes[0] & CSRC_COUNT_MASK);
         let (sources, _) = self.bytes[FIXED_HEADER_LEN..FIXED_HEADER_LEN + 4 * count].as_chunks::<4>();
         sources.iter().map(|source| Ssrc(u32::from_be_bytes(*source)))
-    }
-}
-
-/// A checked view that can change the fixed header in place.
-#[derive(Debug)]
-pub struct RtpPacketMut<'a> {
-    bytes: &'a mut [u8],
-}
-
-impl<'a> RtpPacketMut<'a> {
-    /// Checks like [`RtpPacket::parse`].
-    pub fn parse(bytes: &'a mut [u8]) -> Result<Self, RtpError> {
-        RtpPacket::parse(bytes)?;
-        Ok(Self { bytes })
-    }
-
-    /// Replaces all fields at once.
-    pub fn set_fields(&mut self, fields: &RtpFields) {
-        self.bytes[1..FIXED_HEADER_LEN].copy_from_slice(&fields.to_header()[1..]);
-    }
-
-    /// Sets the marker bit.
-    pub fn set_marker(&mut self, marker: bool) {
-        self.bytes[1] = (self.bytes[1] & !MARKER_BIT) | (u8::from(marker) << 7);
-    }
-
-    /// Sets the payload type; its top bit is ignored.
-    pub fn set_payload_type(&mut self, payload_type: u8) {
-        self.bytes[1] = (self.bytes[1] & MARKER_BIT) | (payload_type & !MARKER_BIT);
-    }
-
-    /// Sets the sequence number.
-    pub fn set_sequence(&mut self, sequence: u16) {
-        self.bytes[2..4].copy_from_slice(&sequence.to_be_bytes());
-    }
-
-    /// Sets the timestamp.
-    pub fn set_timestamp(&mut self, timestamp: u32) {
-        self.bytes[4..8].copy_from_slice(&timestamp.to_be_bytes());
-    }
-
-    /// Sets the synchronization source.
-    pub fn set_ssrc(&mut self, ssrc: Ssrc) {
-        self.bytes[8..12].copy_from_slice(&ssrc.0.to_be_bytes());
     }
 }
 

@@ -88,20 +88,6 @@ fn rfc8839_candidates_of_every_kind() {
 }
 
 #[test]
-fn rfc8840_trickled_candidates_come_with_and_without_prefix() {
-    let bare = "1 1 udp 2130706431 198.51.100.7 20040 typ host";
-    for prefix in ["", "candidate:", "a=candidate:"] {
-        assert_eq!(
-            Candidate::from_trickle(&format!("{prefix}{bare}"))
-                .unwrap()
-                .to_string(),
-            bare
-        );
-    }
-    assert_eq!(Candidate::from_trickle(""), None);
-}
-
-#[test]
 fn rfc8445_5_1_2_our_host_candidates_are_ordered_by_priority() {
     let first = Candidate::host(0, "198.51.100.7:3478".parse().unwrap());
     assert_eq!(first.to_string(), "1 1 udp 2130706431 198.51.100.7 3478 typ host");

@@ -210,11 +210,6 @@ impl Message {
         &self.0.raw[self.0.body_start..]
     }
 
-    /// The body as a handle on the same buffer.
-    pub fn body_bytes(&self) -> Bytes {
-        self.0.raw.slice(self.0.body_start..)
-    }
-
     /// A handle on the message's buffer for a part of it that a view gave out, to keep it without copying.
     ///
     /// # Panics

@@ -19,10 +19,7 @@ fn via_in_every_shape() {
         Via::parse(b"SIP/2.0/TLS [2001:db8::1]:5071;branch=z9hG4bKx;rport;maddr=10.0.0.1;ttl=1").unwrap();
     assert_eq!((via.transport, via.port), (Transport::Tls, Some(5071)));
     assert!(via.wants_rport() && via.rport().is_none());
-    assert_eq!(
-        via.response_target(),
-        (Host::V4("10.0.0.1".parse().unwrap()), 5071)
-    );
+    assert_eq!(via.maddr(), Some(Host::V4("10.0.0.1".parse().unwrap())));
     assert_eq!(
         printed(&via),
         "SIP/2.0/TLS [2001:db8::1]:5071;branch=z9hG4bKx;rport;maddr=10.0.0.1;ttl=1"
@@ -30,11 +27,14 @@ fn via_in_every_shape() {
 
     let noted = Via::parse(b"SIP/2.0/UDP h.example;received=192.0.2.9;rport=6000").unwrap();
     assert_eq!(
-        noted.response_target(),
-        (Host::V4("192.0.2.9".parse().unwrap()), 6000)
+        (noted.received(), noted.rport()),
+        (Some("192.0.2.9".parse().unwrap()), Some(6000))
     );
     let plain = Via::parse(b"SIP/2.0/UDP h.example").unwrap();
-    assert_eq!(plain.response_target(), (Host::Name(b"h.example"), 5060));
+    assert_eq!(
+        (plain.host, plain.port_or_default()),
+        (Host::Name(b"h.example"), 5060)
+    );
     for bad in [
         "",
         "SIP/2.0/UDP",

@@ -87,16 +87,6 @@ impl OpusEncoder {
             .set_complexity(i32::from(complexity.min(10)))
             .map_err(failure)
     }
-
-    /// Changes the expected loss while running, from the peer's receiver reports.
-    ///
-    /// # Errors
-    /// [`AudioError::Opus`] if libopus refuses.
-    pub fn set_expected_loss(&mut self, percent: u8) -> Result<(), AudioError> {
-        self.0
-            .set_packet_loss_perc(i32::from(percent.min(100)))
-            .map_err(failure)
-    }
 }
 
 /// An Opus decoder. Its state is libopus' own and cannot be exported: after a move it starts fresh, as it does after

@@ -14,7 +14,6 @@ mod leg;
 mod leg_state;
 mod mid_call;
 mod offer;
-mod redirect;
 mod refer;
 mod referral;
 mod register;
@@ -32,7 +31,6 @@ pub use api::{
 
 pub use extensions::{Extensions, Notice, ReliableProvisionals, SessionTimer, SessionTimerMode};
 pub use leg_state::{LegState, SessionState};
-pub use redirect::RedirectTarget;
 pub use refer::{OutgoingRefer, ReferralId};
 pub use referral::Referral;
 pub use register::REGISTRATIONS_MAX;

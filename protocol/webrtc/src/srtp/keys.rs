@@ -66,19 +66,6 @@ impl MasterKey {
         Ok(master)
     }
 
-    /// From key and salt together, as SDES carries them in base64 (RFC 4568 §6.1).
-    pub fn from_sdes(profile: SrtpProfile, key_and_salt: &[u8]) -> Result<Self, KeyError> {
-        let (expected, actual) = (profile.key_len() + profile.salt_len(), key_and_salt.len());
-        match key_and_salt.split_at_checked(profile.key_len()) {
-            Some((key, salt)) => Self::new(profile, key, salt),
-            None => Err(KeyError {
-                profile,
-                expected,
-                actual,
-            }),
-        }
-    }
-
     /// The profile it is for.
     pub fn profile(&self) -> SrtpProfile {
         self.profile

@@ -370,16 +370,16 @@ fn exported_state_goes_on_where_it_was_with_rollover_and_replay() {
 fn keys_are_checked_for_length_and_never_shown() {
     let profile = SrtpProfile::AesCm128HmacSha1_80;
     assert_eq!(
-        MasterKey::from_sdes(profile, &[7; 29]).unwrap_err(),
+        MasterKey::new(profile, &[7; 16], &[7; 13]).unwrap_err(),
         KeyError {
             profile,
             expected: 30,
             actual: 29
         }
     );
-    assert!(MasterKey::from_sdes(profile, &[7; 3]).is_err());
+    assert!(MasterKey::new(profile, &[7; 3], &[]).is_err());
     assert!(Session::from_dtls(profile, &[7; 61], true).is_err());
-    let key = MasterKey::from_sdes(profile, &[0xa5; 30]).unwrap();
+    let key = MasterKey::new(profile, &[0xa5; 16], &[0xa5; 14]).unwrap();
     assert_eq!((key.key(), key.salt()), (&[0xa5; 16][..], &[0xa5; 14][..]));
     let shown = format!("{:?} {:?}", key, Session::new(key.clone(), key.clone()).export());
     assert!(

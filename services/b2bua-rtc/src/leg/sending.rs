@@ -9,7 +9,7 @@ use offhook_audio::g711::{self, Law};
 use offhook_audio::{
     AudioCodec, AudioError, FrameOrigin, JitterConfig, OpusEncoderConfig, Packet, Pipeline, PipelineConfig,
 };
-use offhook_offer_answer::{Codec, Route};
+use offhook_offer_answer::{Codec, OpusSending, Route};
 use offhook_rtp::rtcp::{CompoundWriter, ReportBlock, SenderInfo};
 use offhook_rtp::telephone_event::{EventFrame, PAYLOAD_LEN, TelephoneEvent};
 use offhook_rtp::{RtpFields, RtpPacket};
@@ -365,21 +365,16 @@ pub(crate) fn audio_codec(codec: Codec) -> AudioCodec {
 }
 
 fn new_pipeline(route: &Route, audio: &AudioParams, cap_bps: Option<u32>) -> Result<Pipeline, AudioError> {
-    let wanted = route.sent.opus;
-    let bitrate_bps = [wanted.max_average_bitrate_bps, cap_bps]
-        .into_iter()
-        .flatten()
-        .fold(audio.opus_bitrate_bps, u32::min)
-        .max(OPUS_BITRATE_MIN_BPS);
+    let opus = OpusSending::for_peer(&route.sent.opus, audio.opus_bitrate_bps, cap_bps);
     Pipeline::new(&PipelineConfig {
         received: audio_codec(route.received.codec),
         sent: audio_codec(route.sent.codec),
         opus: OpusEncoderConfig {
-            bitrate_bps,
+            bitrate_bps: opus.bitrate_bps,
             complexity: audio.opus_complexity,
-            in_band_fec: wanted.in_band_fec,
+            in_band_fec: opus.in_band_fec,
             expected_loss_percent: EXPECTED_LOSS_PERCENT,
-            constant_bitrate: wanted.constant_bitrate,
+            constant_bitrate: opus.constant_bitrate,
         },
         jitter: JitterConfig {
             start_delay: JITTER_START.max(audio.jitter_min),
@@ -388,6 +383,3 @@ fn new_pipeline(route: &Route, audio: &AudioParams, cap_bps: Option<u32>) -> Res
         },
     })
 }
-
-/// Below this Opus is no longer speech.
-const OPUS_BITRATE_MIN_BPS: u32 = 6_000;

@@ -64,26 +64,6 @@ fn strips_to_header_and_payload_without_moving_the_payload() {
 }
 
 #[test]
-fn setters_change_only_their_field() {
-    let mut bytes = decorated(b"voice");
-    let mut packet = RtpPacketMut::parse(&mut bytes).unwrap();
-    packet.set_payload_type(0xff);
-    packet.set_marker(false);
-    packet.set_sequence(1);
-    packet.set_timestamp(2);
-    packet.set_ssrc(Ssrc(3));
-    let expected = RtpFields {
-        marker: false,
-        payload_type: 127,
-        sequence: 1,
-        timestamp: 2,
-        ssrc: Ssrc(3),
-    };
-    let packet = RtpPacket::parse(&bytes).unwrap();
-    assert_eq!((packet.fields(), packet.payload()), (expected, &b"voice"[..]));
-}
-
-#[test]
 fn refuses_what_does_not_fit() {
     let whole = decorated(b"");
     for len in 0..28 {

@@ -89,14 +89,6 @@ impl Candidate {
         }
     }
 
-    /// Reads a trickled candidate: with or without `a=` and `candidate:` in front (RFC 8840 §4). None if it is not a
-    /// candidate; an empty text, which means "no more", is the caller's to see.
-    pub fn from_trickle(text: &str) -> Option<Self> {
-        let text = text.trim();
-        let text = text.strip_prefix("a=").unwrap_or(text);
-        Self::parse(text.strip_prefix("candidate:").unwrap_or(text))
-    }
-
     /// Where it is, if it is numeric.
     pub fn address(&self) -> Option<SocketAddr> {
         self.host.ip().map(|ip| SocketAddr::new(ip, self.port))

@@ -2,8 +2,6 @@
 
 /// RTP and RTCP share one port (RFC 5761).
 pub const RTCP_MUX: &str = "rtcp-mux";
-/// RTCP packets may be shortened (RFC 5506).
-pub const RTCP_RSIZE: &str = "rtcp-rsize";
 /// The ICE agent is lite: it only answers checks (RFC 8839 §5.3).
 pub const ICE_LITE: &str = "ice-lite";
 /// No candidates follow by trickle (RFC 8840 §8).

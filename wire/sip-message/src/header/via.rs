@@ -48,11 +48,6 @@ impl<'a> Transport<'a> {
             Self::Other(text) => text,
         }
     }
-
-    /// Whether messages can be lost on it, so that transactions have to repeat them.
-    pub fn is_unreliable(&self) -> bool {
-        matches!(self, Self::Udp)
-    }
 }
 
 impl PartialEq for Transport<'_> {
@@ -125,16 +120,6 @@ impl<'a> Via<'a> {
             Transport::Tls | Transport::Wss => 5061,
             _ => 5060,
         })
-    }
-
-    /// Where responses go on an unreliable transport (§18.2.2, RFC 3581 §4): `maddr`, else `received`, else
-    /// `sent-by`; and the port.
-    pub fn response_target(&self) -> (Host<'a>, u16) {
-        match (self.maddr(), self.received()) {
-            (Some(maddr), _) => (maddr, self.port_or_default()),
-            (None, Some(address)) => (address.into(), self.rport().unwrap_or(self.port_or_default())),
-            (None, None) => (self.host, self.rport().unwrap_or(self.port_or_default())),
-        }
     }
 }
 
