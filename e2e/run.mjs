@@ -5,13 +5,17 @@ import { readdirSync } from "node:fs";
 
 const HERE = new URL("./", import.meta.url);
 
-/** Runs the files of a folder; gives the exit code, and what was printed unless that went to our own output. */
-function run(folder, output) {
+/**
+ * Runs the files of a folder, with ports of the block of that number; gives the exit code, and what was printed unless that
+ * went to our own output.
+ */
+function run(folder, block, output) {
   const files = readdirSync(new URL(folder, HERE))
     .filter((file) => file.endsWith(".test.mjs"))
     .map((file) => `${folder}/${file}`);
   const child = spawn(process.execPath, ["--test", "--test-concurrency=1", ...files], {
     cwd: HERE,
+    env: { ...process.env, PORT_BLOCK: block },
     stdio: ["ignore", output, output],
   });
   let printed = "";
@@ -22,8 +26,8 @@ function run(folder, output) {
   return new Promise((resolve) => child.on("close", (code) => resolve({ code, printed })));
 }
 
-const long = run("long", "pipe");
-const short = await run("tests", "inherit");
+const long = run("long", 1, "pipe");
+const short = await run("tests", 0, "inherit");
 const { code, printed } = await long;
 process.stdout.write(`\nlong/, which ran beside these:\n${printed}`);
 process.exitCode = short.code === 0 && code === 0 ? 0 : 1;

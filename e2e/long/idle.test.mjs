@@ -10,8 +10,8 @@ const LOOK_MS = 2_000;
 const PING_MS = 15_000;
 const PING = "telnyx_rtc.ping";
 const ANSWER_MS = 1_000;
-/** The other tests have the ports before these. */
-const RTP_PORTS = "23000-23099";
+/** Not those of the tests beside this one. */
+const RTP_PORTS = "20800-20999";
 
 let world;
 before(async () => {

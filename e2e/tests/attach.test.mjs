@@ -5,12 +5,11 @@ import { USERS } from "../lib/config.mjs";
 import { openCuttable } from "../lib/cuttable.mjs";
 import { near } from "../lib/phone.mjs";
 import { RawClient } from "../lib/raw.mjs";
+import { BROWSER_HZ, bothHear, CARRIER_HZ, carrierHears, hangUp } from "../lib/talk.mjs";
 import { wav } from "../lib/tone.mjs";
 import { throughout, until } from "../lib/wait.mjs";
 import { World } from "../lib/world.mjs";
 
-const BROWSER_HZ = 700;
-const CARRIER_HZ = 440;
 const AWAY_HZ = 900;
 const HOLD_HZ = 1_200;
 const ALICE = "+15550105";
@@ -49,17 +48,8 @@ async function talk(options = PAGE) {
   const id = await phone.call("+491000", { remoteElement: "speaker" });
   await phone.untilState(id, "active");
   const [call] = carrier.calls;
-  await heardBothWays(phone, id, call);
+  await bothHear(phone, id, call);
   return { carrier, phone, id, call };
-}
-
-async function heardBothWays(phone, id, call) {
-  await phone.untilHears(id, CARRIER_HZ, 10_000);
-  await untilHeard(call, BROWSER_HZ);
-}
-
-function untilHeard(call, hz) {
-  return until(`the carrier hears ${hz} Hz`, () => near(call.rtp.heardHz(), hz), 10_000);
 }
 
 /** The page logs in again; gives the call that it was handed. */
@@ -73,9 +63,7 @@ async function recovered(phone, id) {
 }
 
 async function end({ phone, id, call }) {
-  await phone.ask("hangup", id);
-  await phone.untilEnded(id);
-  await until("BYE at the carrier", () => call.endedBy === "bye");
+  await hangUp(phone, id, call);
   await phone.close();
 }
 
@@ -85,7 +73,7 @@ test("C16: a page that is loaded anew gets its call back, and the far end hears 
   await phone.reload();
   await loggedInAgain(phone);
   await recovered(phone, id);
-  await heardBothWays(phone, id, call);
+  await bothHear(phone, id, call);
   assert.ok(call.rtp.gapMaxMs <= GAP_MAX_MS, `a pause of ${call.rtp.gapMaxMs} ms`);
   assert.equal(call.rtp.lost, 0, "one stream");
   assert.equal((await phone.look(id)).recoveredCallId, id);
@@ -97,11 +85,11 @@ test("while the page is away the far end hears the announcement, and the client 
   const { phone, id, call } = await talk();
   call.rtp.watchGaps();
   const back = await phone.leave();
-  await untilHeard(call, AWAY_HZ);
+  await carrierHears(call, AWAY_HZ);
   await back();
   await loggedInAgain(phone);
   await recovered(phone, id);
-  await heardBothWays(phone, id, call);
+  await bothHear(phone, id, call);
   await throughout("only the client is heard", () => near(call.rtp.heardHz(), BROWSER_HZ), 700);
   assert.ok(call.rtp.gapMaxMs <= GAP_MAX_MS, `a pause of ${call.rtp.gapMaxMs} ms`);
   await end({ phone, id, call });
@@ -142,7 +130,7 @@ test("C15: media that the browser has lost is started anew with the socket, mute
   assert.deepEqual([look.recoveredCallId, look.muted], [id, true]);
   await until("silence at the carrier", () => call.rtp.heardLevel() < 60);
   await phone.ask("unmute", id);
-  await untilHeard(call, BROWSER_HZ);
+  await carrierHears(call, BROWSER_HZ);
   assert.deepEqual([carrier.calls.length, call.reinvites.length], [1, 0]);
   await end({ phone, id, call });
 });
@@ -162,7 +150,7 @@ test(`C15: ${MOVES} times to another network: media anew each time, without a ga
       },
       15_000,
     );
-    await heardBothWays(phone, id, call);
+    await bothHear(phone, id, call);
     assert.ok(call.rtp.gapMaxMs <= GAP_MAX_MS, `move ${move}: a pause of ${call.rtp.gapMaxMs} ms`);
   }
   assert.equal(call.rtp.lost, 0);
@@ -174,7 +162,7 @@ test(`C15: ${MOVES} times to another network: media anew each time, without a ga
 test("C15: a held call is still held after an attach, hears the music, and is resumed", async () => {
   const { phone, id, call } = await talk();
   await phone.ask("hold", id);
-  await untilHeard(call, HOLD_HZ);
+  await carrierHears(call, HOLD_HZ);
   const { ready } = await phone.records();
   network.moveTo("127.0.0.4");
   await until("ready again", async () => (await phone.records()).ready > ready, 15_000);
@@ -183,7 +171,7 @@ test("C15: a held call is still held after an attach, hears the music, and is re
   assert.ok(near(call.rtp.heardHz(), HOLD_HZ), "the music goes on");
   await phone.ask("unhold", id);
   await phone.untilState(id, "active");
-  await heardBothWays(phone, id, call);
+  await bothHear(phone, id, call);
   await end({ phone, id, call });
 });
 
@@ -196,14 +184,14 @@ test("C19: an ICE restart of a call that came in", async () => {
   );
   await phone.ask("answer", id);
   await phone.untilState(id, "active");
-  await heardBothWays(phone, id, call);
+  await bothHear(phone, id, call);
   const ufrag = async () => /^a=ice-ufrag:(\S+)/m.exec(await phone.ask("sdp", id, "remote"))[1];
   const before = await ufrag();
   call.rtp.watchGaps();
   await phone.ask("restartIce", id);
   await until("the answer is applied", async () => (await ufrag()) !== before);
   await until("connected", async () => (await phone.ask("connection", id)).state === "connected");
-  await heardBothWays(phone, id, call);
+  await bothHear(phone, id, call);
   assert.ok(call.rtp.gapMaxMs <= GAP_MAX_MS, `a pause of ${call.rtp.gapMaxMs} ms`);
   await end({ phone, id, call });
 });
@@ -253,7 +241,7 @@ test("C1: a client without a name reaches what the operator offers it, and nothi
   const id = await phone.call("", {});
   await phone.untilState(id, "active");
   assert.equal(carrier.calls[0].number, "491555");
-  await heardBothWays(phone, id, carrier.calls[0]);
+  await bothHear(phone, id, carrier.calls[0]);
   await end({ phone, id, call: carrier.calls[0] });
   const other = await RawClient.open(world.host);
   const refused = await other.request("anonymous_login", { target_type: "ai_assistant", target_id: "else" });

@@ -3,13 +3,11 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
 import { directionOf, mirrored } from "../lib/carrier.mjs";
-import { near } from "../lib/phone.mjs";
+import { BROWSER_HZ, bothHear, CARRIER_HZ, carrierHears, hangUp, talk as talkOver } from "../lib/talk.mjs";
 import { throughout, until } from "../lib/wait.mjs";
 import { wav } from "../lib/tone.mjs";
 import { World } from "../lib/world.mjs";
 
-const BROWSER_HZ = 700;
-const CARRIER_HZ = 440;
 const HOLD_HZ = 1_200;
 /** Packets that were under way when the direction changed have come by then. */
 const SETTLED_PACKETS = 5;
@@ -29,27 +27,7 @@ after(() => world.close());
 
 /** A call with a tone each way. */
 async function talk(options = {}) {
-  const carrier = await world.carrier({ toneHz: CARRIER_HZ, ...options });
-  const id = await phone.call("+491000");
-  await phone.untilState(id, "active");
-  const [call] = carrier.calls;
-  await bothHear(id, call);
-  return { id, call };
-}
-
-async function end({ id, call }) {
-  await phone.ask("hangup", id);
-  await phone.untilEnded(id);
-  await until("BYE at the carrier", () => call.endedBy === "bye");
-}
-
-async function bothHear(id, call) {
-  await phone.untilHears(id, CARRIER_HZ);
-  await carrierHears(call, BROWSER_HZ);
-}
-
-function carrierHears(call, hz) {
-  return until(`${hz} Hz at the carrier`, () => near(call.rtp.heardHz(), hz));
+  return talkOver(phone, await world.carrier({ toneHz: CARRIER_HZ, ...options }));
 }
 
 /** The browser is sent audio all the time, whatever the far end does: packets come, and nothing is to be heard in them. */
@@ -85,7 +63,7 @@ for (const codecs of [["PCMU"], ["PCMA", "PCMU"]]) {
       assert.equal(await phone.state(id), "active", "no matter of the application's");
     }
     assert.equal(call.reinvites.length, 0, "nothing of ours");
-    await end({ id, call });
+    await hangUp(phone, id, call);
   });
 }
 
@@ -97,8 +75,8 @@ test("R42, R61, R62: the client's hold is sendonly: music to the carrier, nothin
   await browserHearsNothing(id);
   await phone.ask("unhold", id);
   assert.equal(directionOf(call.reinvites.at(-1).body), "sendrecv");
-  await bothHear(id, call);
-  await end({ id, call });
+  await bothHear(phone, id, call);
+  await hangUp(phone, id, call);
 });
 
 test("R42, R70: who is held stays so whatever it offers, and both on hold is inactive", async () => {
@@ -119,6 +97,6 @@ test("R42, R70: who is held stays so whatever it offers, and both on hold is ina
   await carrierGetsNothing(id, call);
 
   assert.equal(await answered("sendrecv"), "sendrecv");
-  await bothHear(id, call);
-  await end({ id, call });
+  await bothHear(phone, id, call);
+  await hangUp(phone, id, call);
 });

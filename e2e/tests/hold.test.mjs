@@ -3,11 +3,10 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
 import { directionOf } from "../lib/carrier.mjs";
 import { near } from "../lib/phone.mjs";
+import { BROWSER_HZ, bothHear, CARRIER_HZ, carrierHears, hangUp, talk as talkOver } from "../lib/talk.mjs";
 import { throughout, until } from "../lib/wait.mjs";
 import { World } from "../lib/world.mjs";
 
-const BROWSER_HZ = 700;
-const CARRIER_HZ = 440;
 const TIMES = 10;
 
 let world;
@@ -22,26 +21,11 @@ after(() => world.close());
 /** A call with a tone each way. */
 async function talk(options = {}) {
   const carrier = await world.carrier({ toneHz: CARRIER_HZ, ...options });
-  const id = await phone.call("+491000");
-  await phone.untilState(id, "active");
-  await phone.untilHears(id, CARRIER_HZ);
-  const call = carrier.calls.at(-1);
-  await untilHeard(call);
-  return { id, call, carrier };
-}
-
-function untilHeard(call) {
-  return until("the carrier hears the browser", () => near(call.rtp.heardHz(), BROWSER_HZ));
+  return { ...(await talkOver(phone, carrier)), carrier };
 }
 
 function untilUnheard(call) {
   return until("the carrier no longer hears the browser", () => !near(call.rtp.heardHz(), BROWSER_HZ));
-}
-
-async function end({ id, call }) {
-  await phone.ask("hangup", id);
-  await phone.untilEnded(id);
-  await until("BYE at the carrier", () => call.endedBy === "bye");
 }
 
 test(`M19, R61, R62: ${TIMES} times held (sendonly) and resumed (sendrecv), with audio to match`, async () => {
@@ -54,11 +38,11 @@ test(`M19, R61, R62: ${TIMES} times held (sendonly) and resumed (sendrecv), with
     await phone.ask("unhold", id);
     assert.equal(await phone.state(id), "active");
     assert.equal(directionOf(call.reinvites.at(-1).body), "sendrecv");
-    await untilHeard(call);
+    await carrierHears(call);
   }
   assert.equal(call.reinvites.length, 2 * TIMES, "one re-INVITE for each change");
   await phone.untilHears(id, CARRIER_HZ);
-  await end({ id, call });
+  await hangUp(phone, id, call);
 });
 
 test("M19: toggleHold goes there and back", async () => {
@@ -67,8 +51,8 @@ test("M19: toggleHold goes there and back", async () => {
   assert.equal(await phone.state(id), "held");
   await phone.ask("toggleHold", id);
   assert.equal(await phone.state(id), "active");
-  await untilHeard(call);
-  await end({ id, call });
+  await carrierHears(call);
+  await hangUp(phone, id, call);
 });
 
 test("R61: a hold that the far end refuses is no hold: the state stays, and both go on talking", async () => {
@@ -85,7 +69,7 @@ test("R61: a hold that the far end refuses is no hold: the state stays, and both
   carrier.set({ reinvite: null });
   await phone.ask("hold", id);
   assert.equal(await phone.state(id), "held");
-  await end({ id, call });
+  await hangUp(phone, id, call);
 });
 
 test("R61: what is not answered cannot be held", async () => {
@@ -102,7 +86,7 @@ test("R61: what is not answered cannot be held", async () => {
 test("a call that is held is hung up like any other", async () => {
   const { id, call } = await talk();
   await phone.ask("hold", id);
-  await end({ id, call });
+  await hangUp(phone, id, call);
 });
 
 test("R70: the far end's hold is answered recvonly and is not taken as ours", async () => {
@@ -114,10 +98,9 @@ test("R70: the far end's hold is answered recvonly and is not taken as ours", as
   assert.equal(await phone.state(id), "active");
   const resumed = await call.reinvite("sendrecv");
   assert.equal(directionOf(resumed.body), "sendrecv");
-  await untilHeard(call);
-  await phone.untilHears(id, CARRIER_HZ);
+  await bothHear(phone, id, call);
   assert.equal(call.reinvites.length, 0, "nothing of ours");
-  await end({ id, call });
+  await hangUp(phone, id, call);
 });
 
 test("R64, R65: mute is silence at the far end, and nobody is told: no SIP message, no frame", async () => {
@@ -136,7 +119,7 @@ test("R64, R65: mute is silence at the far end, and nobody is told: no SIP messa
   await until("silence at the carrier", () => call.rtp.heardLevel() < 60);
   await phone.untilHears(id, CARRIER_HZ);
   await phone.ask("unmute", id);
-  await untilHeard(call);
+  await carrierHears(call);
   assert.deepEqual(await told(), before);
-  await end({ id, call });
+  await hangUp(phone, id, call);
 });

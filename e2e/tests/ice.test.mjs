@@ -1,12 +1,8 @@
 // Which way the browser's media takes: straight, or over a relay when nothing else gets out. R40.
 import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
-import { near } from "../lib/phone.mjs";
-import { until } from "../lib/wait.mjs";
+import { CARRIER_HZ, hangUp, talk } from "../lib/talk.mjs";
 import { World } from "../lib/world.mjs";
-
-const BROWSER_HZ = 700;
-const CARRIER_HZ = 440;
 
 let world;
 before(async () => {
@@ -16,21 +12,16 @@ afterEach(() => world.closeCarriers());
 after(() => world.close());
 
 /** A call with a tone each way; gives the candidate pair that carries it, by type. */
-async function talk(phone) {
-  const carrier = await world.carrier({ toneHz: CARRIER_HZ });
-  const id = await phone.call("+491000");
-  await phone.untilState(id, "active");
-  await phone.untilHears(id, CARRIER_HZ);
-  await until("the carrier hears the browser", () => near(carrier.calls[0].rtp.heardHz(), BROWSER_HZ));
+async function pairOfCall(phone) {
+  const { id, call } = await talk(phone, await world.carrier({ toneHz: CARRIER_HZ }));
   const pair = await phone.ask("candidatePair", id);
-  await phone.ask("hangup", id);
-  await phone.untilEnded(id);
+  await hangUp(phone, id, call);
   return pair;
 }
 
 test("R40: host candidates carry a call, and the gateway offers one of its own", async () => {
   const phone = await world.loggedIn();
-  const pair = await talk(phone);
+  const pair = await pairOfCall(phone);
   assert.equal(pair.remote, "host");
   assert.notEqual(pair.local, "relay");
   await phone.close();
@@ -39,7 +30,7 @@ test("R40: host candidates carry a call, and the gateway offers one of its own",
 test("R40: with nothing but a relay (coturn) both ends hear each other all the same", async () => {
   const turn = await world.turn();
   const phone = await world.loggedIn("alice", { iceServers: turn.iceServers, forceRelayCandidate: true });
-  const pair = await talk(phone);
+  const pair = await pairOfCall(phone);
   assert.deepEqual(pair, { local: "relay", remote: "host" });
   assert.ok(turn.allocations() >= 1);
   await phone.close();

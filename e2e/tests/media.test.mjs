@@ -2,13 +2,10 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
 import { USERS } from "../lib/config.mjs";
-import { near } from "../lib/phone.mjs";
 import { RawClient } from "../lib/raw.mjs";
+import { bothHear, CARRIER_HZ, hangUp, talk as talkOver } from "../lib/talk.mjs";
 import { until } from "../lib/wait.mjs";
 import { World } from "../lib/world.mjs";
-
-const BROWSER_HZ = 700;
-const CARRIER_HZ = 440;
 
 let world;
 let phone;
@@ -22,20 +19,7 @@ after(() => world.close());
 /** A call with a tone each way. */
 async function talk(options = {}) {
   const carrier = await world.carrier({ toneHz: CARRIER_HZ });
-  const id = await phone.call("+491000", options);
-  await phone.untilState(id, "active");
-  await heardBothWays(id, carrier);
-  return { id, carrier };
-}
-
-async function heardBothWays(id, carrier) {
-  await phone.untilHears(id, CARRIER_HZ);
-  await until("the carrier hears the browser", () => near(carrier.calls[0].rtp.heardHz(), BROWSER_HZ));
-}
-
-async function end(id) {
-  await phone.ask("hangup", id);
-  await phone.untilEnded(id);
+  return talkOver(phone, carrier, options);
 }
 
 /** What the client asked about a call by this method, each with the frame that answers it. */
@@ -59,19 +43,19 @@ function ufrag(sdp) {
 }
 
 test("C14, R26: an offer without candidates that follow by themselves leads to a call", async () => {
-  const { id } = await talk({ trickleIce: true });
+  const { id, call } = await talk({ trickleIce: true });
   const [invite] = await asked(id, "invite");
   assert.doesNotMatch(invite.request.params.sdp, /^a=candidate/m);
   const later = [...(await asked(id, "candidate")), ...(await asked(id, "endOfCandidates"))];
   assert.ok(later.length > 0);
   for (const { answer } of later) assert.equal(answer?.result?.callID, id, JSON.stringify(answer));
-  await end(id);
+  await hangUp(phone, id, call);
 });
 
 test("M21, C19: an ICE restart is answered in its result, and nobody hears it", async () => {
-  const { id, carrier } = await talk();
+  const { id, call } = await talk();
   const before = { local: await phone.ask("sdp", id, "local"), remote: await phone.ask("sdp", id, "remote") };
-  carrier.calls[0].rtp.watchGaps();
+  call.rtp.watchGaps();
   await phone.ask("restartIce", id);
   const restart = await until("the restart is answered", async () =>
     (await asked(id, "modify")).find(({ answer }) => answer),
@@ -92,14 +76,14 @@ test("M21, C19: an ICE restart is answered in its result, and nobody hears it", 
   for (const line of [/^a=setup:(\S+)/m, /^a=fingerprint:(.+)$/m])
     assert.equal(line.exec(result.sdp)[1], line.exec(before.remote)[1], "the keys stay");
   await until("connected", async () => (await phone.ask("connection", id)).state === "connected");
-  await heardBothWays(id, carrier);
-  assert.equal(carrier.calls[0].rtp.lost, 0);
-  assert.equal(carrier.calls[0].reinvites.length, 0, "no matter of the carrier's");
-  await end(id);
+  await bothHear(phone, id, call);
+  assert.equal(call.rtp.lost, 0);
+  assert.equal(call.reinvites.length, 0, "no matter of the carrier's");
+  await hangUp(phone, id, call);
 });
 
 test("C19: a call that is held is still held after an ICE restart", async () => {
-  const { id, carrier } = await talk();
+  const { id, call } = await talk();
   await phone.ask("hold", id);
   await phone.ask("restartIce", id);
   const restart = await until("the restart is answered", async () =>
@@ -109,15 +93,15 @@ test("C19: a call that is held is still held after an ICE restart", async () => 
   );
   assert.equal(restart.answer.result.holdState, "held");
   await phone.ask("unhold", id);
-  await heardBothWays(id, carrier);
-  await end(id);
+  await bothHear(phone, id, call);
+  await hangUp(phone, id, call);
 });
 
 /** Offers `change(sdp)` of a browser's real offer; gives the server's answer. */
 async function answerTo(change) {
-  const { id } = await talk();
+  const { id, call } = await talk();
   const sdp = change(await phone.ask("sdp", id, "local"));
-  await end(id);
+  await hangUp(phone, id, call);
   const client = await RawClient.open(world.host);
   await client.logIn("bob", USERS.bob);
   const callID = crypto.randomUUID();
@@ -190,8 +174,8 @@ test("C21: video is declined, the audio beside it taken", async () => {
 });
 
 test("C26: with debug every report on the socket is answered, and the call works", async () => {
-  const { id } = await talk({ debug: true });
-  await end(id);
+  const { id, call } = await talk({ debug: true });
+  await hangUp(phone, id, call);
   const frames = await phone.frames();
   const reports = frames.filter(
     ({ from, frame }) => from === "client" && frame.type?.startsWith("debug_report"),

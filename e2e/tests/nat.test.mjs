@@ -7,12 +7,9 @@ import { USERS } from "../lib/config.mjs";
 import { openCuttable } from "../lib/cuttable.mjs";
 import { NoNamespaces, openNat } from "../lib/nat.mjs";
 import { servePages } from "../lib/pages.mjs";
-import { near, Phone } from "../lib/phone.mjs";
-import { until } from "../lib/wait.mjs";
+import { Phone } from "../lib/phone.mjs";
+import { CARRIER_HZ, hangUp, talk } from "../lib/talk.mjs";
 import { World } from "../lib/world.mjs";
-
-const BROWSER_HZ = 700;
-const CARRIER_HZ = 440;
 
 let nat;
 /** Why this cannot be tested here, if it cannot. */
@@ -83,11 +80,7 @@ test(
     );
     const phone = await phoneInside();
     const carrier = await world.carrier({ toneHz: CARRIER_HZ });
-    const id = await phone.call("+491000");
-    await phone.untilState(id, "active");
-    await phone.untilHears(id, CARRIER_HZ);
-    const [call] = carrier.calls;
-    await until("the carrier hears the browser", () => near(call.rtp.heardHz(), BROWSER_HZ));
+    const { id, call } = await talk(phone, carrier);
 
     const { frame: invite } = (await phone.frames()).find(
       ({ frame }) => frame.method === "telnyx_rtc.invite",
@@ -106,8 +99,7 @@ test(
     const [peer] = events.find(({ name }) => name === "ice-connected").detail.split(" ");
     assert.equal(peer, `${nat.outside}:${local.port}`, "the gateway talks with the NAT");
 
-    await phone.ask("hangup", id);
-    await phone.untilEnded(id);
+    await hangUp(phone, id, call);
     await phone.close();
   },
 );

@@ -3,13 +3,11 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
 import { USERS } from "../lib/config.mjs";
 import { startHaproxy } from "../lib/haproxy.mjs";
-import { near } from "../lib/phone.mjs";
 import { RawClient } from "../lib/raw.mjs";
+import { CARRIER_HZ, hangUp, talk as talkOver } from "../lib/talk.mjs";
 import { until } from "../lib/wait.mjs";
 import { World } from "../lib/world.mjs";
 
-const BROWSER_HZ = 700;
-const CARRIER_HZ = 440;
 const NAMES = ["one", "two"];
 const DRAIN_S = 60;
 /** More than chance would explain. */
@@ -66,12 +64,7 @@ async function talk() {
   const phone = await browser("alice");
   const home = await nodeNow(phone);
   const carrier = await nodes[home].carrier({ toneHz: CARRIER_HZ });
-  const id = await phone.call("+491000");
-  await phone.untilState(id, "active");
-  await phone.untilHears(id, CARRIER_HZ);
-  const [call] = carrier.calls;
-  await until("the carrier hears the browser", () => near(call.rtp.heardHz(), BROWSER_HZ));
-  return { phone, id, call, home };
+  return { phone, home, ...(await talkOver(phone, carrier)) };
 }
 
 test(`C5: ${TIMES} times cut off in a call, the SDK comes back to its node each time, and the call goes on`, async () => {
@@ -84,9 +77,7 @@ test(`C5: ${TIMES} times cut off in a call, the SDK comes back to its node each 
   }
   assert.equal(await phone.state(id), "active");
   await phone.untilHears(id, CARRIER_HZ);
-  await phone.ask("hangup", id);
-  await phone.untilEnded(id);
-  await until("BYE at the carrier", () => call.endedBy === "bye");
+  await hangUp(phone, id, call);
   await phone.close();
 });
 
@@ -118,9 +109,7 @@ test("C5, C8: a node that leaves sends its clients to the other one, those in a 
   await until("the idle clients are at the other node", elsewhere, 15_000);
   assert.equal((await phone.records()).closes, 0, "the one in a call stays");
   await phone.untilHears(id, CARRIER_HZ);
-  await phone.ask("hangup", id);
-  await phone.untilEnded(id);
-  await until("BYE at the carrier", () => call.endedBy === "bye");
+  await hangUp(phone, id, call);
   await until("it follows", async () => (await nodeNow(phone)) === otherThan(home), 15_000);
   assert.equal(await leaving, 0, "the node is gone before its time");
   await Promise.all([phone, ...idle].map((each) => each.close()));

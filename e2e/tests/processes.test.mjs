@@ -3,11 +3,10 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
 import { near } from "../lib/phone.mjs";
 import { openUdpPorts } from "../lib/system.mjs";
+import { BROWSER_HZ, CARRIER_HZ, hangUp, talk } from "../lib/talk.mjs";
 import { throughout, until } from "../lib/wait.mjs";
 import { World } from "../lib/world.mjs";
 
-const BROWSER_HZ = 700;
-const CARRIER_HZ = 440;
 const CONTROL_GRACE_S = 6;
 /** No pause in the carrier's audio may be longer: a few packets on a busy machine. */
 const GAP_MAX_MS = 400;
@@ -19,23 +18,11 @@ before(async () => {
 afterEach(() => world.closeCarriers());
 after(() => world.close());
 
-/** A call with a tone each way. */
-async function talk(phone, carrier) {
-  const id = await phone.call("+491000");
-  await phone.untilState(id, "active");
-  await phone.untilHears(id, CARRIER_HZ);
-  const call = carrier.calls.at(-1);
-  await until("the carrier hears the browser", () => near(call.rtp.heardHz(), BROWSER_HZ));
-  return { id, call };
-}
-
 test("R9: a call goes through three processes like through one", async () => {
   const carrier = await world.carrier({ toneHz: CARRIER_HZ });
   const phone = await world.loggedIn();
   const { id, call } = await talk(phone, carrier);
-  await phone.ask("hangup", id);
-  await phone.untilEnded(id);
-  await until("BYE at the carrier", () => call.endedBy === "bye");
+  await hangUp(phone, id, call);
   await phone.close();
 });
 

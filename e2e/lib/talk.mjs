@@ -1,0 +1,35 @@
+// What most tests of a call begin and end with: a tone each way, and a hang-up that the carrier hears of.
+import { near } from "./phone.mjs";
+import { until } from "./wait.mjs";
+
+/** The browser's microphone. */
+export const BROWSER_HZ = 700;
+/** What the carrier sends where a test says no other tone. */
+export const CARRIER_HZ = 440;
+
+/** Waits until the carrier hears a tone in a call of its own. */
+export function carrierHears(call, hz = BROWSER_HZ, timeoutMs = 10_000) {
+  return until(`${hz} Hz at the carrier`, () => near(call.rtp.heardHz(), hz), timeoutMs);
+}
+
+/** Waits until both ends of a call hear each other: `id` at the browser, `call` at the carrier. */
+export async function bothHear(phone, id, call) {
+  await phone.untilHears(id, CARRIER_HZ, 10_000);
+  await carrierHears(call);
+}
+
+/** Places a call that the carrier answers by itself; gives both sides of it once they hear each other. */
+export async function talk(phone, carrier, options = {}) {
+  const id = await phone.call("+491000", options);
+  await phone.untilState(id, "active");
+  const call = carrier.calls.at(-1);
+  await bothHear(phone, id, call);
+  return { id, call };
+}
+
+/** Hangs up in the browser, and waits for the end on both sides. */
+export async function hangUp(phone, id, call) {
+  await phone.ask("hangup", id);
+  await phone.untilEnded(id);
+  await until("BYE at the carrier", () => call.endedBy === "bye");
+}
