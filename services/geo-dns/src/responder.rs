@@ -201,26 +201,22 @@ impl<S: BuildHasher> Responder<S> {
 /// The answer in so many bytes. What does not fit goes without its additional records, which nobody asked for, or else
 /// empty, with the mark to ask over TCP.
 fn fit(mut reply: Message, room: usize, outcome: Outcome, site: Option<SiteId>) -> Reply {
-    let whole = |bytes: &Vec<u8>| bytes.len() <= room;
-    if let Some(bytes) = reply.to_vec().ok().filter(whole) {
-        return Reply {
+    let in_room = |reply: &Message| reply.to_vec().ok().filter(|bytes| bytes.len() <= room);
+    let whole = in_room(&reply).or_else(|| {
+        reply.additionals.clear();
+        in_room(&reply)
+    });
+    match whole {
+        Some(bytes) => Reply {
             bytes: Some(bytes),
             outcome,
             site,
-        };
-    }
-    reply.additionals.clear();
-    if let Some(bytes) = reply.to_vec().ok().filter(whole) {
-        return Reply {
-            bytes: Some(bytes),
-            outcome,
-            site,
-        };
-    }
-    Reply {
-        bytes: reply.truncate().to_vec().ok(),
-        outcome: Outcome::Truncated,
-        site: None,
+        },
+        None => Reply {
+            bytes: reply.truncate().to_vec().ok(),
+            outcome: Outcome::Truncated,
+            site: None,
+        },
     }
 }
 

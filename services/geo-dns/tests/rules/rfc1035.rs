@@ -142,3 +142,13 @@ fn rfc1035_4_2_1_what_does_not_fit_is_cut_off_over_udp_alone() {
     let tcp = Message::from_vec(&tcp.bytes.unwrap()).unwrap();
     assert!(!tcp.metadata.truncation && tcp.answers.len() == 60);
 }
+
+#[test]
+fn rfc2181_9_addresses_that_nobody_asked_for_are_left_out_before_anything_is_cut_off() {
+    let many: Vec<String> = (1..=60).map(|last| format!("\"203.0.113.{last}\"")).collect();
+    let world = crate::support::WORLD.replacen("\"192.0.2.53\"", &many.join(", "), 1);
+    let mut world = World::of(&world);
+    let reply = world.ask(&question(NAME, RecordType::NS));
+    assert!(!reply.metadata.truncation && reply.additionals.is_empty());
+    assert_eq!(reply.answers.len(), 2);
+}
