@@ -38,9 +38,6 @@ pub struct Config {
     /// A worker wakes at most once in so many microseconds and takes all that came meanwhile: most of the cost at
     /// everyday load is waking up. Adds half of it to the latency. Default 1000; 0: at once.
     pub wake_interval_us: u64,
-    /// Nice value of the media threads, -20 (first) to 19: on a busy machine audio does not wait its turn. Where the
-    /// system forbids it they keep the ordinary one. Default -10; 0: leave it.
-    pub nice: i8,
     /// Most sessions of this gateway; further ones are refused as busy. Default 5000.
     pub sessions_max: usize,
     /// Which codec is told to a client that can do both its own best one and the carrier's. Default `relay`.
@@ -74,7 +71,6 @@ impl Default for Config {
             workers: 0,
             io: IoChoice::default(),
             wake_interval_us: 1000,
-            nice: -10,
             sessions_max: 5000,
             prefer: Preference::default(),
             latching: Latching::SameAddress,
@@ -295,13 +291,6 @@ impl Config {
                 "Widen rtp_ports or lower sessions_max",
             ));
         }
-        if !(-20..=19).contains(&self.nice) {
-            problems.push(Problem::error(
-                "nice",
-                format!("{} is no nice value", self.nice),
-                "Take -20 (first) to 19 (last), or 0 to leave it",
-            ));
-        }
         if (self.rtp_ports.first..=self.rtp_ports.last).contains(&self.webrtc.port()) {
             problems.push(Problem::error(
                 "webrtc",
@@ -437,14 +426,13 @@ mod tests {
     fn mistakes_are_named_with_their_place() {
         let config = read(
             r#"{"webrtc": "127.0.0.1:20000", "ng": "0.0.0.0:2223", "rtp_address": "0.0.0.0", "sessions_max": 0,
-                "opus": {"complexity": 11}, "workers": 65, "nice": 20}"#,
+                "opus": {"complexity": 11}, "workers": 65}"#,
         )
         .unwrap();
         let paths: Vec<String> = config.check().into_iter().map(|p| p.path).collect();
         assert_eq!(
             paths,
             [
-                "nice",
                 "webrtc",
                 "rtp_address",
                 "workers",

@@ -7,7 +7,6 @@ mod interfaces;
 mod io;
 mod io_uring;
 mod ports;
-mod priority;
 mod sockaddr;
 mod timers;
 mod worker;

@@ -210,7 +210,6 @@ fn start_workers(
             index,
             io: config.io,
             wake_interval: config.wake_interval(),
-            nice: config.nice,
             sessions_max: config.sessions_max.div_ceil(count),
             shared,
             params: params.clone(),

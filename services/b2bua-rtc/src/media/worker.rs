@@ -6,7 +6,6 @@
 use super::host::{Figures, Handled, Host, RouteNotice};
 use super::io::{Io, Waker};
 use super::ports::{PortPool, bind_udp};
-use super::priority::set_nice;
 use crate::config::IoChoice;
 use crate::outbox::SocketToken;
 use crate::params::{OpenRequest, SessionParams};
@@ -87,8 +86,6 @@ pub(crate) struct WorkerConfig {
     pub(crate) index: usize,
     pub(crate) io: IoChoice,
     pub(crate) wake_interval: Duration,
-    /// Nice value of the thread; 0: as it is.
-    pub(crate) nice: i8,
     pub(crate) sessions_max: usize,
     /// This worker's sockets of the WebRTC port, one per local address.
     pub(crate) shared: Vec<SharedAddress>,
@@ -198,7 +195,8 @@ pub(crate) fn spawn(
         config.sessions_max,
         StdRng::from_seed(config.seed),
     );
-    let (waker, io_name, nice) = (io.waker(), io.name(), config.nice);
+    let waker = io.waker();
+    let io_name = io.name();
     let mut worker = Worker {
         index: config.index,
         host,
@@ -219,7 +217,6 @@ pub(crate) fn spawn(
                 return;
             };
             worker.peers = peers;
-            worker.go_first(nice);
             worker.run();
         })?;
     Ok(WorkerHandle {
@@ -245,21 +242,6 @@ struct Worker {
 }
 
 impl Worker {
-    fn go_first(&self, nice: i8) {
-        if nice == 0 {
-            return;
-        }
-        if let Err(error) = set_nice(nice)
-            && self.index == 0
-        {
-            tracing::info!(
-                %error,
-                nice,
-                "media threads keep the ordinary priority; give CAP_SYS_NICE, or set b2bua_rtc.nice = 0"
-            );
-        }
-    }
-
     fn run(&mut self) {
         let mut woken = Instant::now();
         while !self.stop {
