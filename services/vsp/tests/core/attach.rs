@@ -1,13 +1,13 @@
 //! Clients that come back without their media: C15, C16, C17, and when the media is left alone.
 
-use crate::world::{BROWSER_ANSWER, World};
+use crate::world::{BROWSER_ANSWER, World, returning};
 use offhook_media_control::{Command, CommandErrorKind, Direction, Event, LegName, PlayEnd, Sound};
 use offhook_vsp::ConnectionId;
 use serde_json::{Value, json};
 use std::time::Duration;
 
 fn back_on(world: &mut World, client: ConnectionId, session: &str) -> Value {
-    let params = json!({"login": "alice", "passwd": "alice-pw", "reconnection": true, "sessid": session});
+    let params = returning("alice", session);
     let answer = world.ask(client, "login", params);
     assert_eq!(answer["result"]["sessid"], session);
     world.expect(client, "clientReady")
@@ -226,8 +226,7 @@ fn c16_a_page_that_was_loaded_anew_gets_its_active_call_and_no_other() {
 fn c17_a_call_that_rings_rings_again_in_a_page_that_was_loaded_anew() {
     let mut world = World::new();
     let (old, session) = world.log_in("alice");
-    world.far_call("alice", &[]);
-    let call = world.expect(old, "invite")["callID"].clone();
+    let call = world.called(old);
     world.leave_page(old);
     let client = world.open();
     assert_eq!(
@@ -282,8 +281,7 @@ fn c15_an_attach_answer_that_the_gateway_refuses_ends_the_call() {
 fn c14_candidates_that_come_before_the_answer_wait_for_it() {
     let mut world = World::new();
     let (client, _) = world.log_in("alice");
-    world.far_call("alice", &[]);
-    let call = world.expect(client, "invite")["callID"].clone();
+    let call = world.called(client);
     let line = "candidate:1 1 udp 1 203.0.113.9 5 typ host ufrag 9Xw2";
     let candidate = json!({"candidate": line, "dialogParams": {"callID": call}});
     let result = world.ask(client, "telnyx_rtc.candidate", candidate);
@@ -310,8 +308,7 @@ fn c14_candidates_that_come_before_the_answer_wait_for_it() {
 fn c19_an_ice_restart_of_a_client_that_was_called_and_of_one_that_holds() {
     let mut world = World::new();
     let (client, _) = world.log_in("alice");
-    world.far_call("alice", &[]);
-    let call = world.expect(client, "invite")["callID"].clone();
+    let call = world.called(client);
     world.answer(client, &call);
     world.frame(client);
     let restart = json!({"action": "updateMedia", "callID": call, "sdp": "v=0 restart", "dialogParams": {"callID": call}});

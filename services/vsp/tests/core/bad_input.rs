@@ -1,7 +1,7 @@
 //! Malformed, oversized, foreign and hostile input: M22 and the list. Each gets the protocol's own error or
 //! silence, and disturbs no other call.
 
-use crate::world::{World, invite_params};
+use crate::world::{World, invite_params, returning};
 use offhook_rpc_message::{DEPTH_MAX, FRAME_LEN_MAX};
 use offhook_vsp::Rejection;
 use proptest::prelude::*;
@@ -385,12 +385,11 @@ fn requests_that_wait_when_their_call_ends_are_answered() {
 fn requests_replayed_on_the_next_socket_change_nothing_twice() {
     let mut world = World::new();
     let (old, session) = world.log_in("alice");
-    world.far_call("alice", &[]);
-    let call = world.expect(old, "invite")["callID"].clone();
+    let call = world.called(old);
     world.answer(old, &call);
     world.cut(old);
     let client = world.open();
-    let back = json!({"login": "alice", "passwd": "alice-pw", "reconnection": true, "sessid": session});
+    let back = returning("alice", &session);
     world.ask(client, "login", back.clone());
     world.expect(client, "clientReady");
     let commands = world.gateway.commands.len();

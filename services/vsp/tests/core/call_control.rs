@@ -1,6 +1,6 @@
 //! Call control beyond hold: transfers, the far end's hold and texts, who is shown as caller, session timers.
 
-use crate::world::{CARRIER_ANSWER, CARRIER_SIDE_OFFER, World, header, invite_params, settings};
+use crate::world::{CARRIER_ANSWER, CARRIER_SIDE_OFFER, World, header, invite_params, returning, settings};
 use offhook_media_control::{Command, LegName};
 use offhook_sip::user_agent::{Ending, Event, Failure, LegId, Notice};
 use offhook_sip_message::{Method, StatusCode};
@@ -200,7 +200,7 @@ fn r70_a_client_that_was_away_is_told_whether_the_far_end_holds() {
     let hold = Some(("application/sdp", "v=0\r\na=sendonly\r\n"));
     world.far_request(leg, Method::Invite, hold);
     let client = world.open();
-    let back = json!({"login": "alice", "passwd": "alice-pw", "reconnection": true, "sessid": session});
+    let back = returning("alice", &session);
     world.ask(client, "login", back);
     world.expect(client, "clientReady");
     let frames = world.take_frames(client);

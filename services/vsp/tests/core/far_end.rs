@@ -6,7 +6,7 @@ use offhook_sip::user_agent::{self, Body, IncomingId, LegId};
 use offhook_sip::{Flow, Header};
 use offhook_sip_message::{HeaderValue, Message, Method, StatusCode, UriBuf};
 use offhook_vsp::ConnectionId;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Who calls.
 const BOB: &str = "\"Bob\" <sip:+4940555666@carrier.example>";
@@ -55,6 +55,12 @@ impl World {
         let leg = self.far_end.invite(self.now, invite).unwrap();
         self.settle();
         leg
+    }
+
+    /// The far end calls alice; gives the id of the call that rings at `client`.
+    pub(crate) fn called(&mut self, client: ConnectionId) -> Value {
+        self.far_call("alice", &[]);
+        self.expect(client, "invite")["callID"].clone()
     }
 
     /// Somebody whom a far end has sent calls to take its place in `leg` (RFC 3891), with or without an offer.

@@ -102,8 +102,7 @@ fn one_that_hangs_up_before_its_answer_is_applied() {
 fn rfc3261_13_3_1_4_one_that_never_acknowledges_gets_the_200_again_and_then_bye() {
     let mut world = World::new();
     let (client, _) = world.log_in("alice");
-    world.far_call("alice", &[]);
-    let call = world.expect(client, "invite")["callID"].clone();
+    let call = world.called(client);
     world.network_up = false;
     world.answer(client, &call);
     assert_eq!(world.frame(client)["result"]["message"], "CALL ANSWERED");

@@ -1,7 +1,7 @@
 //! Calls for users: R30 to R36, R59, M15 and M16 as far as signalling goes, and several clients of one user.
 
 use crate::world::{
-    BROWSER_ANSWER, CARRIER_OFFER, CARRIER_SIDE_OFFER, CLIENT_ANSWER, World, header, settings,
+    BROWSER_ANSWER, CARRIER_OFFER, CARRIER_SIDE_OFFER, CLIENT_ANSWER, World, header, returning, settings,
 };
 use offhook_media_control::{Command, CommandErrorKind, GoneReason, LegName, SessionSummary};
 use offhook_sip::user_agent::{Ending, Event};
@@ -190,8 +190,7 @@ fn m16_r59_a_declined_call_gets_the_configured_code_or_that_of_the_application()
         settings.reject_code = configured;
         let mut world = World::with(settings);
         let (client, _) = world.log_in("alice");
-        world.far_call("alice", &[]);
-        let call = world.expect(client, "invite")["callID"].clone();
+        let call = world.called(client);
         let result = bye(&mut world, client, &call, extra);
         assert_eq!(result["result"]["message"], "CALL ENDED");
         assert_eq!(world.far_statuses(), [180, status]);
@@ -460,8 +459,7 @@ fn a_cancel_that_crosses_the_answer_ends_the_call_everywhere() {
 fn a_second_answer_of_the_same_client_changes_nothing() {
     let mut world = World::new();
     let (client, _) = world.log_in("alice");
-    world.far_call("alice", &[]);
-    let call = world.expect(client, "invite")["callID"].clone();
+    let call = world.called(client);
     world.answer(client, &call);
     world.frame(client);
     let commands = world.gateway.commands.len();
@@ -493,11 +491,10 @@ fn a_caller_who_hides_is_shown_as_such_and_one_who_is_asserted_as_asserted() {
 fn c17_a_socket_that_is_lost_while_it_rings_answers_on_the_next_one() {
     let mut world = World::new();
     let (old, session) = world.log_in("alice");
-    world.far_call("alice", &[]);
-    let call = world.expect(old, "invite")["callID"].clone();
+    let call = world.called(old);
     world.cut(old);
     let client = world.open();
-    let back = json!({"login": "alice", "passwd": "alice-pw", "reconnection": true, "sessid": session});
+    let back = returning("alice", &session);
     world.ask(client, "login", back);
     let ready = world.expect(client, "clientReady");
     assert_eq!(ready, json!({"reattached_sessions": [call]}));
@@ -515,7 +512,7 @@ fn c17_an_invite_that_was_lost_with_its_socket_is_sent_again() {
     let call = silent_invite(&mut world, old)["callID"].clone();
     world.cut(old);
     let client = world.open();
-    let back = json!({"login": "alice", "passwd": "alice-pw", "reconnection": true, "sessid": session});
+    let back = returning("alice", &session);
     world.ask(client, "login", back);
     world.expect(client, "clientReady");
     assert_eq!(world.expect(client, "invite")["callID"], call);

@@ -1,6 +1,6 @@
 //! What the operator sees and does: sessions with their calls, and eviction (C8).
 
-use crate::world::{World, header};
+use crate::world::{World, header, returning};
 use offhook_sip::user_agent::{Ending, Event};
 use offhook_vsp::{CallStage, CloseReason};
 use serde_json::json;
@@ -64,7 +64,7 @@ fn c08_an_evicted_client_hears_of_its_calls_and_that_it_shall_stay_away() {
     assert_eq!((world.frames_left(other), world.closed.get(&other)), (0, None));
 
     let back = world.open();
-    let login = json!({"login": "alice", "passwd": "alice-pw", "reconnection": true, "sessid": session});
+    let login = returning("alice", &session);
     let answer = world.ask(back, "login", login);
     assert_ne!(
         answer["result"]["sessid"], session,

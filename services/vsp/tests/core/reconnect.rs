@@ -1,14 +1,10 @@
 //! Sockets that are lost and come back: M27, M28, and who may have a session back.
 
-use crate::world::{CARRIER_ANSWER, CLIENT_ANSWER, World, header};
+use crate::world::{CARRIER_ANSWER, CLIENT_ANSWER, World, header, returning};
 use offhook_sip::user_agent::{Ending, Event};
 use offhook_vsp::{CloseReason, ConnectionId};
 use serde_json::{Value, json};
 use std::time::Duration;
-
-fn back(user: &str, session: Option<&str>) -> Value {
-    json!({"login": user, "passwd": format!("{user}-pw"), "reconnection": true, "sessid": session})
-}
 
 fn sessid(answer: &Value) -> &str {
     answer["result"]["sessid"].as_str().unwrap()
@@ -17,7 +13,7 @@ fn sessid(answer: &Value) -> &str {
 /// Logs in on a new socket and gives it with the `clientReady`.
 fn come_back(world: &mut World, user: &str, session: &str) -> (ConnectionId, Value, Value) {
     let client = world.open();
-    let answer = world.ask(client, "login", back(user, Some(session)));
+    let answer = world.ask(client, "login", returning(user, session));
     let ready = world.expect(client, "clientReady");
     (client, answer, ready)
 }
@@ -123,12 +119,12 @@ fn two_clients_of_one_page_do_not_take_each_others_session() {
     world.call(alice, "call-1", "9196");
 
     let bob = world.open_with(Some(&sticky));
-    let answer = world.ask(bob, "login", back("bob", Some(&session)));
+    let answer = world.ask(bob, "login", returning("bob", &session));
     assert_ne!(sessid(&answer), session);
     assert_ne!(answer["voice_sdk_id"], json!(sticky));
 
     let tab = world.open_with(Some(&sticky));
-    let id = world.request(tab, "login", back("alice", Some(&session)));
+    let id = world.request(tab, "login", returning("alice", &session));
     let ping = world.frame(alice);
     assert_eq!(
         ping["method"], "telnyx_rtc.ping",
@@ -155,7 +151,7 @@ fn a_socket_left_behind_in_another_network_gives_its_session_up() {
     let (old, session) = world.log_in("alice");
     world.call(old, "call-1", "9196");
     let client = world.open();
-    world.request(client, "login", back("alice", Some(&session)));
+    world.request(client, "login", returning("alice", &session));
     assert_eq!(world.frames_left(client), 0);
     world.advance(Duration::from_millis(1_500));
     assert_eq!(world.closed[&old], CloseReason::Resumed);
@@ -173,7 +169,7 @@ fn a_socket_that_closes_while_it_is_asked_hands_its_session_over() {
     let (old, session) = world.log_in("alice");
     world.call(old, "call-1", "9196");
     let client = world.open();
-    world.request(client, "login", back("alice", Some(&session)));
+    world.request(client, "login", returning("alice", &session));
     world.cut(old);
     assert_eq!(sessid(&world.frame(client)), session);
     world.advance(Duration::from_secs(5));
@@ -186,7 +182,7 @@ fn a_frame_that_was_on_its_way_when_its_socket_was_left_keeps_no_session_from_it
     let (old, session) = world.log_in("alice");
     world.call(old, "call-1", "9196");
     let client = world.open();
-    world.request(client, "login", back("alice", Some(&session)));
+    world.request(client, "login", returning("alice", &session));
     assert_eq!(world.frame(old)["method"], "telnyx_rtc.ping");
     world.ask(old, "telnyx_rtc.gatewayState", json!({}));
     assert_eq!(
@@ -204,6 +200,7 @@ fn a_frame_that_was_on_its_way_when_its_socket_was_left_keeps_no_session_from_it
 
 #[test]
 fn the_sticky_id_alone_finds_a_session_that_waits() {
+    let without_session_id = || json!({"login": "alice", "passwd": "alice-pw", "reconnection": true});
     let mut world = World::new();
     let (old, session) = world.log_in("alice");
     let sticky = world.ask(old, "telnyx_rtc.ping", json!({}))["voice_sdk_id"]
@@ -213,13 +210,13 @@ fn the_sticky_id_alone_finds_a_session_that_waits() {
     world.call(old, "call-1", "9196");
 
     let tab = world.open_with(Some(&sticky));
-    let answer = world.ask(tab, "login", back("alice", None));
+    let answer = world.ask(tab, "login", without_session_id());
     assert_ne!(sessid(&answer), session, "not while a socket holds it");
     world.cut(tab);
 
     world.cut(old);
     let client = world.open_with(Some(&sticky));
-    let answer = world.ask(client, "login", back("alice", None));
+    let answer = world.ask(client, "login", without_session_id());
     assert_eq!(sessid(&answer), session);
     assert_eq!(
         world.expect(client, "clientReady"),

@@ -456,6 +456,11 @@ pub(crate) fn verdict(question: Question) -> Verdict {
     }
 }
 
+/// The login of a user who wants a session back.
+pub(crate) fn returning(user: &str, session: &str) -> Value {
+    json!({"login": user, "passwd": format!("{user}-pw"), "reconnection": true, "sessid": session})
+}
+
 /// What the SDK sends, abridged.
 pub(crate) fn invite_params(call: &str, number: &str) -> Value {
     json!({"sessid": "ignored", "sdp": OFFER, "User-Agent": "Web-2.27.10", "dialogParams": {
