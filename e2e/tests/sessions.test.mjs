@@ -10,6 +10,7 @@ import { World } from "../lib/world.mjs";
 
 const BROWSER_HZ = 700;
 const CARRIER_HZ = 440;
+const ALICE = "+15550105";
 const CUTS = 10;
 /** The demand: no pause at the carrier is longer. */
 const GAP_MAX_MS = 100;
@@ -70,6 +71,27 @@ test("C17: cut off while it rings: the answer comes over the new socket", async 
   await phone.untilHears(id, CARRIER_HZ);
   await phone.ask("hangup", id);
   await phone.untilEnded(id);
+  await phone.close();
+});
+
+test("C17: cut off while a call rings in the browser: it is answered over the new socket, and rang once", async () => {
+  const carrier = await world.carrier({ toneHz: CARRIER_HZ });
+  const phone = await world.loggedIn("alice", { host: network.host });
+  const call = await carrier.dial(world.ports.proxy, ALICE);
+  const ringing = async () => (await phone.records()).states.filter((each) => each.state === "ringing");
+  const [{ id }] = await until("it rings", async () => ((await ringing()).length > 0 ? ringing() : null));
+  await cut(phone);
+  assert.equal((await ringing()).length, 1);
+  await phone.ask("answer", id);
+  await phone.untilState(id, "active");
+  await phone.untilHears(id, CARRIER_HZ);
+  assert.deepEqual(
+    call.statuses.filter((status) => status > 100),
+    [180, 200],
+  );
+  await phone.ask("hangup", id);
+  await phone.untilEnded(id);
+  await until("BYE at the carrier", () => call.endedBy === "bye");
   await phone.close();
 });
 
