@@ -171,6 +171,20 @@ for (const [scenario, cause, causeCode, sipCode, sipReason] of [
   });
 }
 
+test("M13: a carrier that answers 403: the app sees CALL_REJECTED, and no error", async () => {
+  const before = (await phone.records()).errors.length;
+  await world.carrier({ script: (call) => call.reject(403, "Forbidden") });
+  const end = await phone.untilEnded(await phone.call("+491000"));
+  assert.deepEqual(outcome(end), {
+    state: "destroy",
+    cause: "CALL_REJECTED",
+    causeCode: 21,
+    sipCode: 403,
+    sipReason: "Forbidden",
+  });
+  assert.equal((await phone.records()).errors.length, before);
+});
+
 test("M13: a carrier that rings for ever is cancelled after the ring timeout", async () => {
   const sipp = await world.sipp("no-answer");
   const id = await phone.call("+492000");
