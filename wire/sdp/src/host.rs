@@ -23,13 +23,15 @@ impl Host {
             .map_or_else(|_| Host::Name(text.to_owned()), Host::Ip)
     }
 
-    /// Reads `IN IP4 <address>`, three words in that order. The family may lie; the address tells.
+    /// Reads `IN IP4 <address>`, three words in that order. The family may lie; the address tells. No address has white
+    /// space or control characters in it, of which some would pass as the end of a word.
     pub(crate) fn parse_with_family(net: &str, family: &str, address: &str) -> Option<Self> {
         let known = net.eq_ignore_ascii_case("IN")
             && (family.eq_ignore_ascii_case("IP4") || family.eq_ignore_ascii_case("IP6"));
         // A multicast address may carry "/ttl/count"; nothing here uses multicast, so it is not kept.
         let address = address.split('/').next().unwrap_or_default();
-        (known && !address.is_empty()).then(|| Self::parse(address))
+        let is_word = |char: char| !char.is_whitespace() && !char.is_control();
+        (known && !address.is_empty() && address.chars().all(is_word)).then(|| Self::parse(address))
     }
 
     /// The numeric address, if it is one.

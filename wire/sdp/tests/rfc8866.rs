@@ -97,6 +97,15 @@ fn user_names_with_blanks_and_huge_session_ids_are_read() {
     assert_eq!(session.to_string(), odd);
 }
 
+/// Found by fuzzing: a form feed before a multicast suffix was kept, and printed where it ends the line.
+#[test]
+fn addresses_hold_no_white_space_or_control_characters() {
+    for address in ["127.0.0\u{c}/1", "ho\u{b}st", "a\u{7f}b", "a\u{a0}b"] {
+        let text = format!("v=0\r\no=- 1 1 IN IP4 {address}\r\ns=-\r\nt=0 0\r\n");
+        assert_eq!(kind_of(&text).0, 2, "{address:?}");
+    }
+}
+
 #[test]
 fn each_limit_has_its_error() {
     let long = format!("v=0\r\na={}\r\n", "x".repeat(SDP_LEN_MAX));
