@@ -104,6 +104,11 @@ const WEIGHTS: [(Deed, u32); 30] = [
     (Deed::DrainProxy, 1),
 ];
 
+/// Bit `deed as u32` of all of them.
+pub fn all_deeds() -> u64 {
+    WEIGHTS.iter().fold(0, |bits, (deed, _)| bits | 1 << *deed as u32)
+}
+
 /// A deed, to whom it happens, and how long it is left alone. Who `who` and `which` are is found when it happens, from
 /// those who can: with nobody, nothing happens.
 #[derive(Debug, Clone, Copy)]

@@ -36,6 +36,8 @@ pub struct Report {
     pub steps: u64,
     /// Actions that found somebody to happen to.
     pub actions: u64,
+    /// What they were: bit `deed as u32` of each that happened.
+    pub deeds: u64,
     /// Calls.
     pub calls: u64,
     /// Times that an end of a call was compared.

@@ -1,7 +1,7 @@
 //! What every end sees is what the reference model says, whatever clients, carriers and the network do. `cargo xtask sim`
 //! plays more and longer.
 
-use offhook_sim::action::actions;
+use offhook_sim::action::{actions, all_deeds};
 use offhook_sim::play::{failure, play, shrink};
 
 const ACTIONS: usize = 250;
@@ -35,4 +35,10 @@ fn runs_do_much_and_are_functions_of_their_seed() {
             "{report:?}"
         );
     }
+}
+
+#[test]
+fn every_kind_of_action_finds_somebody_to_happen_to() {
+    let deeds = |seed| play(seed, &actions(seed, ACTIONS)).expect("it goes well").deeds;
+    assert_eq!(SEEDS.map(deeds).fold(0, |all, some| all | some), all_deeds());
 }

@@ -22,33 +22,36 @@ type AtClient = (usize, String);
 impl Game {
     /// Does it, if there is somebody to do it to.
     pub(super) fn act(&mut self, action: &Action) -> Result<(), String> {
-        let before = self.report.actions;
-        self.report.actions += 1;
         let done = match action.deed {
-            Deed::Dial | Deed::DialUser => self.dial(action),
-            Deed::CallIn => self.call_in(action),
-            Deed::Answer => self.answer(action),
-            Deed::HangUp => self.hang_up(action),
-            Deed::Hold => self.hold(action),
-            Deed::Digits | Deed::RestartIce => self.media(action),
-            Deed::Transfer => self.transfer(action),
-            Deed::TransferToCall => self.transfer_to_call(action),
-            Deed::SendOn => self.send_on(action),
-            Deed::Cut | Deed::Connect | Deed::Roam | Deed::Reload | Deed::Renew => self.move_client(action),
-            Deed::Take | Deed::Refuse | Deed::End | Deed::FarHold => self.carrier(action),
-            Deed::LoseMedia => self.lose_media(action),
-            Deed::LoseGateway => self.lose_gateway(action),
-            Deed::KillCarrier => self.kill_carrier(action),
-            Deed::DrainVsp => self.drain_vsp(),
-            Deed::DrainProxy => self.drain_proxy(),
-            Deed::BothHold | Deed::BothEnd | Deed::AnswerAndEnd | Deed::TakeAndHangUp | Deed::TwoAnswers => {
-                return self.at_once(action);
+            Deed::Dial | Deed::DialUser => self.dial(action).map(Ok),
+            Deed::CallIn => self.call_in(action).map(Ok),
+            Deed::Answer => self.answer(action).map(Ok),
+            Deed::HangUp => self.hang_up(action).map(Ok),
+            Deed::Hold => self.hold(action).map(Ok),
+            Deed::Digits | Deed::RestartIce => self.media(action).map(Ok),
+            Deed::Transfer => self.transfer(action).map(Ok),
+            Deed::TransferToCall => self.transfer_to_call(action).map(Ok),
+            Deed::SendOn => self.send_on(action).map(Ok),
+            Deed::Cut | Deed::Connect | Deed::Roam | Deed::Reload | Deed::Renew => {
+                self.move_client(action).map(Ok)
+            }
+            Deed::Take | Deed::Refuse | Deed::End | Deed::FarHold => self.carrier(action).map(Ok),
+            Deed::LoseMedia => self.lose_media(action).map(Ok),
+            Deed::LoseGateway => self.lose_gateway(action).map(Ok),
+            Deed::KillCarrier => self.kill_carrier(action).map(Ok),
+            Deed::DrainVsp => self.drain_vsp().map(Ok),
+            Deed::DrainProxy => self.drain_proxy().map(Ok),
+            Deed::TwoAnswers => self.two_answers(action),
+            Deed::BothHold | Deed::BothEnd | Deed::AnswerAndEnd | Deed::TakeAndHangUp => {
+                self.both_ends(action.deed, action)
             }
         };
-        if done.is_none() {
-            self.report.actions = before;
-        }
-        Ok(())
+        let Some(outcome) = done else {
+            return Ok(());
+        };
+        self.report.actions += 1;
+        self.report.deeds |= 1 << action.deed as u32;
+        outcome
     }
 
     fn online(&mut self) -> Vec<usize> {
@@ -264,22 +267,6 @@ impl Game {
             _ => self.model.hold(End::Carrier(carrier), &tag, hold),
         }
         Some(())
-    }
-
-    /// Two things at the same time.
-    fn at_once(&mut self, action: &Action) -> Result<(), String> {
-        let before = self.report.actions;
-        let done = match action.deed {
-            Deed::TwoAnswers => self.two_answers(action),
-            deed => self.both_ends(deed, action),
-        };
-        match done {
-            Some(outcome) => outcome,
-            None => {
-                self.report.actions = before - 1;
-                Ok(())
-            }
-        }
     }
 
     /// A client and the carrier at the other end of its call.
