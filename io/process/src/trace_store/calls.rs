@@ -9,6 +9,8 @@ use std::{
 
 /// Most bytes of an event's name: a method name made up by a peer is not worth more.
 const NAME_LEN_MAX: usize = 128;
+/// Room for so many more events is made at a time: a call that is answered has 40 to 60.
+const EVENTS_MORE: usize = 12;
 
 #[derive(Debug)]
 pub(super) struct Calls {
@@ -192,6 +194,10 @@ impl Call {
     fn push(&mut self, event: Event, head_max: usize, tail_max: usize) {
         self.bytes += event.bytes();
         if self.head.len() < head_max {
+            if self.head.len() == self.head.capacity() {
+                // Doubling would leave as much room again unused in each of a thousand calls.
+                self.head.reserve_exact(EVENTS_MORE);
+            }
             self.head.push(event);
             return;
         }
