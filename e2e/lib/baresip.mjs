@@ -11,13 +11,14 @@ import { until } from "./wait.mjs";
 const MODULES = ["opus", "g711", "ausine", "aubridge", "sndfile", "account", "menu", "ctrl_tcp"];
 const WAV_HEADER_BYTES = 44;
 
-/** Starts baresip as a SIP phone of `user` that registers at `registrar`, a UDP port, and rings until it is told to answer. */
+/** Starts baresip as a SIP phone of `user` that registers at `registrar`, a UDP port, rings until it is told to answer, and calls. */
 export async function startPhone({ port, user, password, registrar, toneHz = 440 }) {
   const account = `<sip:${user}@127.0.0.1:${registrar};transport=udp>;auth_user=${user};auth_pass=${password};regint=60`;
   const phone = await launch({
     port,
     toneHz,
     account: `${account};answermode=manual;audio_codecs=PCMU/8000/1`,
+    registrar,
   });
   await until("the phone is registered", () => /200 OK/.test(phone.output), 5_000);
   return phone;
@@ -32,14 +33,14 @@ export async function startBaresip({ port, number, codecs, toneHz = 440 }) {
   return launch({ port, toneHz, account });
 }
 
-async function launch({ port, toneHz, account }) {
+async function launch({ port, toneHz, account, registrar = null }) {
   const folder = mkdtempSync(join(tmpdir(), "offhook-baresip-"));
   const control = await freeTcpPort();
   writeFileSync(join(folder, "config"), configuration({ port, control, folder, toneHz }));
   writeFileSync(join(folder, "accounts"), `${account}\n`);
   writeFileSync(join(folder, "contacts"), "");
   const child = spawn("baresip", ["-f", folder, "-4"], { stdio: ["ignore", "pipe", "pipe"] });
-  const baresip = new Baresip(child, folder, port, control);
+  const baresip = new Baresip(child, folder, { port, control, registrar });
   await until("baresip is ready", () => baresip.ready(), 5_000);
   await baresip.connect();
   return baresip;
@@ -81,14 +82,16 @@ class Baresip {
   #child;
   #folder;
   #control;
+  #registrar;
   #exit;
   #socket = null;
 
-  constructor(child, folder, port, control) {
+  constructor(child, folder, { port, control, registrar }) {
     this.#child = child;
     this.#folder = folder;
     this.port = port;
     this.#control = control;
+    this.#registrar = registrar;
     this.#exit = new Promise((resolve) => child.on("exit", resolve));
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding("utf8");
@@ -103,8 +106,9 @@ class Baresip {
 
   /** The tone in the last half second of what it recorded, in Hz; `null` while there is none. */
   heardHz() {
-    // The module `sndfile` writes down what comes out of the decoder, as it comes.
-    const file = readdirSync(this.#folder).find((name) => name.endsWith("-dec.wav"));
+    // The module `sndfile` writes down what comes out of the decoder, as it comes; after early media into a new file.
+    const files = readdirSync(this.#folder).filter((name) => name.endsWith("-dec.wav"));
+    const file = files.sort().at(-1);
     if (!file) return null;
     const wav = readFileSync(join(this.#folder, file));
     if (wav.length <= WAV_HEADER_BYTES) return null;
@@ -143,6 +147,11 @@ class Baresip {
     return until(`${type} at baresip`, () => this.events.slice(seen).find((event) => event.type === type));
   }
 
+  /** Calls a number or a user, at its registrar. */
+  dial(target) {
+    this.#command("dial", `sip:${target}@127.0.0.1:${this.#registrar}`);
+  }
+
   answer() {
     this.#command("accept");
   }
@@ -151,8 +160,8 @@ class Baresip {
     this.#command("hangup");
   }
 
-  #command(command) {
-    const text = JSON.stringify({ command });
+  #command(command, params = "") {
+    const text = JSON.stringify({ command, params });
     this.#socket.write(`${Buffer.byteLength(text)}:${text},`);
   }
 

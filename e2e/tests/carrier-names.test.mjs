@@ -2,12 +2,11 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
 import { startDns } from "../lib/dns.mjs";
-import { near } from "../lib/phone.mjs";
 import { freeUdpPort } from "../lib/ports.mjs";
+import { carrierHears, hangUp } from "../lib/talk.mjs";
 import { until } from "../lib/wait.mjs";
 import { World } from "../lib/world.mjs";
 
-const BROWSER_HZ = 700;
 const TTL_S = 1;
 const NAMED = "sip:carrier.test";
 
@@ -60,10 +59,8 @@ async function callTo(carrier) {
   const id = await phone.call("+491000");
   await phone.untilState(id, "active");
   const call = carrier.calls.at(-1);
-  await until("the carrier hears the browser", () => near(call.rtp.heardHz(), BROWSER_HZ));
-  await phone.ask("hangup", id);
-  await phone.untilEnded(id);
-  await until("BYE at the carrier", () => call.endedBy === "bye");
+  await carrierHears(call);
+  await hangUp(phone, id, call);
   return call;
 }
 

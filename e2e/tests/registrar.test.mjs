@@ -3,14 +3,12 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
 import { headers, uriOf } from "../lib/sip.mjs";
 import { startKamailio } from "../lib/kamailio.mjs";
-import { near } from "../lib/phone.mjs";
 import { freeUdpPort } from "../lib/ports.mjs";
 import { RawClient } from "../lib/raw.mjs";
+import { bothHear, CARRIER_HZ, hangUp } from "../lib/talk.mjs";
 import { until } from "../lib/wait.mjs";
 import { World } from "../lib/world.mjs";
 
-const BROWSER_HZ = 700;
-const CARRIER_HZ = 440;
 /** What alice's registrar grants at most, seconds: refreshed every two or three. */
 const GRANTED_S = 4;
 /** Its nonces end before that. */
@@ -98,8 +96,7 @@ async function calledThroughKamailio() {
   await phone.ask("answer", id);
   await phone.untilState(id, "active");
   await call.untilStatus(200);
-  await until("the carrier hears the browser", () => near(call.rtp.heardHz(), BROWSER_HZ));
-  await phone.untilHears(id, CARRIER_HZ);
+  await bothHear(phone, id, call);
   call.hangup();
   await phone.untilEnded(id);
 }
@@ -110,11 +107,8 @@ async function callsThrough(kamailio, browser) {
   const id = await browser.call("4930123456");
   await browser.untilState(id, "active");
   const [call] = carrier.calls;
-  await until("the carrier hears the browser", () => near(call.rtp.heardHz(), BROWSER_HZ));
-  await browser.untilHears(id, CARRIER_HZ);
-  await browser.ask("hangup", id);
-  await browser.untilEnded(id);
-  await until("BYE at the carrier", () => call.endedBy === "bye");
+  await bothHear(browser, id, call);
+  await hangUp(browser, id, call);
   const [route] = headers(call.invite, "record-route");
   assert.ok(uriOf(route).includes(kamailio.address), `${route} is not by ${kamailio.address}`);
   return call;

@@ -95,19 +95,23 @@ fn unreadable(error: SyntaxError) -> Finding {
 /// Asks each carrier whether it speaks SIP.
 async fn probe_carriers(config: &Config) -> Vec<Problem> {
     let mut problems = Vec::new();
+    let Some(proxy) = &config.sip_proxy else {
+        return problems;
+    };
+    let (locator, ipv4) = (proxy.locator(), proxy.udp.is_ipv4());
     for (path, host, port) in config.carrier_hosts() {
-        let addresses = match tokio::net::lookup_host((host.as_str(), port)).await {
-            Ok(addresses) => addresses.collect::<Vec<_>>(),
-            Err(error) => {
-                let what = format!("{host} cannot be resolved: {error}");
-                problems.push(Problem::error(
-                    path,
-                    what,
-                    "Check the name, and the resolver of this machine",
-                ));
-                continue;
-            }
-        };
+        let located = locator.locate(&host, port, ipv4).await;
+        let addresses: Vec<_> = located
+            .servers
+            .into_iter()
+            .flat_map(|server| server.addresses)
+            .collect();
+        if addresses.is_empty() {
+            let what = format!("nobody knows where {host} is");
+            let remedy = "Check the name, and the name servers of this machine";
+            problems.push(Problem::error(path, what, remedy));
+            continue;
+        }
         for address in addresses {
             let (what, remedy) = match probe::options(address).await {
                 Ok(Answer::Status(_)) => continue,

@@ -136,6 +136,9 @@ impl Config {
             name: user.name.clone(),
             numbers: user.numbers.clone(),
             phone_password: user.phone_password.clone(),
+            caller_id: user.caller_id.clone(),
+            display_name: user.display_name.clone(),
+            hide_caller: user.hide_caller,
         });
         Some(offhook_sip_proxy::Config {
             sip_proxy: self.sip_proxy.clone()?,
@@ -146,8 +149,8 @@ impl Config {
         })
     }
 
-    /// Place in the tree, host and port of each carrier.
-    pub(crate) fn carrier_hosts(&self) -> Vec<(String, String, u16)> {
+    /// Place in the tree, host and port, if one is named, of each carrier.
+    pub(crate) fn carrier_hosts(&self) -> Vec<(String, String, Option<u16>)> {
         let carriers = self.carrier.iter().enumerate();
         let hosts = carriers.filter_map(|(at, carrier)| {
             let target = carrier.target()?;
@@ -155,7 +158,7 @@ impl Config {
             let host = uri.host()?.to_string();
             // `[::1]` is how URIs write an IPv6 address, and nobody else.
             let host = host.trim_matches(['[', ']']).to_owned();
-            Some((format!("carrier[{at}].uri"), host, uri.port_or_default()))
+            Some((format!("carrier[{at}].uri"), host, uri.port()))
         });
         hosts.collect()
     }

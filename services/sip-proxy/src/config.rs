@@ -9,6 +9,7 @@ use crate::proxy::TRANSACTIONS_MAX;
 use offhook_process::{Problem, Secret};
 use offhook_sip_message::header::Transport;
 use offhook_sip_message::{Scheme, UriBuf};
+use offhook_transport::locate::Locator;
 use serde::Deserialize;
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -57,6 +58,8 @@ pub struct SipProxyConfig {
     pub transactions_max: usize,
     /// Most new calls per second of each VSP; more get 503. 0: no limit. Default 2000.
     pub calls_per_second: u32,
+    /// Most new calls per second of the SIP phones of one user; more get 503. 0: no limit. Default 5.
+    pub phone_calls_per_second: u32,
     /// Whether messages are recorded in the call traces; adds half to the CPU that a call costs. Default true.
     pub trace: bool,
 }
@@ -74,6 +77,7 @@ impl Default for SipProxyConfig {
             requests_max: 20_000,
             transactions_max: TRANSACTIONS_MAX,
             calls_per_second: 2_000,
+            phone_calls_per_second: 5,
             trace: true,
         }
     }
@@ -202,6 +206,16 @@ pub struct RouteConfig {
     pub prefix: String,
     /// Names of carriers, in order of failover.
     pub carriers: Vec<String>,
+}
+
+impl SipProxyConfig {
+    /// Says where carriers with a host name are.
+    pub fn locator(&self) -> Locator {
+        match &self.name_servers {
+            Some(servers) => Locator::with_servers(servers.clone()),
+            None => Locator::system(),
+        }
+    }
 }
 
 impl CarrierConfig {
@@ -435,6 +449,9 @@ mod tests {
                 name: "alice".to_owned(),
                 numbers: vec!["+15550100".to_owned()],
                 phone_password: None,
+                caller_id: None,
+                display_name: None,
+                hide_caller: false,
             }],
         }
     }

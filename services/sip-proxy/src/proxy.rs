@@ -17,8 +17,11 @@ mod late_answer;
 mod limits;
 mod output;
 mod own_route;
+mod phone_auth;
+mod phone_calls;
 mod redirect;
 mod registrar;
+mod rejection;
 mod response_context;
 mod servers;
 mod settings;
@@ -26,7 +29,7 @@ mod targets;
 
 pub(crate) use output::event_of;
 pub use output::{CarrierFailure, Counts, Output, Refusal, Traced};
-pub use settings::{CalledNumber, Carrier, Latching, Settings, TRANSACTIONS_MAX};
+pub use settings::{CalledNumber, Carrier, Latching, PhoneUser, Settings, TRANSACTIONS_MAX};
 
 use crate::dial_plan::CarrierId;
 use bytes::Bytes;
@@ -40,13 +43,15 @@ use offhook_sip::transaction::{
     self, ClientTransactionId, Event, ServerTransactionId, TransactionId, TransactionLayer, Transmit,
 };
 use offhook_sip::{Flow, IdMap};
-use offhook_sip_message::header::{RetryAfter, To};
+use offhook_sip_message::header::To;
 use offhook_sip_message::{
     HeaderName, HeaderValue, Message, MessageBuilder, Method, StatusCode, Token, respond,
 };
+use phone_auth::{Failures, Nonces};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use registrar::Registrar;
+use rejection::Rejection;
 use response_context::ResponseContext;
 use servers::Resting;
 use settings::Peer;
@@ -60,9 +65,6 @@ const ALLOW: &str =
 
 /// Those that we take outside of calls.
 const ALLOW_OUTSIDE: &str = "INVITE, ACK, CANCEL, OPTIONS";
-
-/// What a caller shall wait when we are full or leaving: long enough for set-ups to end or another node to take over.
-const RETRY_AFTER: RetryAfter = RetryAfter { seconds: 10 };
 
 /// Most dialogs with a CSeq shift of their own: only challenges within a call make one.
 const SHIFTED_DIALOGS_MAX: usize = 10_000;
@@ -92,6 +94,8 @@ pub struct Proxy {
     limits: Limits,
     registrar: Registrar,
     floods: Floods,
+    nonces: Nonces,
+    failures: Failures,
     /// CSeq shifts that arose within a call, by hash of Call-ID and From tag of the side that counts.
     shifts: HashMap<u64, u32>,
     unanswered: usize,
@@ -122,6 +126,8 @@ impl Proxy {
             limits: Limits::new(&settings),
             registrar: Registrar::default(),
             floods: Floods::default(),
+            nonces: Nonces::default(),
+            failures: Failures::default(),
             shifts: HashMap::new(),
             unanswered: 0,
             draining: false,
@@ -136,26 +142,32 @@ impl Proxy {
     /// responses find their request by its branch, which nobody can guess.
     pub fn handle_datagram(&mut self, now: Instant, source: SocketAddr, datagram: Bytes) {
         if datagram.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
-            return; // A keep-alive (RFC 5626 §3.5.1 and older habits).
+            return self.answer_keep_alive(now, source, &datagram);
         }
         let is_response = datagram
             .get(..4)
             .is_some_and(|start| start.eq_ignore_ascii_case(b"SIP/"));
+        let mut may_be_behind_nat = false;
         if !is_response {
             match self.peer(source) {
                 Some(Peer::Vsp | Peer::Carrier(_)) => {}
-                Some(Peer::Phone) if self.floods.admits(now, source.ip()) => {}
+                Some(Peer::Phone) if self.floods.admits(now, source.ip()) => may_be_behind_nat = true,
                 Some(Peer::Phone) => {
                     // In silence: an answer to each would be a flood of our own.
                     let reason = Refusal::Rate;
                     return self.outputs.push_back(Output::Refused { source, reason });
                 }
-                None if self.may_register(now, source, &datagram) => {}
+                None if self.may_register(now, source, &datagram) => may_be_behind_nat = true,
                 None => return self.refuse_stranger(now, source, datagram),
             }
         }
         let before = self.layer.counts();
-        self.layer.handle_datagram(now, Flow::udp(source), datagram);
+        match may_be_behind_nat {
+            true => self
+                .layer
+                .handle_datagram_from_nat(now, Flow::udp(source), datagram),
+            false => self.layer.handle_datagram(now, Flow::udp(source), datagram),
+        }
         let after = self.layer.counts();
         if after.unparsable_total + after.malformed_total > before.unparsable_total + before.malformed_total {
             self.outputs.push_back(Output::Refused {
@@ -439,6 +451,9 @@ impl Proxy {
         source: SocketAddr,
         rejection: Rejection,
     ) {
+        if rejection.is_challenge() {
+            return self.challenge(now, id, request, &rejection);
+        }
         tracing::debug!(%source, ?request, status = %rejection.status, reason = rejection.reason.as_str(), "refused");
         self.outputs.push_back(Output::Refused {
             source,
@@ -550,38 +565,5 @@ fn hop_of(peer: Peer) -> Hop {
         Peer::Vsp => Hop::Vsp,
         Peer::Carrier(_) => Hop::Carrier,
         Peer::Phone => Hop::Client,
-    }
-}
-
-/// How a request is refused.
-#[derive(Debug)]
-struct Rejection {
-    status: StatusCode,
-    reason: Refusal,
-    header: Option<(HeaderName<'static>, HeaderValue)>,
-}
-
-impl Rejection {
-    fn new(status: StatusCode, reason: Refusal) -> Self {
-        Self {
-            status,
-            reason,
-            header: None,
-        }
-    }
-
-    fn with(self, name: HeaderName<'static>, value: Option<HeaderValue>) -> Self {
-        Self {
-            header: value.map(|value| (name, value)),
-            ..self
-        }
-    }
-
-    /// 503 with Retry-After.
-    fn unavailable(reason: Refusal) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, reason).with(
-            HeaderName::RetryAfter,
-            Some(HeaderValue::number(RETRY_AFTER.seconds)),
-        )
     }
 }

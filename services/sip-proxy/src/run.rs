@@ -11,7 +11,6 @@ mod shell;
 
 use crate::config::Config;
 use offhook_process::{Context, Problem, RoleState, Shutdown};
-use offhook_transport::locate::Locator;
 use offhook_transport::udp::batch::{BatchSocket, Waker};
 use offhook_transport::{BindError, address};
 use resolve::Found;
@@ -62,10 +61,7 @@ pub async fn run(config: Config, context: Context, shutdown: Shutdown) -> Result
     let bound = socket.local_address();
     let settings = resolve::settings(&config, bound, advertised(&config, bound)).map_err(Error::Config)?;
     let (found_sender, found) = mpsc::channel(LOOKUPS_MAX);
-    let locator = match &config.sip_proxy.name_servers {
-        Some(servers) => Locator::with_servers(servers.clone()),
-        None => Locator::system(),
-    };
+    let locator = config.sip_proxy.locator();
     let mut lookups = JoinSet::new();
     for name in resolve::names(&settings.carriers) {
         let sender = found_sender.clone();

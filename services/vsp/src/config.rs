@@ -181,7 +181,7 @@ pub struct UserConfig {
     /// The password itself: for trying out only.
     #[serde(default)]
     pub password: Option<Secret>,
-    /// Password that SIP phones of the user register with at the SIP proxy. Default: none, and the user has no phones.
+    /// Password that SIP phones of the user register and call with at the SIP proxy. Default: none, and the user has no phones.
     #[serde(default)]
     pub phone_password: Option<Secret>,
     /// Numbers of the user. Default: none.

@@ -112,6 +112,8 @@ pub struct TransactionLayer {
     /// For look-ups without allocation.
     pub(super) key_buffer: Vec<u8>,
     pub(super) totals: Counts,
+    /// While a datagram is taken: its answers go to its source.
+    pub(super) answers_source: bool,
 }
 
 #[derive(Debug)]
@@ -161,6 +163,7 @@ impl TransactionLayer {
             last_id: 0,
             key_buffer: Vec::with_capacity(128),
             totals: Counts::default(),
+            answers_source: false,
         }
     }
 

@@ -31,6 +31,21 @@ impl TransactionLayer {
         }
     }
 
+    /// The same from whoever may be behind NAT: answers go to where the request came from, whether it asks for that (RFC 3581)
+    /// or not.
+    pub fn handle_datagram_from_nat(&mut self, now: Instant, source: Flow, datagram: Bytes) {
+        self.answers_source = true;
+        self.handle_datagram(now, source, datagram);
+        self.answers_source = false;
+    }
+
+    fn response_flow(&self, via: &Via<'_>, source: Flow) -> Flow {
+        match self.answers_source {
+            true => source,
+            false => locate::response_flow(via, source),
+        }
+    }
+
     /// Takes a message that came from `source`.
     pub fn handle_message(&mut self, now: Instant, source: Flow, message: Message) {
         match message.method() {
@@ -154,7 +169,7 @@ impl TransactionLayer {
         let Ok(via) = request.require::<Via<'_>>() else {
             return;
         };
-        let flow = locate::response_flow(&via, source);
+        let flow = self.response_flow(&via, source);
         key::write(&mut self.key_buffer, &via, method);
         let key: Box<[u8]> = self.key_buffer.as_slice().into();
         let (timing, reliable) = (self.config.timing, source.transport.is_reliable());
@@ -238,7 +253,7 @@ impl TransactionLayer {
         if request.method() == Some(&Method::Ack) {
             return;
         }
-        let flow = locate::response_flow(&via, source);
+        let flow = self.response_flow(&via, source);
         let tag = self.tag();
         let mut builder: MessageBuilder = respond(request, status, Token::new(tag.as_bytes()).ok());
         if status == StatusCode::SERVICE_UNAVAILABLE {

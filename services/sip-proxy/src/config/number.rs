@@ -82,8 +82,14 @@ pub struct UserNumbers {
     pub name: String,
     /// Numbers that are the user's alone.
     pub numbers: Vec<String>,
-    /// What SIP phones of the user register with; without it there are none.
+    /// What SIP phones of the user register and call with; without it there are none.
     pub phone_password: Option<Secret>,
+    /// Number that its phones show when they ask for none of `numbers`; without it the first of those.
+    pub caller_id: Option<String>,
+    /// Name that its phones show when they give none.
+    pub display_name: Option<String>,
+    /// Whether those called may not see who calls.
+    pub hide_caller: bool,
 }
 
 impl NumberConfig {

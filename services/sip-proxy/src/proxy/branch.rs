@@ -100,6 +100,7 @@ impl Proxy {
             .filter(|branch| branch.target.address == target.address);
         forward.shift = again.fold(forward.shift, |shift, branch| shift.max(branch.forward.shift + 1));
         if context.scope == Scope::Initial {
+            forward.called_phone = target.phone;
             self.disclose(context, target, &mut forward);
             forward.record_route = record_route(&context.request, &forward, self.settings.address);
         }
@@ -123,6 +124,9 @@ impl Proxy {
         if let Some(carrier) = carrier {
             disclosure.latching = carrier.latching;
         }
+        if let Some(phone) = target.phone {
+            disclosure.latching = phone.latching();
+        }
         disclosure.audience = match target.side {
             Side::User => Audience::Vsp,
             Side::Outside if trusted => Audience::Trusted,
@@ -131,8 +135,9 @@ impl Proxy {
         if target.side != Side::User {
             disclosure.called = None;
         }
-        disclosure.anonymous =
-            disclosure.audience == Audience::Untrusted && privacy(&context.request).is_anonymous;
+        let is_hidden = disclosure.caller.as_ref().is_some_and(|caller| caller.is_hidden);
+        disclosure.anonymous = disclosure.audience == Audience::Untrusted
+            && (is_hidden || privacy(&context.request).is_anonymous);
     }
 
     pub(super) fn start_branch(
@@ -515,6 +520,9 @@ pub(super) fn record_route(request: &Message, forward: &Forward, address: Socket
     let trusted = disclosure.audience == Audience::Trusted;
     let route = OwnRoute::new(forward.call.clone(), forward.shift, tag);
     let route = route.disclosing(trusted, disclosure.anonymous, tag);
+    let caller = disclosure.caller.as_ref().map(|caller| caller.phone.number);
+    let called = forward.called_phone.map(|phone| phone.number);
+    let route = route.between(caller, called, tag);
     route.to_value(address).ok()
 }
 

@@ -1,8 +1,9 @@
 //! How requests come to their end: final answers, CANCEL, timer C (RFC 3261 §16.7 step 6, §16.8, §16.10).
 
 use super::branch::shift_key;
+use super::rejection::RETRY_AFTER;
 use super::response_context::{Outcome, State, substitute};
-use super::{CarrierFailure, Proxy, RETRY_AFTER};
+use super::{CarrierFailure, Proxy};
 use crate::dial_plan::Unanswered;
 use offhook_sip::Header;
 use offhook_sip::transaction::ServerTransactionId;

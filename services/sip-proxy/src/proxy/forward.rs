@@ -2,6 +2,7 @@
 
 use super::identity::Disclosure;
 use super::own_route::hash;
+use super::phone_calls::PhoneRef;
 use bytes::Bytes;
 use offhook_call_trace::{CALL_ID_HEADER, CallId};
 use offhook_sip_message::header::{CSeq, Header, MaxForwards, RAck, RecordRoute, Transport, Via};
@@ -24,6 +25,8 @@ pub(super) struct Forward {
     pub(super) credentials: Vec<(HeaderName<'static>, HeaderValue)>,
     /// The call id header that goes on; what the request brought is replaced.
     pub(super) call: Option<CallId>,
+    /// The phone of ours that is called.
+    pub(super) called_phone: Option<PhoneRef>,
     /// What the next hop may know.
     pub(super) disclosure: Disclosure,
     /// Record-Routes that stay; `None`: those that came.

@@ -1,16 +1,18 @@
 //! What the next hop learns about the parties, and which headers are ours alone (RFC 3323, RFC 3325, RFC 7315 §4.2).
 //!
-//! | Header | from a carrier | to a trusted carrier | to another carrier |
-//! |---|---|---|---|
-//! | `From` | passes | passes | anonymous if `Privacy` asks for it |
-//! | `P-Asserted-Identity` | passes | passes | taken out, save with `Privacy: none` |
-//! | `P-Preferred-Identity`, `P-Called-Party-ID` | taken out | taken out | taken out |
-//! | `Remote-Party-ID` | passes | passes | taken out |
-//! | `X-Offhook-…` | taken out | taken out | taken out |
+//! | Header | from a carrier | from a phone | to a trusted carrier | to another carrier |
+//! |---|---|---|---|---|
+//! | `From` | passes | ours, with a number of the user | passes | anonymous if `Privacy` asks for it |
+//! | `P-Asserted-Identity` | passes | ours | passes | taken out, save with `Privacy: none` |
+//! | `P-Preferred-Identity`, `P-Called-Party-ID` | taken out | taken out | taken out | taken out |
+//! | `Remote-Party-ID` | passes | taken out | passes | taken out |
+//! | `Proxy-Authorization` | passes | taken out | passes | passes |
+//! | `X-Offhook-…` | taken out | taken out | taken out | taken out |
 //!
 //! The call id header is the one `X-Offhook-…` that carriers see: ours, never theirs. VSPs also see whose media packets are
 //! to be taken from a carrier.
 
+use super::phone_calls::Caller;
 use super::settings::Latching;
 use offhook_call_trace::{CALL_ID_HEADER, LATCHING_HEADER};
 use offhook_sip_message::header::From;
@@ -40,6 +42,10 @@ pub(super) struct Disclosure {
     pub(super) audience: Audience,
     /// Whether the message comes from outside.
     pub(super) from_carrier: bool,
+    /// Whether it comes from a phone: what it says of who it is counts nothing.
+    pub(super) from_phone: bool,
+    /// Who calls, if that is a phone of ours and its call begins.
+    pub(super) caller: Option<Box<Caller>>,
     /// Whether the sender of this request is anonymous in it.
     pub(super) anonymous: bool,
     /// The number of ours that was called, as P-Called-Party-ID.
@@ -65,12 +71,23 @@ impl Disclosure {
         {
             edit.replace(LATCHING, &value);
         }
+        if let Some(caller) = &self.caller {
+            edit.replace(HeaderName::From, &caller.from);
+            if self.shows_asserted() {
+                edit.replace(HeaderName::PAssertedIdentity, &caller.asserted);
+            }
+        }
         if self.anonymous
             && let Ok(from) = message.require::<From<'_>>()
             && let Some(value) = anonymous(from.tag().unwrap_or_default())
         {
             edit.replace(HeaderName::From, &value);
         }
+    }
+
+    /// Whether the asserted identity of our caller goes on.
+    fn shows_asserted(&self) -> bool {
+        self.caller.is_some() && self.audience != Audience::Untrusted
     }
 
     /// The names of the headers that stay behind.
@@ -81,12 +98,14 @@ impl Disclosure {
         let untrusted = self.audience == Audience::Untrusted;
         let lines = message.headers().filter(|line| match line.name {
             HeaderName::PPreferredIdentity => true,
+            HeaderName::PAssertedIdentity if self.from_phone => !self.shows_asserted(),
             HeaderName::PAssertedIdentity => untrusted && !privacy(message).is_none,
+            HeaderName::ProxyAuthorization => self.from_phone,
             HeaderName::Other(name) => {
                 let name: &[u8] = name.as_bytes();
                 is_ours(name) && !(keep_call_id && name.eq_ignore_ascii_case(CALL_ID_HEADER.as_bytes()))
                     || name.eq_ignore_ascii_case(b"P-Called-Party-ID") && self.called.is_none()
-                    || untrusted && name.eq_ignore_ascii_case(REMOTE_PARTY)
+                    || (untrusted || self.from_phone) && name.eq_ignore_ascii_case(REMOTE_PARTY)
             }
             _ => false,
         });

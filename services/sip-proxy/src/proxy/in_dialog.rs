@@ -57,6 +57,7 @@ impl Proxy {
             request_uri: None,
             group: 0,
             side: Side::Outside,
+            phone: None,
         });
         self.open_context(id, context);
         self.try_next(now, id);
@@ -140,7 +141,11 @@ impl Proxy {
         if self.settings.is_own(&next_hop) {
             return Err(no_dialog());
         }
-        let address = self.address_of(&next_hop);
+        // A phone is where it registers from, whatever its Contact says.
+        let from = request.require::<From<'_>>().map_err(|_| malformed())?;
+        let phone = own.phone_for(from.tag().unwrap_or_default());
+        let phone = phone.filter(|_| rest.is_empty());
+        let address = self.phone_address(phone).or_else(|| self.address_of(&next_hop));
         let address = address.ok_or(Rejection::new(StatusCode::BAD_GATEWAY, Refusal::NoAddress))?;
         let changed_uri = (request_uri.as_bytes() != uri.as_bytes()).then(|| request_uri.to_buf());
         Ok(self.routed(request, peer, &own, address, changed_uri, kept))
@@ -183,6 +188,8 @@ impl Proxy {
             disclosure: Disclosure {
                 audience,
                 from_carrier: peer != Peer::Vsp,
+                from_phone: peer == Peer::Phone,
+                caller: None,
                 anonymous: audience == Audience::Untrusted && own.hides(from_tag),
                 called: None,
                 latching: None,

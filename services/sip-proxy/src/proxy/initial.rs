@@ -25,10 +25,11 @@ impl Proxy {
     ) {
         let checked = self
             .check_room(now, source, peer)
-            .and_then(|()| self.check_request(&request))
-            .and_then(|own_routes| Ok((own_routes, self.destinations(&request, peer)?)))
+            .and_then(|()| self.caller(now, &request, source, peer))
+            .and_then(|caller| Ok((caller, self.check_request(&request)?)))
+            .and_then(|found| Ok((found, self.destinations(&request, peer, source)?)))
             .and_then(|found| Ok((found, self.take_place(peer)?)));
-        let ((own_routes, mut destinations), held) = match checked {
+        let (((caller, own_routes), mut destinations), held) = match checked {
             Ok(found) => found,
             Err(rejection) => return self.reject(now, id, &request, source, rejection),
         };
@@ -40,6 +41,11 @@ impl Proxy {
             self.trace(&call, hop_of(peer), Hop::SipProxy, request.bytes());
         }
         let mut context = self.context_of(request, call, peer, own_routes, destinations);
+        if let Some(caller) = caller {
+            let disclosure = &mut context.forward.disclosure;
+            disclosure.latching = caller.phone.latching();
+            disclosure.caller = Some(Box::new(caller));
+        }
         context.held = held;
         self.counts.calls_total += 1;
         self.open_context(id, context);
@@ -65,6 +71,7 @@ impl Proxy {
             recorded: self.recorded(&request, peer),
             disclosure: Disclosure {
                 from_carrier: peer != Peer::Vsp,
+                from_phone: peer == Peer::Phone,
                 called,
                 latching: self.settings.latching_of(peer),
                 ..Disclosure::default()

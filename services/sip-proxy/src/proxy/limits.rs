@@ -1,8 +1,9 @@
 //! How many calls each neighbour may begin per second, and how many a carrier may have at a time.
 
 use super::settings::{Peer, Settings};
-use crate::dial_plan::CarrierId;
+use crate::dial_plan::{CarrierId, UserName};
 use smallvec::SmallVec;
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,8 @@ pub(super) struct Limits {
     carriers: Vec<CarrierUse>,
     vsps: Vec<Rate>,
     calls_per_second: u32,
+    /// Of users whose phones have called: as many as the settings name.
+    users: HashMap<UserName, Rate>,
 }
 
 #[derive(Debug)]
@@ -37,7 +40,13 @@ impl Limits {
             carriers: carriers.collect(),
             vsps: settings.vsps.iter().map(|_| Rate::default()).collect(),
             calls_per_second: settings.calls_per_second,
+            users: HashMap::new(),
         }
+    }
+
+    /// Whether the phones of this user may begin another call in this second.
+    pub(super) fn admit_phone(&mut self, now: Instant, user: &UserName, limit: u32) -> bool {
+        self.users.entry(user.clone()).or_default().allow(now, limit)
     }
 
     /// Whether `peer`, which sends from `source`, may begin another call in this second.
@@ -53,7 +62,7 @@ impl Limits {
                 let vsp = settings.vsp_at(source).and_then(|at| self.vsps.get_mut(at));
                 (vsp, self.calls_per_second)
             }
-            // It cannot begin any.
+            // Once it is known whose it is: `admit_phone`.
             Peer::Phone => return true,
             Peer::Carrier(CarrierId(at)) => {
                 let carrier = self.carriers.get_mut(at);

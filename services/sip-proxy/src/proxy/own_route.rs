@@ -4,6 +4,7 @@
 //! <sip:192.0.2.1:5060;lr;call=3f2a…;cs=1.9ae0c3d1;id=t;an=9ae0c3d1>
 //! ```
 //!
+//! `ph=` has the numbers of the phones of ours on either side, and the hash of the caller's tag: `ph=<caller>.<called>.<tag>`.
 //! `id=t` says that the called side may know who calls, `an` that the side with this hash of its tag is anonymous. `call` is the call id. `cs` is there when we answered a carrier's challenge: the carrier then counts CSeq higher by
 //! that much than the caller, in all requests whose From tag has this hash.
 
@@ -24,6 +25,15 @@ pub(super) struct OwnRoute {
     /// The called side is a trusted carrier.
     pub(super) trusted: bool,
     anonymous_tag: Option<u32>,
+    phones: Option<Phones>,
+}
+
+/// The phones of ours that take part in a call, by the numbers of their registrations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Phones {
+    caller: Option<u64>,
+    called: Option<u64>,
+    caller_tag: u32,
 }
 
 impl OwnRoute {
@@ -46,6 +56,28 @@ impl OwnRoute {
         }
     }
 
+    /// The same, with the phones on either side; the caller's From tag tells which is which.
+    pub(super) fn between(self, caller: Option<u64>, called: Option<u64>, from_tag: &[u8]) -> Self {
+        let phones = Phones {
+            caller,
+            called,
+            caller_tag: tag_hash(from_tag),
+        };
+        Self {
+            phones: (caller.is_some() || called.is_some()).then_some(phones),
+            ..self
+        }
+    }
+
+    /// The phone that a request with this From tag goes to, if it is one of ours.
+    pub(super) fn phone_for(&self, from_tag: &[u8]) -> Option<u64> {
+        let phones = self.phones?;
+        match phones.caller_tag == tag_hash(from_tag) {
+            true => phones.called,
+            false => phones.caller,
+        }
+    }
+
     /// What a Route URI says; unknown and broken parameters count as absent.
     pub(super) fn read(uri: &Uri<'_>) -> Self {
         let mut route = Self::default();
@@ -57,6 +89,7 @@ impl OwnRoute {
                 b"call" => route.call = CallId::new(value).ok(),
                 b"cs" => (route.shift, route.shifted_tag) = read_shift(value).unwrap_or_default(),
                 b"id" => route.trusted = value == "t",
+                b"ph" => route.phones = read_phones(value),
                 b"an" => route.anonymous_tag = u32::from_str_radix(value, 16).ok(),
                 _ => {}
             }
@@ -79,6 +112,19 @@ impl OwnRoute {
         }
         if let Some(tag) = self.anonymous_tag {
             text.push_str(&format!(";an={tag:08x}"));
+        }
+        if let Some(Phones {
+            caller,
+            called,
+            caller_tag,
+        }) = self.phones
+        {
+            let number = |phone: Option<u64>| phone.map_or("-".to_owned(), |number| format!("{number:x}"));
+            text.push_str(&format!(
+                ";ph={}.{}.{caller_tag:08x}",
+                number(caller),
+                number(called)
+            ));
         }
         text.push('>');
         HeaderValue::new(text)
@@ -104,6 +150,21 @@ fn read_shift(text: &str) -> Option<(u32, u32)> {
     let (shift, tag) = text.split_once('.')?;
     let shift: u32 = shift.parse().ok().filter(|shift| *shift <= SHIFT_MAX)?;
     Some((shift, u32::from_str_radix(tag, 16).ok()?))
+}
+
+fn read_phones(text: &str) -> Option<Phones> {
+    let mut parts = text.split('.');
+    let mut number = || match parts.next()? {
+        "-" => Some(None),
+        text => u64::from_str_radix(text, 16).ok().map(Some),
+    };
+    let (caller, called) = (number()?, number()?);
+    let caller_tag = u32::from_str_radix(parts.next()?, 16).ok()?;
+    Some(Phones {
+        caller,
+        called,
+        caller_tag,
+    })
 }
 
 /// 32 bits tell the two sides of a dialog apart.
@@ -145,11 +206,27 @@ mod tests {
         let hiding = route.disclosing(true, true, b"tag");
         assert_eq!(read_back(&hiding), hiding);
         assert!(hiding.hides(b"tag") && !hiding.hides(b"other side") && hiding.trusted);
+        let between = hiding.clone().between(Some(u64::MAX), None, b"tag");
+        assert_eq!(read_back(&between), between);
+        assert_eq!(between.phone_for(b"other side"), Some(u64::MAX));
+        assert_eq!(between.phone_for(b"tag"), None);
+        assert_eq!(plain.clone().between(None, None, b"tag"), plain);
     }
 
     #[test]
     fn forged_parameters_count_as_absent() {
-        for params in ["cs=99999.0", "cs=x.y", "cs=1", "cs", "call=a%20b", "cs=-1.0"] {
+        for params in [
+            "cs=99999.0",
+            "cs=x.y",
+            "cs=1",
+            "cs",
+            "call=a%20b",
+            "cs=-1.0",
+            "ph=1.2",
+            "ph=x.-.0",
+            "ph=-.-",
+            "ph=1ffffffffffffffff.1.0",
+        ] {
             let uri = format!("sip:192.0.2.1;lr;{params}");
             assert_eq!(
                 OwnRoute::read(&Uri::parse(uri.as_bytes()).unwrap()),

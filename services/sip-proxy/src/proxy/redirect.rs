@@ -86,6 +86,7 @@ fn contacts(
                 request_uri: Some(plain),
                 group,
                 side: Side::Outside,
+                phone: None,
             };
             contacts.push((priority(address.params.get("q")), target));
         }

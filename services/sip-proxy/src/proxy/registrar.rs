@@ -1,26 +1,21 @@
 //! SIP phones of our users: who has registered from where (RFC 3261 §10.3, RFC 7616). In memory: after a restart phones
 //! come back when their registration would end.
 
-use super::settings::Settings;
+use super::phone_calls::{PhoneRef, is_behind_nat};
 use super::{Proxy, Refusal, Rejection};
 use crate::dial_plan::UserName;
-use offhook_sip::digest::{VerifyError, challenge, verify};
 use offhook_sip::transaction::ServerTransactionId;
-use offhook_sip_message::header::{Algorithm, Authorization, CSeq, Contact, Expires, To};
+use offhook_sip_message::header::{CSeq, Contact, Expires, To};
 use offhook_sip_message::{
-    HeaderName, HeaderValue, Message, MessageBuilder, Method, StatusCode, Token, UriBuf, respond,
+    HeaderName, HeaderValue, Message, MessageBuilder, StatusCode, Token, UriBuf, respond,
 };
 use rand::RngExt;
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// Phones of one user: a desk, a pocket, a few rooms. Each rings with every call.
 const PHONES_PER_USER_MAX: usize = 8;
-/// Challenges that wait for their answer. Over it the oldest is forgotten, and its phone challenged anew.
-const NONCES_MAX: usize = 4096;
-/// How long a challenge may be answered. Each is good for one answer.
-const NONCE_LIFETIME: Duration = Duration::from_secs(60);
 /// REGISTERs of strangers per second that are looked at; others meet silence and come again.
 const STRANGERS_PER_SECOND_MAX: u32 = 200;
 /// Shortest and longest lifetime of a registration, seconds. Refreshes more often only cost.
@@ -41,14 +36,13 @@ pub(super) struct Registrar {
     owners: HashMap<u64, UserName>,
     /// How many bindings are at an address.
     sources: HashMap<SocketAddr, usize>,
-    nonces: VecDeque<(String, Instant)>,
     strangers: (Option<Instant>, u32),
-    last_number: u64,
 }
 
 /// Where a phone is.
 #[derive(Debug, Clone)]
 pub(super) struct Binding {
+    /// Random, for Record-Route remembers it, also beyond a restart.
     number: u64,
     /// What it wants to be called by.
     pub(super) contact: UriBuf,
@@ -59,7 +53,24 @@ pub(super) struct Binding {
     expires: Instant,
 }
 
+impl Binding {
+    /// The phone as a part of a call.
+    pub(super) fn to_ref(&self) -> PhoneRef {
+        PhoneRef {
+            number: self.number,
+            is_behind_nat: is_behind_nat(&self.contact, self.address),
+        }
+    }
+}
+
 impl Registrar {
+    /// Where the phone is that has this number.
+    pub(super) fn address_of(&self, number: u64) -> Option<SocketAddr> {
+        let owner = self.owners.get(&number)?;
+        let phone = self.phones(owner).iter().find(|phone| phone.number == number);
+        phone.map(|phone| phone.address)
+    }
+
     /// The phones of a user.
     pub(super) fn phones(&self, user: &UserName) -> &[Binding] {
         self.bindings.get(user).map_or(&[], Vec::as_slice)
@@ -123,35 +134,15 @@ impl Registrar {
     }
 
     /// False if the user has as many phones as may be.
-    fn add(&mut self, user: &UserName, mut binding: Binding) -> bool {
-        if self.phones(user).len() >= PHONES_PER_USER_MAX {
+    fn add(&mut self, user: &UserName, binding: Binding) -> bool {
+        if self.phones(user).len() >= PHONES_PER_USER_MAX || self.owners.contains_key(&binding.number) {
             return false;
         }
-        self.last_number += 1;
-        binding.number = self.last_number;
         self.owners.insert(binding.number, user.clone());
         self.expiries.insert((binding.expires, binding.number));
         *self.sources.entry(binding.address).or_default() += 1;
         self.bindings.entry(user.clone()).or_default().push(binding);
         true
-    }
-
-    fn keep_nonce(&mut self, now: Instant, nonce: String) {
-        let old = |(_, given): &(String, Instant)| now.duration_since(*given) >= NONCE_LIFETIME;
-        while self.nonces.len() >= NONCES_MAX || self.nonces.front().is_some_and(old) {
-            self.nonces.pop_front();
-        }
-        self.nonces.push_back((nonce, now));
-    }
-
-    /// Whether this was given out a moment ago; from now on it is good no more.
-    fn use_nonce(&mut self, now: Instant, nonce: &[u8]) -> Option<String> {
-        let at = self
-            .nonces
-            .iter()
-            .position(|(given, _)| given.as_bytes() == nonce)?;
-        let (nonce, given) = self.nonces.remove(at)?;
-        (now.duration_since(given) < NONCE_LIFETIME).then_some(nonce)
     }
 }
 
@@ -181,15 +172,6 @@ impl Proxy {
                 let builder = self.list_phones(now, builder, &user);
                 self.answer(now, id, builder);
             }
-            // A challenge is no refusal: every registration begins with one.
-            Err(rejection) if rejection.status == StatusCode::UNAUTHORIZED => {
-                let tag = self.layer.tag();
-                let mut builder = respond(&request, rejection.status, Token::new(tag.as_bytes()).ok());
-                if let Some((name, value)) = &rejection.header {
-                    builder = builder.header(*name, value);
-                }
-                self.answer(now, id, builder);
-            }
             Err(rejection) => self.reject(now, id, &request, source, rejection),
         }
     }
@@ -206,7 +188,9 @@ impl Proxy {
         let cseq: CSeq = request.require().map_err(|_| malformed())?;
         let call_id = request.first(HeaderName::CallId).ok_or_else(malformed)?;
         let user = UserName::of(&to.uri).ok_or_else(malformed)?;
-        self.authenticate(now, request, &user)?;
+        if self.prove::<false>(now, request, source)? != user {
+            return Err(Rejection::new(StatusCode::FORBIDDEN, Refusal::Credentials));
+        }
         let contacts: Vec<Contact<'_>> = request.all().collect::<Result<_, _>>().map_err(|_| malformed())?;
         let asked_s = request
             .get::<Expires>()
@@ -270,19 +254,21 @@ impl Proxy {
             .filter(|phone| phone.contact.as_bytes() == wish.contact.as_bytes())
             .map(|phone| (phone.number, phone.call_id == call_id && phone.cseq >= cseq))
             .next();
-        if let Some((number, late)) = known {
+        let mut number = self.rng.random();
+        if let Some((own, late)) = known {
             if late {
                 // An older request that was overtaken (§10.3 step 7).
                 return Ok(());
             }
-            self.registrar.remove(user, number);
+            self.registrar.remove(user, own);
+            number = own;
         }
         if wish.expires_s == 0 {
             return Ok(());
         }
         let lifetime = Duration::from_secs(wish.expires_s.min(EXPIRES_S_MAX).into());
         let binding = Binding {
-            number: 0,
+            number,
             contact: wish.contact,
             address: source,
             call_id: call_id.to_vec(),
@@ -293,38 +279,6 @@ impl Proxy {
             true => Ok(()),
             false => Err(Rejection::new(StatusCode::FORBIDDEN, Refusal::Phones)),
         }
-    }
-
-    /// Digest with the user's password for phones. Strangers and wrong passwords look the same.
-    fn authenticate(&mut self, now: Instant, request: &Message, user: &UserName) -> Result<(), Rejection> {
-        let Some(Ok(credentials)) = request.get::<Authorization<'_>>() else {
-            return Err(self.challenge(now, false));
-        };
-        let nonce = credentials.params.get("nonce").unwrap_or_default();
-        let Some(nonce) = self.registrar.use_nonce(now, &nonce) else {
-            return Err(self.challenge(now, true));
-        };
-        let phone = self.settings.phones.get(user);
-        let phone = phone
-            .filter(|phone| credentials.params.get("username").as_deref() == Some(phone.username.as_bytes()));
-        let password_of = |_: &[u8]| phone.map(|phone| phone.password.clone());
-        let realm = realm(&self.settings).to_owned();
-        match verify(&credentials, &Method::Register, &realm, &nonce, password_of) {
-            Ok(_) => Ok(()),
-            Err(VerifyError::OtherChallenge) => Err(self.challenge(now, false)),
-            Err(VerifyError::Malformed | VerifyError::Wrong) => {
-                Err(Rejection::new(StatusCode::FORBIDDEN, Refusal::Credentials))
-            }
-        }
-    }
-
-    /// MD5, for phones know nothing else; the password itself is never sent.
-    fn challenge(&mut self, now: Instant, stale: bool) -> Rejection {
-        let nonce = format!("{:032x}", self.rng.random::<u128>());
-        let value = challenge(realm(&self.settings), &nonce, Algorithm::Md5, stale);
-        self.registrar.keep_nonce(now, nonce);
-        Rejection::new(StatusCode::UNAUTHORIZED, Refusal::Credentials)
-            .with(HeaderName::WwwAuthenticate, value)
     }
 
     fn list_phones(&self, now: Instant, builder: MessageBuilder, user: &UserName) -> MessageBuilder {
@@ -340,8 +294,4 @@ impl Proxy {
             }
         })
     }
-}
-
-fn realm(settings: &Settings) -> &str {
-    settings.domain.as_deref().unwrap_or("offhook")
 }

@@ -20,6 +20,7 @@
 use super::forward::{Backward, Forward};
 use super::identity::{Audience, Disclosure};
 use super::output::CarrierFailure;
+use super::phone_calls::PhoneRef;
 use crate::dial_plan::{CarrierId, Unanswered};
 use bytes::Bytes;
 use offhook_call_trace::{CallId, Hop};
@@ -99,6 +100,8 @@ pub(super) struct Target {
     pub(super) group: usize,
     /// What is there.
     pub(super) side: Side,
+    /// Which phone, if it is one.
+    pub(super) phone: Option<PhoneRef>,
 }
 
 /// What is at a target.

@@ -25,8 +25,8 @@ pub struct Settings {
     pub carriers: Vec<Carrier>,
     /// Routes and numbers.
     pub dial_plan: DialPlan,
-    /// Users who may have SIP phones, with what those register with.
-    pub phones: HashMap<UserName, Credentials>,
+    /// Users who may have SIP phones.
+    pub phones: HashMap<UserName, PhoneUser>,
     /// T1, T2, T4.
     pub timing: Timing,
     /// How long a target may stay silent before the next one is tried.
@@ -39,6 +39,8 @@ pub struct Settings {
     pub transactions_max: usize,
     /// Most new calls per second of each VSP; 0: no limit.
     pub calls_per_second: u32,
+    /// Most new calls per second of the phones of one user; 0: no limit.
+    pub phone_calls_per_second: u32,
     /// Whether messages are given out for the trace.
     pub trace: bool,
 }
@@ -60,8 +62,47 @@ impl Settings {
             requests_max: 20_000,
             transactions_max: TRANSACTIONS_MAX,
             calls_per_second: 0,
+            phone_calls_per_second: 5,
             trace: true,
         }
+    }
+}
+
+/// A user with SIP phones.
+#[derive(Debug, Clone)]
+pub struct PhoneUser {
+    /// What the phones register and call with.
+    pub credentials: Credentials,
+    /// Numbers that they may show.
+    pub numbers: Vec<String>,
+    /// The one that they show when they ask for none of those; else the first, or the user's name.
+    pub caller_id: Option<String>,
+    /// Name that they show when they give none.
+    pub display_name: Option<String>,
+    /// Whether those called may not see who calls.
+    pub hide_caller: bool,
+}
+
+impl From<Credentials> for PhoneUser {
+    /// One without numbers.
+    fn from(credentials: Credentials) -> Self {
+        Self {
+            credentials,
+            numbers: Vec::new(),
+            caller_id: None,
+            display_name: None,
+            hide_caller: false,
+        }
+    }
+}
+
+impl PhoneUser {
+    /// What a call shows: the number asked for if it is the user's, else the default, else the user's name.
+    pub(super) fn caller<'a>(&'a self, user: &'a UserName, asked: &[u8]) -> &'a str {
+        let own = self.numbers.iter().find(|number| number.as_bytes() == asked);
+        own.or(self.caller_id.as_ref())
+            .or(self.numbers.first())
+            .map_or(user.as_str(), String::as_str)
     }
 }
 
@@ -198,7 +239,7 @@ pub(super) enum Peer {
     Vsp,
     /// A carrier.
     Carrier(CarrierId),
-    /// A registered phone of a user: it is called, and takes part in its calls.
+    /// A registered phone of a user.
     Phone,
 }
 

@@ -23,15 +23,20 @@ pub(super) struct Destinations {
 }
 
 impl Proxy {
-    /// From a VSP: to a user, to a number of ours, or to the carriers of the number. From a carrier: to what the number
+    /// From a VSP or a phone: to a user, to a number of ours, or to the carriers of the number. From a carrier: to what the number
     /// of ours is for.
-    pub(super) fn destinations(&self, request: &Message, peer: Peer) -> Result<Destinations, Rejection> {
+    pub(super) fn destinations(
+        &self,
+        request: &Message,
+        peer: Peer,
+        source: SocketAddr,
+    ) -> Result<Destinations, Rejection> {
         let uri = request.request_uri().and_then(Result::ok);
         let uri = uri.ok_or(Rejection::new(StatusCode::BAD_REQUEST, Refusal::Malformed))?;
         let found = match peer {
             Peer::Vsp => self.dialled(&uri)?,
             Peer::Carrier(carrier) => self.called(request, &uri, carrier)?,
-            Peer::Phone => return Err(Rejection::new(StatusCode::FORBIDDEN, Refusal::Phones)),
+            Peer::Phone => self.dialled_by_phone(&uri, source)?,
         };
         if found.targets.is_empty() {
             return Err(Rejection::new(StatusCode::NOT_FOUND, Refusal::NoRoute));
@@ -39,7 +44,7 @@ impl Proxy {
         Ok(found)
     }
 
-    fn dialled(&self, uri: &Uri<'_>) -> Result<Destinations, Rejection> {
+    pub(super) fn dialled(&self, uri: &Uri<'_>) -> Result<Destinations, Rejection> {
         let plan = &self.settings.dial_plan;
         let targets = match (plan.user(uri), Number::of(uri)) {
             (Some(user), _) => self.user_targets(user, 0),
@@ -148,6 +153,7 @@ impl Proxy {
             request_uri: Some(request_uri),
             group,
             side: Side::Outside,
+            phone: None,
         })
     }
 
@@ -166,6 +172,7 @@ impl Proxy {
                 request_uri: Some(uri.build().ok()?),
                 group,
                 side: Side::User,
+                phone: None,
             })
         };
         let mut vsps = self.settings.vsps.iter().filter_map(target);
@@ -176,12 +183,13 @@ impl Proxy {
             request_uri: Some(phone.contact.clone()),
             group,
             side: Side::Phone,
+            phone: Some(phone.to_ref()),
         });
         first.into_iter().chain(phones).chain(vsps).collect()
     }
 
     /// Our domain, or else our address.
-    fn host(&self) -> Host<'_> {
+    pub(super) fn host(&self) -> Host<'_> {
         let domain = self.settings.domain.as_deref();
         let domain = domain.and_then(|domain| Host::new(domain.as_bytes()));
         domain.unwrap_or(Host::from(self.settings.address.ip()))

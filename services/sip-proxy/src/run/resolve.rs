@@ -2,7 +2,7 @@
 
 use crate::config::{CalledNumberConfig, CarrierConfig, Config, LatchingConfig, RewriteConfig, UserNumbers};
 use crate::dial_plan::{Assignment, CarrierId, DialPlan, Number, Prefix, UserName};
-use crate::proxy::{CalledNumber, Carrier, Latching, Settings};
+use crate::proxy::{CalledNumber, Carrier, Latching, PhoneUser, Settings};
 use offhook_process::Problem;
 use offhook_sip::digest::Credentials;
 use offhook_sip::locate::Place;
@@ -36,6 +36,7 @@ pub(crate) fn settings(config: &Config, bound: SocketAddr, address: SocketAddr) 
         requests_max: proxy.requests_max,
         transactions_max: proxy.transactions_max,
         calls_per_second: proxy.calls_per_second,
+        phone_calls_per_second: proxy.phone_calls_per_second,
         trace: proxy.trace,
         ..Settings::new(address)
     })
@@ -120,13 +121,20 @@ fn dial_plan(config: &Config) -> Result<DialPlan, Problem> {
     Ok(plan)
 }
 
-fn phones(config: &Config) -> HashMap<UserName, Credentials> {
+fn phones(config: &Config) -> HashMap<UserName, PhoneUser> {
     let phone = |user: &UserNumbers| {
         let credentials = Credentials {
             username: user.name.clone(),
             password: user.phone_password.as_ref()?.expose().to_owned(),
         };
-        Some((UserName::new(&user.name)?, credentials))
+        let phone_user = PhoneUser {
+            numbers: user.numbers.clone(),
+            caller_id: user.caller_id.clone(),
+            display_name: user.display_name.clone(),
+            hide_caller: user.hide_caller,
+            ..PhoneUser::from(credentials)
+        };
+        Some((UserName::new(&user.name)?, phone_user))
     };
     config.users.iter().filter_map(phone).collect()
 }

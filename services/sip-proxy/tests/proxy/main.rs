@@ -5,6 +5,7 @@ mod floods;
 mod inbound_numbers;
 mod latching;
 mod mid_call;
+mod phone_calls;
 mod phones;
 mod redirects;
 mod rfc3261_16_10;

@@ -9,30 +9,30 @@ use std::time::Duration;
 
 const REGISTRAR: &str = "sip:voice.example.com";
 
-fn desk() -> SocketAddr {
+pub(crate) fn desk() -> SocketAddr {
     ([198, 51, 100, 7], 40_000).into()
 }
 
-fn pocket() -> SocketAddr {
+pub(crate) fn pocket() -> SocketAddr {
     ([198, 51, 100, 8], 40_001).into()
 }
 
-fn credentials(password: &str) -> Credentials {
+pub(crate) fn credentials(password: &str) -> Credentials {
     Credentials {
         username: "alice".to_owned(),
         password: password.to_owned(),
     }
 }
 
-fn world() -> World {
+pub(crate) fn world() -> World {
     let mut settings = settings();
     settings.dial_plan.add_user(user("alice"));
-    settings.phones.insert(user("alice"), credentials("right"));
+    settings.phones.insert(user("alice"), credentials("right").into());
     World::with(settings)
 }
 
 /// A REGISTER of a phone; `lines` are Contact, Expires and credentials.
-fn register(from: SocketAddr, cseq: u32, lines: &[(HeaderName<'static>, String)]) -> Message {
+pub(crate) fn register(from: SocketAddr, cseq: u32, lines: &[(HeaderName<'static>, String)]) -> Message {
     let uri = Uri::parse(REGISTRAR.as_bytes()).expect("a URI");
     let via = format!("SIP/2.0/UDP {from};branch=z9hG4bKreg{}-{cseq}", from.port());
     let mut builder = MessageBuilder::request(&Method::Register, &uri)
@@ -48,16 +48,16 @@ fn register(from: SocketAddr, cseq: u32, lines: &[(HeaderName<'static>, String)]
     builder.build().expect("a REGISTER")
 }
 
-fn contact(of: SocketAddr) -> (HeaderName<'static>, String) {
+pub(crate) fn contact(of: SocketAddr) -> (HeaderName<'static>, String) {
     (HeaderName::Contact, format!("<sip:alice@{of}>"))
 }
 
-fn expires(seconds: u32) -> (HeaderName<'static>, String) {
+pub(crate) fn expires(seconds: u32) -> (HeaderName<'static>, String) {
     (HeaderName::Expires, seconds.to_string())
 }
 
 /// Registers as a phone does, challenge and all; gives the last answer.
-fn sign_in(
+pub(crate) fn sign_in(
     world: &mut World,
     from: SocketAddr,
     cseq: u32,
@@ -79,7 +79,7 @@ fn sign_in(
     world.take(from)
 }
 
-fn registered(world: &mut World, phone: SocketAddr) {
+pub(crate) fn registered(world: &mut World, phone: SocketAddr) {
     let answer = sign_in(world, phone, 1, "right", &[contact(phone), expires(600)]);
     assert_eq!(status_of(&answer), 200);
     let listed = answer
@@ -255,14 +255,9 @@ fn a_rejection_for_all_ends_it_everywhere() {
 }
 
 #[test]
-fn a_phone_ends_the_call_that_it_has_answered_and_begins_none() {
+fn a_phone_ends_the_call_that_it_has_answered() {
     let mut world = world();
     registered(&mut world, desk());
-    world.receive_message(desk(), &invite("+123"));
-    assert_eq!(
-        (world.last_status(desk()), world.refused.pop()),
-        (403, Some(Refusal::Phones))
-    );
     let (at_vsp, phones) = ring(&mut world, &[desk()]);
     world.receive_message(desk(), &answer(&phones[0], 200));
     world.receive_message(vsp(), &answer(&at_vsp, 487));
@@ -274,6 +269,57 @@ fn a_phone_ends_the_call_that_it_has_answered_and_begins_none() {
         Some(&Method::Bye),
         "whoever the caller is"
     );
+}
+
+#[test]
+fn whoever_guesses_passwords_is_heard_no_more_for_a_while() {
+    let mut world = world();
+    let lines = [contact(desk()), expires(600)];
+    for attempt in 0..20 {
+        let answer = sign_in(&mut world, desk(), 10 * attempt, "wrong", &lines);
+        assert_eq!(status_of(&answer), 403);
+        world.pass(Duration::from_secs(1));
+    }
+    for password in ["wrong", "right"] {
+        let answer = sign_in(
+            &mut world,
+            desk(),
+            1_000 + password.len() as u32,
+            password,
+            &lines,
+        );
+        assert_eq!(status_of(&answer), 503, "not looked at");
+        world.pass(Duration::from_secs(1));
+    }
+    assert_eq!(world.refused.last(), Some(&Refusal::Rate));
+    registered(&mut world, pocket());
+    world.pass(Duration::from_secs(60));
+    let answer = sign_in(&mut world, desk(), 2_000, "right", &lines);
+    assert_eq!(status_of(&answer), 200, "the phone comes again by itself");
+}
+
+#[test]
+fn rfc3581_a_phone_behind_nat_is_answered_where_it_is_even_if_it_does_not_ask_for_that() {
+    let mut world = world();
+    // It believes to be somewhere else: so say Via and Contact.
+    let inside = SocketAddr::from(([192, 168, 1, 5], 5060));
+    let lines = [contact(inside), expires(600)];
+    world.receive_message(desk(), &register(inside, 1, &lines));
+    assert_eq!(status_of(&world.take(desk())), 401);
+    assert!(world.take_all(inside).is_empty());
+}
+
+#[test]
+fn rfc5626_3_5_1_a_phone_that_asks_whether_the_way_is_open_is_answered() {
+    let mut world = world();
+    world.receive(desk(), &b"\r\n\r\n"[..]);
+    assert_eq!(world.pongs, [], "strangers are not");
+    registered(&mut world, desk());
+    world.receive(desk(), &b"\r\n\r\n"[..]);
+    assert_eq!(world.pongs, [desk()]);
+    let options = new_request(Method::Options, "sip:voice.example.com", "ping");
+    world.receive_message(desk(), &options);
+    assert_eq!(world.last_status(desk()), 200);
 }
 
 #[test]

@@ -69,6 +69,8 @@ pub(crate) struct World {
     pub(crate) proxy: Proxy,
     pub(crate) now: Instant,
     pub(crate) sent: Vec<(SocketAddr, Message)>,
+    /// Who was told that the way is open.
+    pub(crate) pongs: Vec<SocketAddr>,
     pub(crate) traced: Vec<Traced>,
     pub(crate) refused: Vec<Refusal>,
     pub(crate) failed: Vec<(usize, String, Option<usize>)>,
@@ -84,6 +86,7 @@ impl World {
             proxy: Proxy::new(settings, StdRng::seed_from_u64(7)),
             now: Instant::now(),
             sent: Vec::new(),
+            pongs: Vec::new(),
             traced: Vec::new(),
             refused: Vec::new(),
             failed: Vec::new(),
@@ -102,6 +105,7 @@ impl World {
     pub(crate) fn drain(&mut self) {
         while let Some(output) = self.proxy.poll_output() {
             match output {
+                Output::Transmit { to, bytes } if *bytes == *b"\r\n" => self.pongs.push(to),
                 Output::Transmit { to, bytes } => {
                     let message = Message::parse(bytes).expect("the proxy sends whole messages");
                     offhook_sip_message::validate(&message).expect("the proxy sends valid messages");
@@ -343,10 +347,15 @@ pub(crate) fn in_dialog(ok: &Message, method: Method, extra: Option<(HeaderName<
     builder.build().expect("tests build messages")
 }
 
-/// A request of the carrier in the dialog of the INVITE that it received.
+/// A request of the carrier in the dialog of the INVITE that it received from a VSP.
 pub(crate) fn carrier_request(invite: &Message, method: Method, cseq: u32) -> Message {
+    carrier_request_to(invite, method, cseq, &vsp().to_string())
+}
+
+/// The same, to a caller that is at `host`.
+pub(crate) fn carrier_request_to(invite: &Message, method: Method, cseq: u32, host: &str) -> Message {
     let text = |header: Option<&[u8]>| String::from_utf8_lossy(header.unwrap_or_default()).into_owned();
-    let target = format!("sip:alice@{}", vsp());
+    let target = format!("sip:alice@{host}");
     let target = Uri::parse(target.as_bytes()).expect("an address is a host");
     let mut builder = MessageBuilder::request(&method, &target)
         .text(
