@@ -3,6 +3,7 @@
 //! Here: its state and what comes in. `proxy/initial.rs` starts calls and `proxy/targets.rs` says where they go,
 //! `proxy/in_dialog.rs` routes what belongs to one, `proxy/branch.rs` tries targets and judges their answers,
 //! `proxy/ending.rs` ends requests, `proxy/forward.rs` makes the messages, `proxy/identity.rs` says what they may tell.
+//! `proxy/registrar.rs` knows our users' phones, `proxy/phone_calls.rs` lets them call.
 
 mod branch;
 mod challenge;
