@@ -3,6 +3,7 @@
 //! A target takes any bytes and returns; a panic, or a broken promise that the target checks, is a finding. The
 //! `offhook-fuzz` binary mutates seeds for a bounded time; `libfuzzer/` runs the same targets guided by coverage.
 
+mod audio;
 mod control;
 mod digest;
 mod dns;
@@ -77,6 +78,11 @@ pub const TARGETS: &[Target] = &[
         name: "srtp",
         run: rtp::protected,
         seeds: rtp::SEEDS,
+    },
+    Target {
+        name: "audio",
+        run: audio::pipeline,
+        seeds: audio::SEEDS,
     },
     Target {
         name: "rpc",
