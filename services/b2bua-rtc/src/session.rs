@@ -325,8 +325,11 @@ impl MediaSession {
 
     /// Starts what has to flow by itself on legs that can be reached by now.
     fn start_clocks(&mut self, now: Instant) {
-        for leg in [&mut self.client, &mut self.carrier] {
-            if leg.takes_media() {
+        // Who has offered hears nothing before our answer (RFC 3264 §6.1): somebody else may answer in our place.
+        let waiting = (!self.offerer_answered).then_some(self.offerer);
+        for name in [LegName::Client, LegName::Carrier] {
+            let leg = self.leg_mut(name);
+            if waiting != Some(name) && leg.takes_media() {
                 leg.outbound.start_clock(now);
             }
         }

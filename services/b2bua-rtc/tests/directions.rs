@@ -199,3 +199,22 @@ fn rfc6337_5_3_who_is_held_stays_so_whatever_it_offers() {
     assert_eq!(carrier_offers(&mut talk.world, "sendrecv"), "sendrecv");
     assert_eq!(talk.heard().of_client, FRAMES);
 }
+
+#[test]
+fn rfc3264_6_1_a_caller_hears_nothing_before_it_is_answered() {
+    let mut world = World::offer_from_carrier("0");
+    world.run_for(Duration::from_secs(2));
+    assert_eq!(world.carrier_heard.len(), 0, "somebody else may answer this call");
+    let answer = Command::Answer {
+        session: session_id(),
+        from: LegName::Client,
+        sdp: support::sdp::browser(&world.client, "0").replace("actpass", "active"),
+        is_final: true,
+    };
+    assert!(matches!(
+        world.command(&answer),
+        Ok(Reply::Answered { answer: Some(_) })
+    ));
+    world.run_for(Duration::from_secs(1));
+    assert!(world.carrier_heard.len() >= 40, "{}", world.carrier_heard.len());
+}

@@ -234,6 +234,16 @@ impl World {
         (world, offer, answer)
     }
 
+    /// The carrier offers; nobody has answered yet.
+    pub(crate) fn offer_from_carrier(codecs: &str) -> Self {
+        let client = Client::new(origin(), Version::Dtls12, true, client_address());
+        let open = request(LegName::Carrier, &sdp::carrier(carrier_address(), codecs));
+        let mut rng = StdRng::seed_from_u64(7);
+        let ports = [None, Some(CARRIER_PORT)];
+        let (session, _) = MediaSession::open(origin(), Arc::new(params()), open, ports, &mut rng).unwrap();
+        Self::with(session, client, rng)
+    }
+
     /// A call that is up: the client's offer was answered by the carrier with `carrier_codecs`, and ICE and DTLS are done.
     pub(crate) fn connected(client_codecs: &str, carrier_codecs: &str) -> Self {
         let (mut world, _, _) = Self::offer_from_client(client_codecs, false);
