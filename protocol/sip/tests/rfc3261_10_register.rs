@@ -107,6 +107,19 @@ fn rfc3261_10_2_the_binding_is_made_refreshed_and_removed() {
 }
 
 #[test]
+fn rfc3261_10_2_4_a_short_binding_is_refreshed_before_a_registrar_of_whole_seconds_lets_go() {
+    for (granted, latest_ms) in [("4", 2_700), ("2", 900), ("1", 450)] {
+        let mut world = world();
+        register(&mut world);
+        answer(&mut world, 200, &[("Expires", granted)]);
+        world.run(latest_ms / 2);
+        assert_eq!(registers(&world).len(), 1, "{granted} s: too soon");
+        world.run(latest_ms - latest_ms / 2);
+        assert_eq!(registers(&world).len(), 2, "{granted} s");
+    }
+}
+
+#[test]
 fn rfc3261_22_a_challenge_is_answered_and_wrong_credentials_are_refused() {
     let mut world = world();
     let id = register(&mut world);
