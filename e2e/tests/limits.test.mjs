@@ -59,6 +59,12 @@ function bye(from, callID) {
   });
 }
 
+/**
+ * How a flood ends: by a close frame, or without one where refusals pile up faster than they can be sent (a client that does
+ * not read is dropped), or the system resets the connection because frames are still on their way.
+ */
+const PUT_OUT = [1006, 1008];
+
 describe("C33: limits", () => {
   test("calls of one session: the next one is an error that says how many", async () => {
     await world.carrier();
@@ -96,7 +102,7 @@ describe("C33: limits", () => {
     assert.equal(alice.closed, null);
     flood(BURST * 8);
     await alice.untilClosed();
-    assert.equal(alice.closed, 1008);
+    assert.ok(PUT_OUT.includes(alice.closed), String(alice.closed));
     const other = await client();
     assert.ok((await other.request("telnyx_rtc.ping")).result, "others do not notice");
     other.close();
@@ -107,8 +113,7 @@ describe("C33: limits", () => {
     for (let at = 0; at < BURST * 10; at += 1)
       stranger.sendRaw(JSON.stringify({ jsonrpc: "2.0", id: `f-${at}`, method: "telnyx_rtc.ping" }));
     await stranger.untilClosed();
-    // Where frames are still on their way, the system resets the connection before the close frame is read.
-    assert.ok([1006, 1008].includes(stranger.closed), String(stranger.closed));
+    assert.ok(PUT_OUT.includes(stranger.closed), String(stranger.closed));
   });
 
   test("a socket that does not log in is closed after half a minute", async () => {
