@@ -33,3 +33,16 @@ export async function hangUp(phone, id, call) {
   await phone.untilEnded(id);
   await until("BYE at the carrier", () => call.endedBy === "bye");
 }
+
+/** The ids of all calls that a page has seen. */
+export async function callIds(phone) {
+  return new Set((await phone.records()).states.map((each) => each.id));
+}
+
+/** Waits until a call rings in a page that is none of `known`; gives its id. */
+export async function ringing(phone, known) {
+  const found = await until("it rings in the browser", async () =>
+    (await phone.records()).states.find((each) => each.state === "ringing" && !known.has(each.id)),
+  );
+  return found.id;
+}

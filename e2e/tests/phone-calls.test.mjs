@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
 import { PHONE_PASSWORD } from "../lib/config.mjs";
 import { near } from "../lib/phone.mjs";
-import { BROWSER_HZ, CARRIER_HZ, carrierHears } from "../lib/talk.mjs";
+import { BROWSER_HZ, callIds, CARRIER_HZ, carrierHears, ringing } from "../lib/talk.mjs";
 import { until } from "../lib/wait.mjs";
 import { World } from "../lib/world.mjs";
 
@@ -21,17 +21,6 @@ before(async () => {
 });
 afterEach(() => world.closeCarriers());
 after(() => world.close());
-
-async function ids(browser) {
-  return new Set((await browser.records()).states.map((each) => each.id));
-}
-
-async function ringing(browser, known) {
-  const found = await until("it rings in the browser", async () =>
-    (await browser.records()).states.find((each) => each.state === "ringing" && !known.has(each.id)),
-  );
-  return found.id;
-}
 
 test("a phone dials the echo: it hears itself, with its user's number at the carrier, and hangs up", async () => {
   const carrier = await world.carrier({ toneHz: "echo" });
@@ -71,7 +60,7 @@ for (const [how, target] of [
 ]) {
   test(`a phone calls a user ${how}: the browser rings, both hear each other, the browser hangs up`, async () => {
     const phone = await world.sipPhone({ toneHz: PHONE_HZ });
-    const known = await ids(bob);
+    const known = await callIds(bob);
     phone.dial(target);
     const id = await ringing(bob, known);
     assert.equal((await bob.look(id)).remoteNumber, ALICE);
@@ -88,7 +77,7 @@ for (const [how, target] of [
 
 test("a phone that gives up stops the browser's ringing", async () => {
   const phone = await world.sipPhone({ toneHz: PHONE_HZ });
-  const known = await ids(bob);
+  const known = await callIds(bob);
   phone.dial("bob");
   const id = await ringing(bob, known);
   await phone.event("CALL_RINGING");

@@ -4,6 +4,7 @@ import { after, afterEach, before, describe, test } from "node:test";
 import { PHONE_PASSWORD } from "../lib/config.mjs";
 import { near } from "../lib/phone.mjs";
 import { until } from "../lib/wait.mjs";
+import { callIds, ringing } from "../lib/talk.mjs";
 import { World } from "../lib/world.mjs";
 
 const BROWSER_HZ = 700;
@@ -24,23 +25,12 @@ after(() => world.close());
 async function ring() {
   const sip = await world.sipPhone({ toneHz: PHONE_HZ });
   const carrier = await world.carrier({ toneHz: CARRIER_HZ });
-  const known = await Promise.all(browsers.map(async (each) => ids(each)));
+  const known = await Promise.all(browsers.map(async (each) => callIds(each)));
   const call = await carrier.dial(world.ports.proxy, ALICE);
   const rings = await Promise.all(browsers.map((each, at) => ringing(each, known[at])));
   await sip.event("CALL_INCOMING");
   await call.untilStatus(180);
   return { sip, call, rings };
-}
-
-async function ids(browser) {
-  return new Set((await browser.records()).states.map((each) => each.id));
-}
-
-async function ringing(browser, known) {
-  const found = await until("it rings in the browser", async () =>
-    (await browser.records()).states.find((each) => each.state === "ringing" && !known.has(each.id)),
-  );
-  return found.id;
 }
 
 /** When a call came into a state, in ms. */
