@@ -364,11 +364,10 @@ impl LiteAgent {
     ///
     /// A peer that nominates aggressively sends USE-CANDIDATE on every pair, by turns (RFC 8445 §8.1.1 lets the highest
     /// priority win), and one that has moved sends it on the new pair alone, whatever its priority. So a lower priority
-    /// wins when it is nominated twice without the selected path being nominated in between.
+    /// wins when it is nominated twice without the selected path being nominated in between. After an ICE restart, and
+    /// while consent is lost, there is nothing to compare with: the first nomination counts.
     fn nominate(&mut self, now: Instant, path: Path, priority: u32, is_current: bool, changes: &mut Changes) {
-        if is_current {
-            self.previous = None;
-        }
+        let is_restart = is_current && self.previous.take().is_some();
         match &mut self.state {
             State::Failed => {}
             State::Waiting { .. } => {
@@ -387,10 +386,11 @@ impl LiteAgent {
                 selected,
                 contender,
                 last_check,
-                ..
+                consent,
             } => {
                 let current = self.paths.iter().find(|heard| heard.path == *selected);
-                let is_better = current.is_none_or(|current| priority >= current.priority);
+                let is_better =
+                    is_restart || !*consent || current.is_none_or(|current| priority >= current.priority);
                 if is_better || *contender == Some(path) {
                     (*selected, *contender, *last_check) = (path, None, now);
                     changes.push(Change::Selected(path));

@@ -214,6 +214,37 @@ fn a_peer_that_moves_to_a_worse_network_is_followed_at_its_second_nomination() {
 }
 
 #[test]
+fn rfc8445_9_the_first_nomination_after_a_restart_counts_whatever_its_priority() {
+    let (mut agent, now) = (agent(1), origin());
+    nominate(&mut agent, now, path(0), 20);
+    agent.restart(IceCredentials::generate(&mut StdRng::seed_from_u64(9)));
+    assert!(nominate(&mut agent, now, path(1), 10).contains(&Change::Selected(path(1))));
+    assert_eq!(
+        nominate(&mut agent, now, path(2), 5)[..],
+        [Change::PathAdded(path(2))],
+        "from then on as ever"
+    );
+}
+
+#[test]
+fn a_nomination_brings_back_a_peer_that_was_lost_whatever_its_priority() {
+    let (mut agent, start) = (agent(1), origin());
+    nominate(&mut agent, start, path(0), 20);
+    let mut changes = Changes::new();
+    agent.handle_timeout(start + LIMITS.consent_timeout, &mut changes);
+    let back = nominate(&mut agent, start + SECOND * 31, path(1), 10);
+    assert_eq!(
+        back[..],
+        [
+            Change::PathAdded(path(1)),
+            Change::Selected(path(1)),
+            Change::ConsentRegained
+        ]
+    );
+    assert_eq!(agent.sending_path(), Some(path(1)));
+}
+
+#[test]
 fn time_is_up_only_when_the_peer_is_known() {
     let (mut agent, now) = (agent(1), origin());
     assert_eq!(agent.poll_timeout(), None);
