@@ -508,6 +508,17 @@ async fn ng(socket: &UdpSocket, cookie: &str, fields: &[(&str, &str)]) -> String
         .to_owned()
 }
 
+/// Offers for the call `c@x`.
+async fn ng_offer(socket: &UdpSocket, cookie: &str, sdp: &str) -> String {
+    let call = [("call-id", "c@x"), ("from-tag", "f")];
+    ng(
+        socket,
+        cookie,
+        &[&[("command", "offer"), ("sdp", sdp)], &call[..]].concat(),
+    )
+    .await
+}
+
 /// The SDP of an ng response: it is the last entry but for nothing that follows.
 fn sdp_of(response: &str) -> &str {
     &response[response
@@ -527,15 +538,9 @@ async fn ng_carries_a_plain_call() {
     let a = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let b = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let offer = sdp::carrier(a.local_addr().unwrap(), "0");
-    let fields = [
-        ("command", "offer"),
-        ("call-id", "c@x"),
-        ("from-tag", "f"),
-        ("sdp", &offer),
-    ];
-    let response = ng(&control, "k1", &fields).await;
+    let response = ng_offer(&control, "k1", &offer).await;
     assert_eq!(
-        ng(&control, "k1", &fields).await,
+        ng_offer(&control, "k1", &offer).await,
         response,
         "a repeated request gets the same response"
     );
@@ -566,6 +571,9 @@ async fn ng_carries_a_plain_call() {
             .unwrap();
         assert_eq!((len, buffer[12], source), (172, 9, to_a));
     }
+    let held = sdp::carrier_with(a.local_addr().unwrap(), "0", "sendonly");
+    let response = ng_offer(&control, "k7", &held).await;
+    assert!(response.contains("a=sendonly"), "who holds says so: {response}");
     let delete = [("command", "delete"), ("call-id", "c@x"), ("from-tag", "f")];
     assert_eq!(ng(&control, "k3", &delete).await, " d6:result2:oke");
     assert!(ng(&control, "k4", &delete).await.contains("error"), "it is gone");

@@ -6,9 +6,7 @@ use super::ng_message::{self, Answer, Offer, Request};
 use super::router::{LinkEntry, Links, NG_OFFERER};
 use crate::params::OpenRequest;
 use offhook_call_trace::CallId;
-use offhook_media_control::{
-    Command, CommandError, CommandErrorKind, Direction, Event, LegName, MediaSessionId, Reply,
-};
+use offhook_media_control::{Command, CommandError, CommandErrorKind, Event, LegName, MediaSessionId, Reply};
 use offhook_process::LogLimiter;
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -173,17 +171,19 @@ impl Server {
             from,
             sdp: offer.sdp,
         };
-        match self.link.ask(command).await? {
-            Reply::Reoffered { answer, .. } => {
+        let direction = match self.link.ask(command).await? {
+            Reply::Reoffered { answer, direction } => {
                 call.prepared = Some(answer);
                 call.answerer = other(from);
+                direction
             }
             reply => return Err(unexpected(&reply)),
-        }
+        };
+        // Who holds or resumes says so to the other side.
         let command = Command::MakeOffer {
             session: call.session.clone(),
             to: other(from),
-            direction: Direction::SendRecv,
+            direction,
             renew: false,
         };
         match self.link.ask(command).await? {
