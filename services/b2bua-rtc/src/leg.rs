@@ -3,6 +3,7 @@
 mod inbound;
 mod outbound;
 mod own_sources;
+mod passing_event;
 mod sending;
 
 use crate::outbox::{Outbox, SocketToken};

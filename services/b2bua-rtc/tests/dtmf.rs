@@ -167,6 +167,58 @@ fn a_press_at_the_browser_reaches_the_carrier_and_signalling_once() {
 }
 
 #[test]
+fn a_packet_that_was_overtaken_by_the_next_press_is_no_press() {
+    let mut world = World::connected("0 126", "0 101");
+    let mut client = Voice::new(0, 11);
+    let first = press(&mut client, 126, '1', 160);
+    client.timestamp = client.timestamp.wrapping_add(1_600);
+    let second = press(&mut client, 126, '2', 160);
+    for packet in first[..5]
+        .iter()
+        .chain(&second[..2])
+        .chain(&first[5..])
+        .chain(&second[2..])
+    {
+        world.client_sends(packet);
+        world.run_for(FRAME);
+    }
+    assert_eq!(presses(&world.carrier_heard, 101), [(1, 640), (2, 640)]);
+}
+
+/// Two seconds of a key at 48 kHz are more than one packet can say (RFC 4733 §2.5.1.3): the source makes two segments of
+/// them, which fit into one at 8 kHz.
+#[test]
+fn a_long_press_stays_one_press_in_a_slower_clock() {
+    let mut world = World::connected("111 110", "0 101");
+    let mut client = Voice::new(111, 11);
+    let mut send = |client: &mut Voice, timestamp: u32, duration: u16, end: bool| {
+        let event = TelephoneEvent {
+            event: 5,
+            end,
+            volume: 10,
+            duration,
+        };
+        let packet = client.beside(110, timestamp, &event.to_payload());
+        world.client_sends(&packet);
+        world.run_for(FRAME);
+    };
+    for frames in 1..=68 {
+        send(&mut client, 7_000, frames * 960, false);
+    }
+    send(&mut client, 7_000, u16::MAX, false);
+    let next = 7_000 + 69 * 960;
+    for frames in 0..=30 {
+        send(&mut client, next, frames * 960 + 705, false);
+    }
+    for _ in 0..3 {
+        send(&mut client, next, 31 * 960, true);
+    }
+    assert_eq!(presses(&world.carrier_heard, 101), [(5, 16_000)]);
+    let presses = world.count(|event| matches!(event, Event::Dtmf { digit: '5', .. }));
+    assert_eq!(presses, 1);
+}
+
+#[test]
 fn a_press_of_the_carrier_is_told_once_even_if_its_end_is_lost() {
     let mut world = World::connected("0", "0 101");
     let mut carrier = Voice::new(0, 22);

@@ -49,6 +49,19 @@ impl TelephoneEvent {
     }
 }
 
+/// The longest that one segment of an event can say it lasts.
+pub const SEGMENT_DURATION_MAX: u16 = u16::MAX;
+/// A sender may begin the next segment with its next packet, up to 50 ms (of 48 kHz) after the one that was full.
+const SEGMENT_DELAY_MAX: u32 = 2_400;
+
+/// Whether what begins at `timestamp` is the next segment of a long event (RFC 4733 §2.5.1.3), of which the segment that
+/// began at `earlier` said to have lasted for `duration`.
+pub fn is_next_segment(earlier: u32, duration: u16, timestamp: u32) -> bool {
+    let ahead = timestamp.wrapping_sub(earlier);
+    let full = u32::from(SEGMENT_DURATION_MAX);
+    ahead != 0 && (ahead == u32::from(duration) || (full..=full + SEGMENT_DELAY_MAX).contains(&ahead))
+}
+
 /// Event code of a digit, `0-9 * # A-D` (also `a-d`).
 pub fn event_of_digit(digit: char) -> Option<u8> {
     let digit = u8::try_from(digit.to_ascii_uppercase()).ok()?;

@@ -8,11 +8,11 @@
 //! ```
 
 use super::own_sources::OwnSources;
+use super::passing_event::PassingEvent;
 use crate::stream::OutgoingStream;
 use crate::tones::Clip;
 use offhook_audio::Pipeline;
 use offhook_offer_answer::{NegotiatedCodec, Route, TelephoneEvents};
-use offhook_rtp::Ssrc;
 use offhook_rtp::telephone_event::{DigitSender, DigitTiming, QueueFull};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -69,14 +69,6 @@ pub(crate) struct Digits {
     pub(super) clock_rate_hz: u32,
     /// True while a tone is sent in place of audio.
     pub(super) sounding: bool,
-}
-
-/// An event of the other leg that is being passed on.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct PassingEvent {
-    pub(super) source: Ssrc,
-    pub(super) source_timestamp: u32,
-    pub(super) timestamp: u32,
 }
 
 impl Outbound {

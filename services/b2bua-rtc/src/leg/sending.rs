@@ -1,6 +1,7 @@
 //! Sending on a leg: packets passed on, frames made, digits, reports.
 
-use super::outbound::{Clock, Digits, FRAME, IDLE_FRAMES_MAX, PassingEvent, QUIET, Transcoder};
+use super::outbound::{Clock, Digits, FRAME, IDLE_FRAMES_MAX, QUIET, Transcoder};
+use super::passing_event::{Follow, PassingEvent};
 use super::{Discard, Leg};
 use crate::outbox::Outbox;
 use crate::params::{AudioParams, WallClock};
@@ -141,26 +142,23 @@ impl Leg {
             return Err(Discard::NoReceiver);
         }
         let stream = &mut self.outbound.stream;
-        let known = self
-            .outbound
-            .passing
-            .filter(|known| known.source == source.ssrc && known.source_timestamp == source.timestamp);
-        let passing = known.unwrap_or_else(|| PassingEvent {
-            source: source.ssrc,
-            source_timestamp: source.timestamp,
-            timestamp: stream.timestamp_at(now, rate_hz),
-        });
-        self.outbound.passing = Some(passing);
-        let duration = u64::from(event.duration) * u64::from(rate_hz) / u64::from(source_rate_hz.max(1));
-        let event = TelephoneEvent {
-            duration: duration.min(u64::from(u16::MAX)) as u16,
-            ..event
+        let known = self.outbound.passing.filter(|known| known.is_of(source.ssrc));
+        let (passing, starts) = match known.map(|known| known.follow(source, &event)) {
+            Some(Follow::Goes(passing)) => (passing, false),
+            // Its receiver has heard of a newer one since: it would take this for another press.
+            Some(Follow::Late) => return Ok(()),
+            Some(Follow::Other) | None => (
+                PassingEvent::new(source, &event, stream.timestamp_at(now, rate_hz)),
+                true,
+            ),
         };
+        self.outbound.passing = Some(passing);
+        let (timestamp, duration) = passing.state(&event, source_rate_hz, rate_hz);
+        let event = TelephoneEvent { duration, ..event };
         self.transport
             .send_rtp(out, |slot| {
                 slot.get_mut(..PAYLOAD_LEN)?.copy_from_slice(&event.to_payload());
-                let fields =
-                    stream.beside(now, payload_type, passing.timestamp, known.is_none(), PAYLOAD_LEN);
+                let fields = stream.beside(now, payload_type, timestamp, starts, PAYLOAD_LEN);
                 Some((fields, PAYLOAD_LEN))
             })
             .map(drop)

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
-use super::TelephoneEvent;
+use super::{TelephoneEvent, is_next_segment};
 
 /// A key counts as released when no packet of its event came for so long: ten packets of 20 ms, all lost.
 pub const LOST_END_TIMEOUT: Duration = Duration::from_millis(200);
@@ -69,7 +69,7 @@ impl EventReceiver {
             *down = Down {
                 timestamp,
                 duration: 0,
-                before: down.before + u32::from(down.duration),
+                before: down.before.saturating_add(timestamp.wrapping_sub(down.timestamp)),
                 ..*down
             };
             self.remember(timestamp);
@@ -113,7 +113,7 @@ impl EventReceiver {
         let down = self.down.take()?;
         Some(EventChange::Released {
             event: down.event,
-            duration: down.before + u32::from(down.duration),
+            duration: down.before.saturating_add(u32::from(down.duration)),
         })
     }
 
@@ -124,11 +124,7 @@ impl EventReceiver {
 }
 
 impl Down {
-    /// A further segment starts where this one ended: at what was stated last, or at the field's maximum.
     fn is_continued_by(&self, timestamp: u32, event: u8) -> bool {
-        let ahead = timestamp.wrapping_sub(self.timestamp);
-        event == self.event
-            && ahead != 0
-            && (ahead == u32::from(self.duration) || ahead == u32::from(u16::MAX))
+        event == self.event && is_next_segment(self.timestamp, self.duration, timestamp)
     }
 }

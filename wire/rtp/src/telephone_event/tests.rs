@@ -149,6 +149,44 @@ fn long_tones_go_on_in_segments_and_are_one_press() {
     );
 }
 
+/// As libwebrtc does it at 48 kHz: the full segment and the first packet of the next one go out together, the latter with
+/// the time of that packet.
+#[test]
+fn a_segment_may_begin_a_packet_after_the_one_that_was_full() {
+    let packet = |timestamp, duration, end| {
+        let event = TelephoneEvent {
+            event: 3,
+            end,
+            volume: 10,
+            duration,
+        };
+        (timestamp, event)
+    };
+    let packets = [
+        packet(1_000, 960, false),
+        packet(1_000, 65_280, false),
+        packet(1_000, 65_535, false),
+        packet(67_240, 705, false),
+        packet(67_240, 1_665, true),
+    ];
+    let mut receiver = EventReceiver::new();
+    let now = crate::origin();
+    let changes: Vec<_> = packets
+        .into_iter()
+        .flat_map(|(timestamp, event)| receiver.receive(now, timestamp, event))
+        .collect();
+    assert_eq!(
+        changes,
+        [
+            EventChange::Pressed { event: 3 },
+            EventChange::Released {
+                event: 3,
+                duration: 66_240 + 1_665
+            }
+        ]
+    );
+}
+
 #[test]
 fn the_queue_is_bounded_and_takes_all_or_nothing() {
     let mut sender = DigitSender::new(TIMING);
