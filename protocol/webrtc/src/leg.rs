@@ -101,12 +101,25 @@ impl WebRtcLeg {
     }
 
     /// Takes what the peer's SDP says. Checks and the DTLS handshake may run before it; media waits for it. A later SDP
-    /// of the same peer may change its ICE credentials (a restart); the fingerprints and the role of a handshake that
-    /// is done do not change.
+    /// of the same peer may change its ICE credentials (a restart); one with another certificate wants a new DTLS
+    /// association (RFC 8842 §5.4), and media waits for that.
     pub fn set_remote(&mut self, now: Instant, remote: RemoteParameters) {
         self.ice.expect_peer(now);
+        let is_other = |before: &RemoteParameters| {
+            let mut known = before.fingerprints.iter();
+            !known.any(|fingerprint| remote.fingerprints.contains(fingerprint))
+        };
+        if self.remote.as_ref().is_some_and(is_other) {
+            self.srtp = None;
+            self.dtls = DtlsState::Idle;
+        }
         self.remote = Some(remote);
         self.advance_dtls(now);
+    }
+
+    /// Whether the handshake is done: there are keys for media.
+    pub fn has_keys(&self) -> bool {
+        self.srtp.is_some()
     }
 
     /// The peer's parameters, once set.

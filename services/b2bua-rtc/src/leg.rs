@@ -45,6 +45,8 @@ pub(crate) enum Taken {
     Rtcp(usize),
     /// ICE or DTLS: what they have to say is to be drained.
     Transport,
+    /// Media of a peer that is not described yet: it comes again when that is.
+    Kept,
     /// Nothing for us.
     Dropped(Discard),
 }
@@ -113,7 +115,9 @@ impl Leg {
         match &mut self.transport {
             Transport::WebRtc(side) => {
                 side.negotiation.handle_answer(sdp)?;
-                side.apply_remote(now);
+                if side.apply_remote(now) {
+                    self.outbound.stream.rekeyed();
+                }
             }
             Transport::Rtp(side) => {
                 let change = side.negotiation.handle_answer(sdp)?;
@@ -133,7 +137,9 @@ impl Leg {
         match &mut self.transport {
             Transport::WebRtc(side) => {
                 let answer = side.negotiation.answer(order)?;
-                side.apply_remote(now);
+                if side.apply_remote(now) {
+                    self.outbound.stream.rekeyed();
+                }
                 Ok(answer)
             }
             Transport::Rtp(side) => {
@@ -216,7 +222,7 @@ impl Leg {
     pub(crate) fn transport_timeout(&self) -> Option<Instant> {
         match &self.transport {
             Transport::WebRtc(side) => side.leg.poll_timeout(),
-            Transport::Rtp(_) => None,
+            Transport::Rtp(side) => side.poll_timeout(),
         }
     }
 
@@ -240,7 +246,8 @@ impl Leg {
                 offhook_rtp::PacketClass::Rtp => match side.admit_rtp(now, source, data) {
                     Admission::Peer => Taken::Rtp(data.len()),
                     Admission::Latched => Taken::Latched(data.len()),
-                    Admission::Probation => Taken::Dropped(Discard::NotReady),
+                    Admission::Early => Taken::Kept,
+                    Admission::Probation | Admission::EarlyOverflow => Taken::Dropped(Discard::NotReady),
                     Admission::Stranger => Taken::Dropped(Discard::Stranger),
                 },
                 offhook_rtp::PacketClass::Rtcp if side.takes_rtcp(source) => Taken::Rtcp(data.len()),

@@ -12,6 +12,7 @@
 
 pub mod config;
 mod control;
+mod early_packets;
 mod leg;
 mod media;
 pub mod ng;

@@ -10,6 +10,7 @@
 //! that the description doesn't name, two in a row of one stream are asked for (RFC 3550 §A.1). The address of the
 //! description wins over a guess for as long as the window is open. Everyone else is a stranger.
 
+use crate::early_packets::{EarlyPacket, EarlyPackets};
 use crate::params::{LatchingParams, RtpPort};
 use offhook_media_control::Latching;
 use offhook_offer_answer::{RtpLegNegotiation, RtpRemote};
@@ -35,6 +36,10 @@ pub(crate) struct RtpSide {
     reports_from: Option<SocketAddr>,
     window_until: Option<Instant>,
     probation: Option<Probation>,
+    /// What came before the peer was described.
+    early: EarlyPackets,
+    /// When that is to be looked at again.
+    early_due: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -62,6 +67,10 @@ pub(crate) enum Admission {
     Probation,
     /// Somebody else's.
     Stranger,
+    /// Nobody is described yet: it is kept until then.
+    Early,
+    /// The same, and an older one is lost for it.
+    EarlyOverflow,
 }
 
 impl RtpSide {
@@ -75,6 +84,8 @@ impl RtpSide {
             reports_from: None,
             window_until: None,
             probation: None,
+            early: EarlyPackets::default(),
+            early_due: None,
         }
     }
 
@@ -95,6 +106,24 @@ impl RtpSide {
         if self.latched.is_none() {
             self.open_window(now);
         }
+        if !self.early.is_empty() {
+            self.early_due = Some(now);
+        }
+    }
+
+    /// When to ask for [`Self::next_early`].
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.early_due
+    }
+
+    /// The next of the packets that came before the peer was described: to be taken as if it came now.
+    pub(crate) fn next_early(&mut self, now: Instant) -> Option<EarlyPacket> {
+        self.early_due?;
+        let packet = self.early.next(now);
+        if packet.is_none() {
+            self.early_due = None;
+        }
+        packet
     }
 
     fn open_window(&mut self, now: Instant) {
@@ -115,13 +144,17 @@ impl RtpSide {
     }
 
     fn admit_other(&mut self, now: Instant, source: SocketAddr, data: &[u8]) -> Admission {
+        let packet = RtpPacket::parse(data).ok();
         let Some(remote) = self.negotiation.remote() else {
-            return Admission::Stranger;
+            return match packet.map(|_| self.early.keep(now, source, data)) {
+                Some(true) => Admission::Early,
+                Some(false) => Admission::EarlyOverflow,
+                None => Admission::Stranger,
+            };
         };
         let Some(signalled) = remote.rtp else {
             return Admission::Stranger;
         };
-        let packet = RtpPacket::parse(data).ok();
         let Some(packet) = packet.filter(|packet| is_negotiated(remote, packet.fields().payload_type)) else {
             // The peer may send what we cannot use, and is told so; it decides nothing.
             let known = self.latched.is_none() && source.ip() == signalled.ip();

@@ -441,7 +441,7 @@ impl LegMaker<'_> {
                 Transport::Rtp(Box::new(new_rtp_side(self.params, port, codecs, rng)))
             }
         };
-        let stream = OutgoingStream::new(Ssrc(ssrc), rng.random(), rng.random());
+        let stream = OutgoingStream::random(Ssrc(ssrc), rng);
         Ok(Leg {
             name,
             transport,

@@ -5,6 +5,8 @@
 //! timestamps that advance with the clock, whatever source feeds the stream at the moment.
 
 use offhook_rtp::{RtpFields, Ssrc};
+use rand::RngExt;
+use rand::rngs::StdRng;
 use std::time::{Duration, Instant};
 
 /// Numbers the packets of one outgoing stream.
@@ -55,10 +57,20 @@ enum Feed {
 
 /// A source whose sequence numbers jump by more than this has restarted.
 const SEQUENCE_JUMP_MAX: u16 = 3000;
+/// Under new keys the numbers begin in the lower half: were the packets before a wrap lost, the receiver would never find
+/// the rollover counter and stay silent for good (RFC 3711 §3.3.1).
+const FIRST_SEQUENCE_MAX: u16 = 0x7fff;
+/// Frames of ours that follow the last one later than this begin a new talkspurt.
+const FRAMES_GAP_MAX: Duration = Duration::from_millis(100);
 
 impl OutgoingStream {
-    /// A stream that has not sent yet; the numbers to begin with are random (RFC 3550 §5.1).
-    pub fn new(ssrc: Ssrc, first_sequence: u16, first_timestamp: u32) -> Self {
+    /// A stream that has not sent yet, with random numbers to begin with (RFC 3550 §5.1).
+    pub fn random(ssrc: Ssrc, rng: &mut StdRng) -> Self {
+        Self::new(ssrc, rng.random::<u16>() & FIRST_SEQUENCE_MAX, rng.random())
+    }
+
+    /// A stream that has not sent yet, and the numbers that it begins with.
+    fn new(ssrc: Ssrc, first_sequence: u16, first_timestamp: u32) -> Self {
         Self {
             ssrc,
             next_sequence: first_sequence,
@@ -160,7 +172,7 @@ impl OutgoingStream {
             Feed::Frames {
                 next_timestamp,
                 clock_rate_hz: rate,
-            } if rate == clock_rate_hz => (next_timestamp, false),
+            } if rate == clock_rate_hz && !self.has_paused(now) => (next_timestamp, false),
             _ => (self.timestamp_at(now, clock_rate_hz), true),
         };
         self.feed = Feed::Frames {
@@ -209,6 +221,12 @@ impl OutgoingStream {
 
     /// The next packet comes from another source, also if it looks like the present one.
     pub fn switch_source(&mut self) {
+        self.feed = Feed::Nothing;
+    }
+
+    /// What is sent from now on is protected by new keys.
+    pub fn rekeyed(&mut self) {
+        self.next_sequence &= FIRST_SEQUENCE_MAX;
         self.feed = Feed::Nothing;
     }
 
@@ -275,6 +293,10 @@ impl OutgoingStream {
         self.last_sent = Some(now);
     }
 
+    fn has_paused(&self, now: Instant) -> bool {
+        self.anchor.is_some_and(|anchor| anchor.at + FRAMES_GAP_MAX < now)
+    }
+
     fn jumped(&self, sequence: u16) -> bool {
         let ahead = sequence.wrapping_sub(self.next_sequence);
         let behind = self.next_sequence.wrapping_sub(sequence);
@@ -293,6 +315,7 @@ fn is_ahead(sequence: u16, of: u16) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rand::SeedableRng;
 
     const OURS: Ssrc = Ssrc(7);
 
@@ -348,6 +371,36 @@ mod tests {
             next.timestamp, 2880,
             "frames stay on their grid whatever the clock does"
         );
+    }
+
+    #[test]
+    fn frames_after_a_pause_have_the_time_of_the_clock() {
+        let start = Instant::now();
+        let mut stream = OutgoingStream::new(OURS, 0, 0);
+        stream.frame(start, 0, 8000, 160, 160);
+        let late = stream.frame(start + ms(100), 0, 8000, 160, 160);
+        assert_eq!((late.timestamp, late.marker), (160, false), "held up, no pause");
+        let after = stream.frame(start + ms(10_100), 0, 8000, 160, 160);
+        assert_eq!(
+            (after.timestamp, after.marker, after.sequence),
+            (160 + 80_000, true, 2)
+        );
+    }
+
+    #[test]
+    fn rfc3711_3_3_1_under_new_keys_a_wrap_is_far_away() {
+        let mut rng = StdRng::seed_from_u64(3);
+        for _ in 0..100 {
+            let mut stream = OutgoingStream::random(OURS, &mut rng);
+            let first = stream.frame(Instant::now(), 0, 8000, 160, 160);
+            assert!(first.sequence <= 0x7fff, "{}", first.sequence);
+        }
+        let start = Instant::now();
+        let mut stream = OutgoingStream::new(OURS, 65_530, 0);
+        stream.relay(start, &packet(1, 10, 0), 8000, 0, 160);
+        stream.rekeyed();
+        let next = stream.relay(start + ms(20), &packet(1, 11, 160), 8000, 0, 160);
+        assert_eq!((next.sequence, next.timestamp), (32_763, 160));
     }
 
     #[test]

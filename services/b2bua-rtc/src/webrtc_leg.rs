@@ -14,6 +14,8 @@ pub(crate) struct WebRtcSide {
     pub(crate) leg: WebRtcLeg,
     /// True once media could flow.
     pub(crate) connected: bool,
+    /// Since when the peer is gone, as far as ICE and DTLS know. It may come back.
+    pub(crate) lost_since: Option<Instant>,
     sockets: Vec<(SocketAddr, SocketToken)>,
 }
 
@@ -27,14 +29,15 @@ impl WebRtcSide {
             negotiation,
             leg,
             connected: false,
+            lost_since: None,
             sockets,
         }
     }
 
-    /// Hands the peer's latest description to ICE and DTLS.
-    pub(crate) fn apply_remote(&mut self, now: Instant) {
+    /// Hands the peer's latest description to ICE and DTLS. True if the keys of before are of no use any longer.
+    pub(crate) fn apply_remote(&mut self, now: Instant) -> bool {
         let Some(remote) = self.negotiation.remote() else {
-            return;
+            return false;
         };
         let parameters = RemoteParameters {
             ice: IceCredentials {
@@ -52,7 +55,13 @@ impl WebRtcSide {
                 Some(offer_answer::DtlsRole::Server) | None => DtlsRole::Passive,
             },
         };
+        let had_keys = self.leg.has_keys();
         self.leg.set_remote(now, parameters);
+        let is_rekeyed = had_keys && !self.leg.has_keys();
+        if is_rekeyed {
+            self.connected = false;
+        }
+        is_rekeyed
     }
 
     /// Socket that has this local address.

@@ -69,6 +69,64 @@ fn destination(world: &mut World, client: &mut Voice) -> SocketAddr {
     destination
 }
 
+/// Sends early packets of which the first byte tells the place.
+fn come_early(world: &mut World, source: SocketAddr, count: u8) {
+    let mut voice = Voice::new(0, 1);
+    for place in 0..count {
+        world.run_for(Duration::from_millis(20));
+        let packet = voice.packet(&[place; 160], 160);
+        world.carrier_sends_from(source, &packet);
+    }
+}
+
+/// An offerer has to be ready for media before the answer comes.
+#[test]
+fn rfc3264_5_1_media_that_overtakes_the_answer_is_heard() {
+    for (count, heard) in [(1, vec![0]), (3, vec![0, 1, 2]), (9, vec![4, 5, 6, 7, 8])] {
+        let (mut world, ..) = World::offer_from_client("0", true);
+        world.connect();
+        come_early(&mut world, carrier_address(), count);
+        world.client_heard.clear();
+        world.carrier_answers(&sdp::carrier(carrier_address(), "0"));
+        world.run_for(Duration::from_millis(1));
+        let payloads = world.client_heard.iter().map(|packet| &packet.payload);
+        let places: Vec<u8> = payloads
+            .filter(|payload| ***payload == [payload[0]; 160])
+            .map(|payload| payload[0])
+            .collect();
+        assert_eq!(places, heard);
+        assert_eq!(world.session.drops().stranger, 0);
+        assert_eq!(
+            world.session.drops().not_ready,
+            u64::from(count.saturating_sub(5))
+        );
+    }
+}
+
+#[test]
+fn what_strangers_send_before_the_answer_is_dropped_with_it() {
+    let (mut world, ..) = World::offer_from_client("0", true);
+    world.connect();
+    come_early(&mut world, outside(), 3);
+    world.carrier_answers(&sdp::carrier(carrier_address(), "0"));
+    world.run_for(Duration::from_millis(1));
+    assert_eq!(world.session.drops().stranger, 3);
+    assert_eq!(destination(&mut world, &mut Voice::new(0, 2)), carrier_address());
+}
+
+#[test]
+fn media_that_waited_for_too_long_is_not_heard() {
+    let (mut world, ..) = World::offer_from_client("0", true);
+    world.connect();
+    come_early(&mut world, carrier_address(), 2);
+    world.run_for(Duration::from_millis(200));
+    world.client_heard.clear();
+    world.carrier_answers(&sdp::carrier(carrier_address(), "0"));
+    world.run_for(Duration::from_millis(40));
+    let heard = |packet: &support::Heard| packet.payload == [packet.payload[0]; 160];
+    assert!(!world.client_heard.iter().any(heard));
+}
+
 #[test]
 fn off_takes_the_signalled_address_alone() {
     let mut world = ruled(Latching::Off);

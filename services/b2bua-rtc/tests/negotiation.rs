@@ -257,11 +257,8 @@ fn the_carrier_hears_no_pause_when_the_client_leg_is_renewed() {
     }
 }
 
-#[test]
-fn a_renewed_client_leg_connects_anew_and_the_stream_goes_on() {
-    let mut world = World::connected("0", "0");
-    world.run_for(Duration::from_secs(1));
-    let last = world.client_heard.last().unwrap().fields;
+/// The client's leg is started anew for a page that was reloaded: another browser, as it were.
+fn renew(world: &mut World) {
     let command = Command::MakeOffer {
         session: session_id(),
         to: LegName::Client,
@@ -271,8 +268,6 @@ fn a_renewed_client_leg_connects_anew_and_the_stream_goes_on() {
     let Ok(Reply::Offered { offer }) = world.command(&command) else {
         panic!("refused")
     };
-    assert!(world.outputs.contains(&Output::LegRenewed(LegName::Client)));
-    // The page was reloaded: another browser, as it were.
     world.client = Client::new(world.now, Version::Dtls12, true, client_address());
     world.events.clear();
     let answer = sdp::browser(&world.client, "0").replace("actpass", "active");
@@ -282,14 +277,100 @@ fn a_renewed_client_leg_connects_anew_and_the_stream_goes_on() {
         sdp: answer,
         is_final: true,
     };
-    world.command(&command).unwrap();
+    world.command(&command).expect("the answer is taken");
     world.tell_client(&offer);
+}
+
+#[test]
+fn a_renewed_client_leg_connects_anew_and_the_stream_goes_on() {
+    let mut world = World::connected("0", "0");
+    world.run_for(Duration::from_secs(1));
+    let last = world.client_heard.last().unwrap().fields;
+    renew(&mut world);
+    assert!(world.outputs.contains(&Output::LegRenewed(LegName::Client)));
     world.client_heard.clear();
     world.connect();
     world.run_for(Duration::from_millis(100));
     let next = world.client_heard[0].fields;
     assert_eq!(next.ssrc, last.ssrc);
     assert_eq!(next.sequence, last.sequence.wrapping_add(1));
+}
+
+/// A client that offers again from another peer connection: new ICE, another certificate.
+#[test]
+fn rfc8842_5_4_another_certificate_gets_another_dtls_association() {
+    let mut world = World::connected("0", "0");
+    let mut carrier = Voice::new(0, 22);
+    world.events.clear();
+    world.client = Client::other(world.now, Version::Dtls12, true, client_address());
+    let command = Command::Reoffer {
+        session: session_id(),
+        from: LegName::Client,
+        sdp: sdp::browser(&world.client, "0"),
+    };
+    let Ok(Reply::Reoffered { answer, .. }) = world.command(&command) else {
+        panic!("refused")
+    };
+    assert_eq!(sdp::value(&answer, "a=setup:"), "passive");
+    world.tell_client(&answer);
+    world.connect();
+    world.client_heard.clear();
+    for _ in 0..20 {
+        let packet = carrier.packet(&[0x44; 160], 160);
+        world.carrier_sends(&packet);
+        world.run_for(Duration::from_millis(20));
+    }
+    let heard = world.client_heard.iter();
+    assert_eq!(heard.filter(|packet| packet.payload == [0x44; 160]).count(), 20);
+    assert!(!world.has(|event| matches!(event, Event::Gone { .. })));
+}
+
+/// Lets the client vanish: its ICE checks stop.
+fn lose_client(world: &mut World, time: Duration) {
+    let rest = std::mem::replace(&mut world.client, browser());
+    world.run_for(time);
+    drop(rest);
+}
+
+#[test]
+fn a_client_that_is_lost_and_does_not_come_back_ends_the_session() {
+    let mut world = World::connected("0", "0");
+    lose_client(&mut world, Duration::from_secs(89));
+    assert!(!world.has(|event| matches!(event, Event::Gone { .. })));
+    lose_client(&mut world, Duration::from_secs(4));
+    assert!(world.has(|event| matches!(
+        event,
+        Event::Gone {
+            reason: GoneReason::IceFailed,
+            ..
+        }
+    )));
+}
+
+#[test]
+fn a_leg_that_was_renewed_after_its_client_was_lost_lives_on() {
+    let mut world = World::connected("0", "0");
+    lose_client(&mut world, Duration::from_secs(40));
+    renew(&mut world);
+    world.connect();
+    world.run_for(Duration::from_secs(120));
+    assert!(!world.has(|event| matches!(event, Event::Gone { .. })));
+    assert!(world.session.poll_timeout().is_some());
+}
+
+#[test]
+fn a_client_that_says_goodbye_and_does_not_come_back_ends_the_session() {
+    let mut world = World::connected("0", "0");
+    world.client.close();
+    world.run_for(Duration::from_millis(1));
+    lose_client(&mut world, Duration::from_secs(62));
+    assert!(world.has(|event| matches!(
+        event,
+        Event::Gone {
+            reason: GoneReason::IceFailed,
+            ..
+        }
+    )));
 }
 
 #[test]
@@ -427,17 +508,19 @@ fn a_carrier_without_offer_gets_ours_once_the_browser_has_answered() {
     );
     world.tell_client(&offer);
     world.connect();
-    // The carrier's media comes before its answer: nobody knows yet whose it is.
+    // The carrier's media comes before its answer: it waits until it is known whose it is.
     let mut carrier = Voice::new(8, 22);
     let packet = carrier.packet(&[0x43; 160], 160);
     world.carrier_sends(&packet);
     let ack = answer(LegName::Carrier, sdp::carrier(carrier_address(), "8"));
     assert_eq!(world.command(&ack), Ok(Reply::Answered { answer: None }));
+    world.run_for(Duration::from_millis(1));
     let packet = carrier.packet(&[0x44; 160], 160);
     world.carrier_sends(&packet);
-    let last = world.client_heard.last().map(|packet| packet.payload.clone());
-    assert_eq!(last, Some(vec![0x44; 160]));
-    assert_eq!(world.session.drops().stranger, 1);
+    let heard = world.client_heard.iter().rev().take(2);
+    let firsts: Vec<u8> = heard.map(|packet| packet.payload[0]).collect();
+    assert_eq!(firsts, [0x44, 0x43]);
+    assert_eq!(world.session.drops().stranger, 0);
 }
 
 #[test]

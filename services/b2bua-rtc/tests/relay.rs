@@ -5,6 +5,8 @@ mod support;
 use offhook_audio::AudioCodec;
 use offhook_b2bua_rtc::Lane;
 use offhook_media_control::{CodecName, Command, Event, LegName};
+use offhook_rtp::Ssrc;
+use offhook_rtp::rtcp::CompoundWriter;
 use std::time::Duration;
 use support::{Voice, World, carrier_address, frequency_of, session_id, tone};
 
@@ -224,6 +226,29 @@ fn reports_go_out_about_every_five_seconds_and_come_in() {
     assert!(
         world.has(|event| matches!(event, Event::Quality { legs, .. } if legs[1].packets_received > 100))
     );
+}
+
+#[test]
+fn reports_alone_are_no_media() {
+    let mut world = World::connected("0", "0");
+    let (mut client, mut carrier) = (Voice::new(0, 11), Voice::new(0, 22));
+    talk(&mut world, &mut client, &mut carrier, 10);
+    let mut report = Vec::new();
+    CompoundWriter::new(&mut report).receiver_report(Ssrc(22), &[]);
+    for _ in 0..8 {
+        world.run_for(Duration::from_secs(1));
+        world.feed(
+            LegName::Carrier,
+            Lane::Rtcp,
+            carrier_address(),
+            &mut report.clone(),
+        );
+    }
+    let stopped = Event::MediaStopped {
+        session: session_id(),
+        from: LegName::Carrier,
+    };
+    assert_eq!(world.count(|event| *event == stopped), 1);
 }
 
 #[test]

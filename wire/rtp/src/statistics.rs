@@ -106,6 +106,11 @@ impl ReceiverStats {
         self.ssrc
     }
 
+    /// Clock rate that jitter is reckoned by.
+    pub fn clock_rate_hz(&self) -> u32 {
+        self.clock_rate_hz
+    }
+
     /// Counts one packet.
     pub fn receive(&mut self, sequence: u16, timestamp: u32, arrival: Instant) -> SequenceVerdict {
         let ahead = sequence.wrapping_sub(self.highest as u16);

@@ -25,6 +25,7 @@ pub(crate) enum Version {
 }
 
 pub(crate) struct Client {
+    identity: DtlsCertificate,
     agent: IceAgent,
     dtls: Dtls,
     is_active: bool,
@@ -40,6 +41,22 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(now: Instant, version: Version, is_active: bool, address: SocketAddr) -> Self {
+        Self::with(now, version, is_active, address, CERTIFICATE.clone())
+    }
+
+    /// A peer with a certificate of its own.
+    pub(crate) fn other(now: Instant, version: Version, is_active: bool, address: SocketAddr) -> Self {
+        let identity = certificate::generate_self_signed_certificate().unwrap();
+        Self::with(now, version, is_active, address, identity)
+    }
+
+    fn with(
+        now: Instant,
+        version: Version,
+        is_active: bool,
+        address: SocketAddr,
+        identity: DtlsCertificate,
+    ) -> Self {
         let mut agent = IceAgent::new(IceCreds::new());
         agent.set_controlling(true);
         agent.add_local_candidate(Candidate::host(address, "udp").unwrap());
@@ -51,12 +68,13 @@ impl Client {
             .map(Arc::new)
             .unwrap();
         let mut dtls = match version {
-            Version::Dtls12 => Dtls::new_12(config, CERTIFICATE.clone(), now),
-            Version::Dtls13 => Dtls::new_13(config, CERTIFICATE.clone(), now),
-            Version::Either => Dtls::new_auto(config, CERTIFICATE.clone(), now),
+            Version::Dtls12 => Dtls::new_12(config, identity.clone(), now),
+            Version::Dtls13 => Dtls::new_13(config, identity.clone(), now),
+            Version::Either => Dtls::new_auto(config, identity.clone(), now),
         };
         dtls.set_active(is_active);
         Self {
+            identity,
             agent,
             dtls,
             is_active,
@@ -77,11 +95,11 @@ impl Client {
     }
 
     pub(crate) fn fingerprint(&self) -> Fingerprint {
-        Fingerprint::of(HashFunction::Sha256, &CERTIFICATE.certificate)
+        Fingerprint::of(HashFunction::Sha256, &self.identity.certificate)
     }
 
     pub(crate) fn certificate(&self) -> &[u8] {
-        &CERTIFICATE.certificate
+        &self.identity.certificate
     }
 
     pub(crate) fn set_remote(&mut self, credentials: &IceCredentials, address: SocketAddr) {

@@ -18,8 +18,10 @@ pub(crate) struct Inbound {
     newest: Option<(u32, u32, Instant)>,
     /// Codec of the newest audio packet.
     pub(crate) codec: Option<Codec>,
-    /// When anything was heard last.
+    /// When anything was heard last, reports included.
     pub(crate) last_packet: Option<Instant>,
+    /// When media was heard last.
+    pub(crate) last_media: Option<Instant>,
     /// True from the first packet until silence is reported.
     pub(crate) flowing: bool,
     /// Dropped on our side.
@@ -117,8 +119,10 @@ impl Inbound {
 
     fn count(&mut self, now: Instant, fields: &RtpFields, clock_rate_hz: u32, timestamp: u32) {
         self.last_packet = Some(now);
+        self.last_media = Some(now);
         match &mut self.stats {
-            Some(stats) if stats.ssrc() == fields.ssrc => {
+            // Jitter is reckoned by one clock: with another codec's it starts anew.
+            Some(stats) if stats.ssrc() == fields.ssrc && stats.clock_rate_hz() == clock_rate_hz => {
                 stats.receive(fields.sequence, timestamp, now);
             }
             other => {

@@ -170,6 +170,7 @@ impl MediaSession {
             return Ok(());
         };
         **side = new_webrtc_side(&params, &cname, ssrc, Codec::ALL.to_vec(), rng)?;
+        leg.outbound.stream.rekeyed();
         self.bridge = None;
         self.leg_mut(other(to)).outbound.source_gone(now);
         self.outputs.push_back(Output::LegRenewed(to));

@@ -42,6 +42,7 @@ impl MediaSession {
                 self.drain_transport(now, leg, out);
                 self.reschedule();
             }
+            Taken::Kept => {}
             Taken::Dropped(reason) => {
                 self.drop_from(leg, reason, source);
                 // A check with wrong integrity was answered.
@@ -248,15 +249,21 @@ impl MediaSession {
                 self.note_connected(now, name);
             }
             LegEvent::ConsentLost => {
-                self.upkeep.consent(Some(now));
-                self.trace("consent-lost", "no ICE check from the client");
+                self.note_lost(name, Some(now));
+                self.trace(
+                    "consent-lost",
+                    format!("no ICE check from the {}", leg_text(name)),
+                );
             }
             LegEvent::ConsentRegained => {
-                self.upkeep.consent(None);
+                self.note_lost(name, None);
                 self.trace("consent-regained", "");
                 self.start_clocks(now);
             }
-            LegEvent::RemoteClosed => self.trace("dtls-closed", "close_notify from the client"),
+            LegEvent::RemoteClosed => {
+                self.note_lost(name, Some(now));
+                self.trace("dtls-closed", format!("close_notify from the {}", leg_text(name)));
+            }
             LegEvent::Failed(reason) => {
                 let kind = match reason {
                     FailureReason::IceTimeout { .. } => GoneReason::IceFailed,
@@ -269,6 +276,12 @@ impl MediaSession {
 }
 
 impl MediaSession {
+    fn note_lost(&mut self, name: LegName, since: Option<Instant>) {
+        if let Transport::WebRtc(side) = &mut self.leg_mut(name).transport {
+            side.lost_since = since;
+        }
+    }
+
     /// Media can flow once a pair is nominated and the handshake is done, whichever comes last.
     fn note_connected(&mut self, now: Instant, name: LegName) {
         let Transport::WebRtc(side) = &mut self.leg_mut(name).transport else {
@@ -277,6 +290,7 @@ impl MediaSession {
         if !side.leg.is_connected() || std::mem::replace(&mut side.connected, true) {
             return;
         }
+        side.lost_since = None;
         let session = self.id.clone();
         self.event(Event::Connected { session });
         self.trace("connected", leg_text(name));

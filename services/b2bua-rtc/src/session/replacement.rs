@@ -43,7 +43,7 @@ impl MediaSession {
         }
         let codecs = answer_order(self.leg(other(name)).codecs(), self.params.prefer);
         let side = new_rtp_side(&self.params, port, codecs, rng);
-        let stream = OutgoingStream::new(Ssrc(rng.random()), rng.random(), rng.random());
+        let stream = OutgoingStream::random(Ssrc(rng.random()), rng);
         let mut leg = Leg {
             name,
             transport: Transport::Rtp(Box::new(side)),
@@ -93,7 +93,6 @@ impl MediaSession {
         if name == LegName::Client {
             self.held = false;
             self.carrier.outbound.own.stop();
-            self.upkeep.consent(None);
         }
         self.leg_mut(other(name)).outbound.own.set_ringing(false);
         self.upkeep.expect_media(now);

@@ -2,7 +2,7 @@
 
 use super::MediaSession;
 use super::media::leg_text;
-use crate::leg::{Leg, Transport, codec_name};
+use crate::leg::{Lane, Leg, Transport, codec_name};
 use crate::outbox::Outbox;
 use crate::params::Timeouts;
 use offhook_media_control::{Event, GoneReason, LegName, LegQuality};
@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 /// How often the slow checks run.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
-/// A client whose ICE consent is lost may come back within this time, by another address or an ICE restart.
-const CONSENT_LOST_MAX: Duration = Duration::from_secs(60);
+/// A WebRTC peer that is lost may come back within this time, by another address, an ICE restart or a leg started anew.
+const LOST_MAX: Duration = Duration::from_secs(60);
 
 /// When what is due.
 #[derive(Debug)]
@@ -23,8 +23,6 @@ pub(super) struct Upkeep {
     next_quality: Option<Instant>,
     /// Since when media could have come.
     media_since: Option<Instant>,
-    /// Since when the client's ICE checks have stopped.
-    consent_lost: Option<Instant>,
 }
 
 impl Upkeep {
@@ -36,7 +34,6 @@ impl Upkeep {
             next_report: now + offset + timeouts.rtcp / 2,
             next_quality: timeouts.quality.map(|interval| now + interval + offset),
             media_since: None,
-            consent_lost: None,
         }
     }
 
@@ -51,10 +48,6 @@ impl Upkeep {
     pub(super) fn expect_media(&mut self, now: Instant) {
         self.media_since.get_or_insert(now);
     }
-
-    pub(super) fn consent(&mut self, lost_at: Option<Instant>) {
-        self.consent_lost = lost_at;
-    }
 }
 
 impl MediaSession {
@@ -68,7 +61,7 @@ impl MediaSession {
         }
         if self.upkeep.next_check <= now {
             self.upkeep.next_check = now + CHECK_INTERVAL;
-            self.check_consent(now);
+            self.check_lost(now);
             self.check_silence(now);
             if self.upkeep.next_report <= now {
                 self.send_reports(now, out);
@@ -95,6 +88,9 @@ impl MediaSession {
         if transport_due && let Transport::WebRtc(side) = &mut leg.transport {
             side.leg.handle_timeout(now);
         }
+        if transport_due {
+            self.take_early(now, name, out);
+        }
         if let Some(end) = play_end {
             self.report_play_end(name, end);
         }
@@ -106,16 +102,27 @@ impl MediaSession {
         }
     }
 
-    /// Gives up on a client that does not come back.
-    fn check_consent(&mut self, now: Instant) {
-        if self
-            .upkeep
-            .consent_lost
-            .is_some_and(|since| since + CONSENT_LOST_MAX <= now)
+    /// Takes what came before the peer was described.
+    fn take_early(&mut self, now: Instant, name: LegName, out: &mut Outbox) {
+        while let Transport::Rtp(side) = &mut self.leg_mut(name).transport
+            && let Some(mut early) = side.next_early(now)
         {
-            let seconds = CONSENT_LOST_MAX.as_secs();
-            let message = format!("the client's ICE checks stopped, and none came for {seconds} s more");
-            self.abandon(now, GoneReason::IceFailed, message);
+            self.handle_datagram(now, name, Lane::Rtp, early.source, &mut early.bytes, out);
+        }
+    }
+
+    /// Gives up on a WebRTC peer that does not come back.
+    fn check_lost(&mut self, now: Instant) {
+        for name in [LegName::Client, LegName::Carrier] {
+            if let Transport::WebRtc(side) = &self.leg(name).transport
+                && side.lost_since.is_some_and(|since| since + LOST_MAX <= now)
+            {
+                let (who, seconds) = (leg_text(name), LOST_MAX.as_secs());
+                let message = format!(
+                    "the {who}'s ICE checks stopped or it closed its media, and it did not come back within {seconds} s"
+                );
+                self.abandon(now, GoneReason::IceFailed, message);
+            }
         }
     }
 
@@ -123,7 +130,7 @@ impl MediaSession {
         let limit = self.params.timeouts.media_stopped;
         for name in [LegName::Client, LegName::Carrier] {
             let leg = self.leg_mut(name);
-            let silent = leg.inbound.last_packet.is_none_or(|at| at + limit <= now);
+            let silent = leg.inbound.last_media.is_none_or(|at| at + limit <= now);
             if leg.inbound.flowing && silent {
                 leg.inbound.flowing = false;
                 self.event(Event::MediaStopped {
