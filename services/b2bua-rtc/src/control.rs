@@ -2,15 +2,15 @@
 
 pub(crate) mod bencode;
 mod json_rpc;
-mod local;
+mod links;
 mod ng;
 pub(crate) mod ng_message;
 mod router;
 mod trace;
 
-pub use local::{CommandRequest, LocalLink};
+pub use links::{CommandRequest, LocalLink};
 
 pub(crate) use json_rpc::serve as serve_json_rpc;
-pub(crate) use local::serve as serve_local;
+pub(crate) use links::Links;
 pub(crate) use ng::serve as serve_ng;
-pub(crate) use router::{Links, Router, RouterConfig};
+pub(crate) use router::{Router, RouterConfig};

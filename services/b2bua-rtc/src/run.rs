@@ -4,7 +4,7 @@ mod metrics;
 mod stun;
 
 use crate::config::{Config, Preference};
-use crate::control::{Links, LocalLink, Router, RouterConfig, serve_json_rpc, serve_local, serve_ng};
+use crate::control::{Links, LocalLink, Router, RouterConfig, serve_json_rpc, serve_ng};
 use crate::media::{
     SharedAddress, WorkerConfig, WorkerEvent, WorkerHandle, bind_shared, local_addresses, spawn,
 };
@@ -64,7 +64,7 @@ pub enum Error {
     Sound(#[from] crate::config::SoundError),
 }
 
-/// Runs the gateway until it was drained or stopped. `links` are the control links within this process.
+/// Runs the gateway until it was drained or stopped. `link` is the control link within this process.
 ///
 /// Bound addresses are told to the readiness of the role [`ROLE`]: `webrtc` (once per local address), `control`, `ng`,
 /// `stun`.
@@ -75,7 +75,7 @@ pub async fn run(
     config: Config,
     context: Context,
     shutdown: Shutdown,
-    links: Vec<LocalLink>,
+    link: Option<LocalLink>,
 ) -> Result<(), Error> {
     refuse_errors(&config)?;
     let readiness = context.readiness.register(ROLE);
@@ -120,8 +120,9 @@ pub async fn run(
         grace: Duration::from_secs(config.control.grace_s),
         context: context.clone(),
         shutdown: shutdown.clone(),
+        local: link,
     });
-    let mut front_ends = start_front_ends(entrances, links, control, ng, &shutdown);
+    let mut front_ends = start_front_ends(entrances, control, ng, &shutdown);
     if let Some(socket) = stun {
         front_ends.spawn(stun::serve(socket));
     }
@@ -154,15 +155,11 @@ fn refuse_errors(config: &Config) -> Result<(), Error> {
 /// Starts what signalling talks to; the tasks end when they are dropped.
 fn start_front_ends(
     entrances: Links,
-    local: Vec<LocalLink>,
     control: Option<TcpListener>,
     ng: Option<UdpSocket>,
     shutdown: &Shutdown,
 ) -> JoinSet<()> {
     let mut front_ends = JoinSet::new();
-    for link in local {
-        front_ends.spawn(serve_local(link, entrances.clone()));
-    }
     if let Some(listener) = control {
         let (entrances, shutdown) = (entrances.clone(), shutdown.clone());
         front_ends.spawn(async move {

@@ -47,7 +47,7 @@ impl Gateway {
             commands: command_receiver,
             events: event_sender,
         };
-        let running = run(config, context.clone(), shutdown, vec![link]);
+        let running = run(config, context.clone(), shutdown, Some(link));
         let task = tokio::spawn(async move { running.await.unwrap() });
         assert!(context.readiness.wait_for(&[ROLE], PATIENCE).await, "not ready");
         Self {

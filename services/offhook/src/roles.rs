@@ -136,7 +136,7 @@ fn start_b2bua_rtc(fleet: &mut Fleet, config: &Config, context: Context, link: O
         return;
     };
     fleet.start(offhook_b2bua_rtc::ROLE, |shutdown| async move {
-        Ok(offhook_b2bua_rtc::run(config, context, shutdown, link.into_iter().collect()).await?)
+        Ok(offhook_b2bua_rtc::run(config, context, shutdown, link).await?)
     });
 }
 

@@ -2,7 +2,7 @@
 //! `ws://gateway/control?link=NAME` and pings every few seconds; NAME is what its sessions are found by when it returns.
 //! A single VSP may leave the name out; several need one each, or the later takes over the earlier one's sessions.
 
-use super::router::{LinkEntry, Links};
+use super::links::{LinkEntry, Links};
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};

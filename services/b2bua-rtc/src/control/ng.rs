@@ -2,8 +2,9 @@
 //! dictionary. It is a thin front end; sessions know nothing of it.
 
 use super::bencode::Value;
+use super::links::{LinkEntry, Links};
 use super::ng_message::{self, Answer, Offer, Request};
-use super::router::{LinkEntry, Links, NG_OFFERER};
+use super::router::NG_OFFERER;
 use crate::params::OpenRequest;
 use offhook_call_trace::CallId;
 use offhook_media_control::{Command, CommandError, CommandErrorKind, Event, LegName, MediaSessionId, Reply};

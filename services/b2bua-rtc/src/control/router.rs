@@ -8,6 +8,7 @@
 //! A lost link's sessions stay for the grace time; a link that returns under its name finds them, and gets the events
 //! that it missed.
 
+use super::links::{CommandRequest, Input, Link, Links, LocalLink, ReplySender, gone, refused};
 use super::trace::{command_event, command_name, log_event, log_summary, notification_event, reply_event};
 use crate::media::{ToWorker, WorkerEvent, WorkerHandle, refuse, session_of};
 use crate::params::{LegKind, OpenRequest};
@@ -17,25 +18,19 @@ use offhook_media_control::{
     Command, CommandError, CommandErrorKind, Event, GoneReason, LegName, MediaSessionId, Reply,
 };
 use offhook_process::{Context, Shutdown};
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
-/// Inputs from links that wait for the router.
-const INPUTS_MAX: usize = 1024;
 /// Commands that wait for their worker's reply; more are refused as busy.
 const PENDING_MAX: usize = 4096;
-/// Events kept for a link that is gone or slow; beyond that only the end of sessions is kept.
-const BACKLOG_MAX: usize = 4096;
 /// Links at a time: one per signalling node.
 const LINKS_MAX: usize = 64;
 /// How often grace times and backlogs are looked at.
 const TICK: Duration = Duration::from_millis(250);
-
-type ReplySender = oneshot::Sender<Result<Reply, CommandError>>;
 
 /// What the router is made with.
 pub(crate) struct RouterConfig {
@@ -44,127 +39,23 @@ pub(crate) struct RouterConfig {
     pub(crate) grace: Duration,
     pub(crate) context: Context,
     pub(crate) shutdown: Shutdown,
+    /// The link within this process.
+    pub(crate) local: Option<LocalLink>,
 }
 
-/// How links reach the router.
-#[derive(Debug, Clone)]
-pub(crate) struct Links {
-    inputs: mpsc::Sender<Input>,
-}
-
-/// A link's place at the router; leaving it is losing the link.
-#[derive(Debug)]
-pub(crate) struct LinkEntry {
+/// The link within this process: read here, a task between would cost each command a wake-up.
+struct LocalEnd {
     name: Arc<str>,
     incarnation: u64,
-    inputs: mpsc::Sender<Input>,
+    commands: mpsc::Receiver<CommandRequest>,
 }
 
-#[derive(Debug)]
-enum Input {
-    LinkUp {
-        name: Arc<str>,
-        events: mpsc::Sender<Event>,
-        wants_traces: bool,
-        entered: oneshot::Sender<u64>,
-    },
-    LinkDown {
-        name: Arc<str>,
-        incarnation: u64,
-    },
-    Command {
-        link: Arc<str>,
-        command: Box<Command>,
-        reply: ReplySender,
-    },
-    /// From `ng`, which says more than [`Command::Open`].
-    Open {
-        link: Arc<str>,
-        request: Box<OpenRequest>,
-        reply: ReplySender,
-    },
-}
-
-impl Links {
-    /// Brings a link up. One of the same name is replaced, and its sessions are taken over. `None` if the gateway is
-    /// gone or has too many links.
-    pub(crate) async fn enter(
-        &self,
-        name: String,
-        events: mpsc::Sender<Event>,
-        wants_traces: bool,
-    ) -> Option<LinkEntry> {
-        let name: Arc<str> = name.into();
-        let (entered, incarnation) = oneshot::channel();
-        let input = Input::LinkUp {
-            name: name.clone(),
-            events,
-            wants_traces,
-            entered,
-        };
-        self.inputs.send(input).await.ok()?;
-        Some(LinkEntry {
-            name,
-            incarnation: incarnation.await.ok()?,
-            inputs: self.inputs.clone(),
-        })
+/// Waits for what signalling in this process asks; `None` once it has left. Safe to drop half way.
+async fn next_local(local: &mut Option<LocalEnd>) -> Option<CommandRequest> {
+    match local {
+        Some(local) => local.commands.recv().await,
+        None => std::future::pending().await,
     }
-}
-
-impl LinkEntry {
-    /// Asks for a command to be done.
-    pub(crate) async fn command(&self, command: Command, reply: ReplySender) {
-        let input = Input::Command {
-            link: self.name.clone(),
-            command: Box::new(command),
-            reply,
-        };
-        // If the router is gone the reply is dropped, which the asker notices.
-        let _ = self.inputs.send(input).await;
-    }
-
-    /// Asks for a session to be opened.
-    pub(crate) async fn open(&self, request: OpenRequest) -> Result<Reply, CommandError> {
-        let (reply, answer) = oneshot::channel();
-        let input = Input::Open {
-            link: self.name.clone(),
-            request: Box::new(request),
-            reply,
-        };
-        let _ = self.inputs.send(input).await;
-        answer.await.unwrap_or_else(|_| Err(gone()))
-    }
-
-    /// Asks for a command and waits for its reply.
-    pub(crate) async fn ask(&self, command: Command) -> Result<Reply, CommandError> {
-        let (reply, answer) = oneshot::channel();
-        self.command(command, reply).await;
-        answer.await.unwrap_or_else(|_| Err(gone()))
-    }
-}
-
-impl std::ops::Drop for LinkEntry {
-    fn drop(&mut self) {
-        let input = Input::LinkDown {
-            name: self.name.clone(),
-            incarnation: self.incarnation,
-        };
-        let inputs = self.inputs.clone();
-        // The queue may be full for a moment; without a runtime there is no router either.
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move { inputs.send(input).await });
-        }
-    }
-}
-
-/// One link.
-struct Link {
-    incarnation: u64,
-    /// `None` while it is lost.
-    events: Option<mpsc::Sender<Event>>,
-    lost_since: Option<Instant>,
-    wants_traces: bool,
-    backlog: VecDeque<Event>,
 }
 
 struct Entry {
@@ -184,6 +75,7 @@ struct Answered {
 pub(crate) struct Router {
     config: RouterConfig,
     inputs: mpsc::Receiver<Input>,
+    local: Option<LocalEnd>,
     links: HashMap<Arc<str>, Link>,
     sessions: HashMap<MediaSessionId, Entry>,
     per_worker: Vec<usize>,
@@ -193,19 +85,22 @@ pub(crate) struct Router {
 }
 
 impl Router {
-    pub(crate) fn new(config: RouterConfig) -> (Self, Links) {
-        let (sender, inputs) = mpsc::channel(INPUTS_MAX);
-        let router = Self {
+    pub(crate) fn new(mut config: RouterConfig) -> (Self, Links) {
+        let (links, inputs) = Links::new();
+        let local = config.local.take();
+        let mut router = Self {
             per_worker: vec![0; config.workers.len()],
             config,
             inputs,
+            local: None,
             links: HashMap::new(),
             sessions: HashMap::new(),
             pending: FuturesUnordered::new(),
             incarnations: 0,
             draining: false,
         };
-        (router, Links { inputs: sender })
+        router.local = local.and_then(|link| router.enter_local(link));
+        (router, links)
     }
 
     /// Runs until the process drains and the last session is gone, or it has to stop. Workers are stopped and joined.
@@ -228,6 +123,7 @@ impl Router {
                 Some(answered) = self.pending.next() => self.handle_answered(answered),
                 Some(event) = self.config.events.recv() => self.handle_event(event),
                 Some(input) = self.inputs.recv() => self.handle_input(input),
+                request = next_local(&mut self.local) => self.handle_local(request),
             }
             if let Some(until) = until
                 && (self.sessions.is_empty() || Instant::now() >= until)
@@ -239,6 +135,17 @@ impl Router {
         self.stop().await;
     }
 
+    /// Signalling in this process records into the same trace store as we do: it needs no trace events.
+    fn enter_local(&mut self, link: LocalLink) -> Option<LocalEnd> {
+        let name: Arc<str> = link.name.into();
+        let incarnation = self.link_up(name.clone(), link.events, false)?;
+        Some(LocalEnd {
+            name,
+            incarnation,
+            commands: link.commands,
+        })
+    }
+
     fn handle_input(&mut self, input: Input) {
         match input {
             Input::LinkUp {
@@ -246,53 +153,59 @@ impl Router {
                 events,
                 wants_traces,
                 entered,
-            } => self.link_up(name, events, wants_traces, entered),
-            Input::LinkDown { name, incarnation } => {
-                if let Some(link) = self
-                    .links
-                    .get_mut(&name)
-                    .filter(|link| link.incarnation == incarnation)
+            } => {
+                if let Some(incarnation) = self.link_up(name.clone(), events, wants_traces)
+                    && entered.send(incarnation).is_err()
                 {
-                    tracing::warn!(link = %name, "control link lost; its sessions are kept for the grace time");
-                    link.events = None;
-                    link.lost_since = Some(Instant::now());
+                    self.link_down(&name, incarnation);
                 }
             }
+            Input::LinkDown { name, incarnation } => self.link_down(&name, incarnation),
             Input::Command { link, command, reply } => self.command(&link, *command, reply),
             Input::Open { link, request, reply } => self.open(&link, *request, reply, false),
         }
     }
 
-    fn link_up(
-        &mut self,
-        name: Arc<str>,
-        events: mpsc::Sender<Event>,
-        wants_traces: bool,
-        entered: oneshot::Sender<u64>,
-    ) {
+    /// Gives the link's incarnation, by which it leaves. `None`: there are too many.
+    fn link_up(&mut self, name: Arc<str>, events: mpsc::Sender<Event>, wants_traces: bool) -> Option<u64> {
         if self.links.len() >= LINKS_MAX && !self.links.contains_key(&name) {
             tracing::warn!(link = %name, "control link refused: {LINKS_MAX} links are up");
-            return;
+            return None;
         }
         self.incarnations += 1;
-        if entered.send(self.incarnations).is_err() {
-            return;
-        }
         let backlog = self
             .links
             .remove(&name)
             .map(|link| link.backlog)
             .unwrap_or_default();
         tracing::info!(link = %name, missed_events = backlog.len(), "control link up");
-        let mut link = Link {
-            incarnation: self.incarnations,
-            events: Some(events),
-            lost_since: None,
-            wants_traces,
-            backlog,
+        self.links
+            .insert(name, Link::new(self.incarnations, events, wants_traces, backlog));
+        Some(self.incarnations)
+    }
+
+    fn link_down(&mut self, name: &str, incarnation: u64) {
+        let link = self.links.get_mut(name);
+        if let Some(link) = link.filter(|link| link.incarnation == incarnation) {
+            tracing::warn!(link = %name, "control link lost; its sessions are kept for the grace time");
+            link.events = None;
+            link.lost_since = Some(Instant::now());
+        }
+    }
+
+    fn handle_local(&mut self, request: Option<CommandRequest>) {
+        let Some(local) = &self.local else {
+            return;
         };
-        link.flush();
-        self.links.insert(name, link);
+        let name = local.name.clone();
+        match request {
+            Some((command, reply)) => self.command(&name, command, reply),
+            None => {
+                let incarnation = local.incarnation;
+                self.local = None;
+                self.link_down(&name, incarnation);
+            }
+        }
     }
 
     fn command(&mut self, link: &Arc<str>, command: Command, reply: ReplySender) {
@@ -512,43 +425,6 @@ impl Router {
             link.flush();
         }
     }
-}
-
-impl Link {
-    fn push(&mut self, event: Event) {
-        if matches!(event, Event::Trace { .. }) && !self.wants_traces {
-            return;
-        }
-        if self.backlog.len() < BACKLOG_MAX || matches!(event, Event::Gone { .. }) {
-            self.backlog.push_back(event);
-        }
-        self.flush();
-    }
-
-    fn flush(&mut self) {
-        let Some(events) = &self.events else {
-            return;
-        };
-        while let Some(event) = self.backlog.pop_front() {
-            if let Err(mpsc::error::TrySendError::Full(event) | mpsc::error::TrySendError::Closed(event)) =
-                events.try_send(event)
-            {
-                self.backlog.push_front(event);
-                return;
-            }
-        }
-    }
-}
-
-fn refused(kind: CommandErrorKind, message: &str) -> CommandError {
-    CommandError {
-        kind,
-        message: message.to_owned(),
-    }
-}
-
-fn gone() -> CommandError {
-    refused(CommandErrorKind::Draining, "the gateway has stopped")
 }
 
 /// The leg that offers in `ng`'s view is the client's place, the other one the carrier's.
