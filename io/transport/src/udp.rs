@@ -4,10 +4,16 @@
 
 pub mod batch;
 mod error_queue;
+mod local;
 
 use crate::BindError;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
-use std::{io, net::SocketAddr};
+use std::{
+    io,
+    mem::{MaybeUninit, size_of},
+    net::{IpAddr, SocketAddr},
+    os::fd::AsRawFd,
+};
 use tokio::io::Interest;
 
 /// Largest UDP payload over IPv4, so that nothing is ever cut.
@@ -18,6 +24,8 @@ pub const BATCH_MAX: usize = 64;
 const ERRORS_MAX: usize = 64;
 /// How often one datagram is tried while errors of earlier ones stand before it.
 const SEND_TRIES: usize = 4;
+/// Where the data of a control message starts: after its header, aligned like a word.
+const CONTROL_DATA_AT: usize = size_of::<libc::cmsghdr>().next_multiple_of(size_of::<usize>());
 /// Kernel buffer asked for in each direction, bytes: a second of 2,000 SIP messages. The kernel may grant less.
 pub const KERNEL_BUFFER_LEN: usize = 4 * 1024 * 1024;
 
@@ -26,6 +34,8 @@ pub const KERNEL_BUFFER_LEN: usize = 4 * 1024 * 1024;
 pub struct UdpSocket {
     socket: tokio::net::UdpSocket,
     local_address: SocketAddr,
+    /// Bound to all addresses, and told at which of them each datagram came.
+    sees_local: bool,
 }
 
 /// Where datagrams are received into; made once and used again.
@@ -51,9 +61,13 @@ impl UdpSocket {
     fn try_bind(address: SocketAddr) -> io::Result<Self> {
         let socket = tokio::net::UdpSocket::from_std(open(address)?.into())?;
         let local_address = socket.local_addr()?;
+        // Best effort: on a machine with one address it makes no difference.
+        let sees_local =
+            address.ip().is_unspecified() && local::enable(SockRef::from(&socket), address.is_ipv4()).is_ok();
         Ok(Self {
             socket,
             local_address,
+            sees_local,
         })
     }
 
@@ -69,8 +83,19 @@ impl UdpSocket {
         buffer: &mut ReceiveBuffer,
         mut take: impl FnMut(&[u8], SocketAddr),
     ) -> io::Result<usize> {
+        let take = |bytes: &[u8], from, _| take(bytes, from);
+        self.receive_batch_at(buffer, take).await
+    }
+
+    /// The same, and hands to `take` which of our addresses each was sent to, if the socket is bound to all of them: an answer
+    /// has to leave from there, see [`Self::try_send_from`].
+    pub async fn receive_batch_at(
+        &self,
+        buffer: &mut ReceiveBuffer,
+        mut take: impl FnMut(&[u8], SocketAddr, Option<IpAddr>),
+    ) -> io::Result<usize> {
         loop {
-            let taken = self.receive_or_unreachable(buffer, &mut take, |_| {}).await?;
+            let taken = self.receive(buffer, &mut take, &mut |_| {}).await?;
             if taken > 0 {
                 return Ok(taken);
             }
@@ -85,10 +110,20 @@ impl UdpSocket {
         mut take: impl FnMut(&[u8], SocketAddr),
         mut unreachable: impl FnMut(SocketAddr),
     ) -> io::Result<usize> {
+        let mut take = |bytes: &[u8], from, _| take(bytes, from);
+        self.receive(buffer, &mut take, &mut unreachable).await
+    }
+
+    async fn receive(
+        &self,
+        buffer: &mut ReceiveBuffer,
+        take: &mut impl FnMut(&[u8], SocketAddr, Option<IpAddr>),
+        unreachable: &mut impl FnMut(SocketAddr),
+    ) -> io::Result<usize> {
         loop {
             let ready = self.socket.ready(Interest::READABLE | Interest::ERROR).await?;
-            let failed = ready.is_error() && self.take_errors(&mut unreachable);
-            let taken = self.take_datagrams(buffer, &mut take)?;
+            let failed = ready.is_error() && self.take_errors(unreachable);
+            let taken = self.take_datagrams(buffer, take)?;
             if failed || taken > 0 {
                 return Ok(taken);
             }
@@ -98,13 +133,13 @@ impl UdpSocket {
     fn take_datagrams(
         &self,
         buffer: &mut ReceiveBuffer,
-        take: &mut impl FnMut(&[u8], SocketAddr),
+        take: &mut impl FnMut(&[u8], SocketAddr, Option<IpAddr>),
     ) -> io::Result<usize> {
         let mut taken = 0;
         for _ in 0..BATCH_MAX {
-            match self.socket.try_recv_from(&mut buffer.0) {
-                Ok((len, from)) => {
-                    take(&buffer.0[..len], from);
+            match self.try_receive(&mut buffer.0) {
+                Ok((len, from, at)) => {
+                    take(&buffer.0[..len], from, at);
                     taken += 1;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
@@ -113,6 +148,16 @@ impl UdpSocket {
             }
         }
         Ok(taken)
+    }
+
+    fn try_receive(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr, Option<IpAddr>)> {
+        if self.sees_local {
+            return self.socket.try_io(Interest::READABLE, || {
+                local::receive(SockRef::from(&self.socket), buffer, self.local_address)
+            });
+        }
+        let (len, from) = self.socket.try_recv_from(buffer)?;
+        Ok((len, from, None))
     }
 
     /// Whether there was any.
@@ -137,11 +182,20 @@ impl UdpSocket {
     /// Sends one datagram without waiting. [`io::ErrorKind::WouldBlock`] says that the kernel's buffer is full: the
     /// datagram is lost like any other on the way, and SIP sends it again.
     pub fn try_send(&self, bytes: &[u8], to: SocketAddr) -> io::Result<()> {
-        let mut result = self.try_send_once(bytes, to);
+        self.try_send_from(bytes, to, None)
+    }
+
+    /// The same from one of our addresses, as [`Self::receive_batch_at`] gives it; `None`: whichever the routes prefer.
+    pub fn try_send_from(&self, bytes: &[u8], to: SocketAddr, local: Option<IpAddr>) -> io::Result<()> {
+        let try_once = || match local {
+            Some(local) => local::send(SockRef::from(&self.socket), bytes, to, local),
+            None => self.try_send_once(bytes, to),
+        };
+        let mut result = try_once();
         for _ in 1..SEND_TRIES {
             // The error belongs to an earlier datagram; this one has not been tried.
             result = match result {
-                Err(error) if is_icmp(&error) => self.try_send_once(bytes, to),
+                Err(error) if is_icmp(&error) => try_once(),
                 result => return result,
             };
         }
@@ -182,6 +236,39 @@ fn open(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
+/// Switches an option on that is an `int`.
+#[expect(
+    unsafe_code,
+    reason = "not every option has a safe binding among our dependencies"
+)]
+fn switch_on(socket: SockRef<'_>, level: libc::c_int, name: libc::c_int) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    // SAFETY: the descriptor is open as long as `socket` borrows it, and the option is an int of this length.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            level,
+            name,
+            (&raw const on).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+#[expect(
+    unsafe_code,
+    reason = "the kernel writes into memory that is already initialized"
+)]
+fn initialized<const LEN: usize>(control: [MaybeUninit<u8>; LEN]) -> [u8; LEN] {
+    // SAFETY: those who call this have set all bytes before the kernel wrote some of them.
+    control.map(|byte| unsafe { byte.assume_init() })
+}
+
 /// True for errors that an ICMP answer to an earlier datagram left on the socket.
 fn is_icmp(error: &io::Error) -> bool {
     matches!(
@@ -214,6 +301,34 @@ mod tests {
         }
         let from = a.local_address();
         assert_eq!(got, [(b"one".to_vec(), from), (Vec::new(), from), (large, from)]);
+    }
+
+    #[tokio::test]
+    async fn who_was_asked_at_one_address_of_many_answers_from_there() {
+        for (any, client, at) in [
+            ("0.0.0.0:0", "127.0.0.1:0", "127.0.0.2"),
+            ("[::]:0", "[::1]:0", "::1"),
+        ] {
+            let Ok(server) = UdpSocket::bind(any.parse().unwrap()) else {
+                continue; // A machine without IPv6.
+            };
+            let at: IpAddr = at.parse().unwrap();
+            let client = UdpSocket::bind(client.parse().unwrap()).unwrap();
+            let asked = SocketAddr::new(at, server.local_address().port());
+            client.try_send(b"question", asked).unwrap();
+            let mut buffer = ReceiveBuffer::default();
+            let mut got = Vec::new();
+            let take = |bytes: &[u8], from, at| got.push((bytes.to_vec(), from, at));
+            server.receive_batch_at(&mut buffer, take).await.unwrap();
+            assert_eq!(got, [(b"question".to_vec(), client.local_address(), Some(at))]);
+            server
+                .try_send_from(b"answer", client.local_address(), Some(at))
+                .unwrap();
+            let mut got = Vec::new();
+            let take = |bytes: &[u8], from| got.push((bytes.to_vec(), from));
+            client.receive_batch(&mut buffer, take).await.unwrap();
+            assert_eq!(got, [(b"answer".to_vec(), asked)]);
+        }
     }
 
     #[tokio::test]
