@@ -12,6 +12,7 @@ mod log_limiter;
 pub mod logging;
 mod metrics;
 mod node;
+pub mod operator;
 mod problem;
 mod readiness;
 mod secret;

@@ -14,8 +14,9 @@ mod shell;
 mod tcp;
 
 use crate::config::Config;
+use crate::fleet::Fleet;
 use listeners::Listeners;
-use offhook_process::{Context, Problem, RoleState, Shutdown};
+use offhook_process::{Context, Problem, RoleState, Shutdown, operator::Requests};
 use offhook_transport::BindError;
 use shell::Shell;
 use std::{
@@ -60,7 +61,7 @@ pub async fn run(
     config: Config,
     context: Context,
     mut shutdown: Shutdown,
-    mut operator: operator::Requests,
+    mut operator: Requests<Fleet>,
 ) -> Result<(), Error> {
     let readiness = context.readiness.register(ROLE);
     let mut shell = Shell::new(&config, &context, serial(), Instant::now())?;
@@ -87,8 +88,8 @@ pub async fn run(
     let result = loop {
         shell.settle(Instant::now());
         let wake_at = shell.poll_timeout().unwrap_or_else(|| Instant::now() + IDLE);
+        // In no fixed order: TCP clients that ask all the time must not keep UDP waiting, nor the other way round.
         tokio::select! {
-            biased;
             () = stop.stopped() => break Ok(()),
             _ = shutdown.draining() => break Ok(()),
             event = shell.next() => shell.handle(event),

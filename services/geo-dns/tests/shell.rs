@@ -5,8 +5,10 @@
 use hickory_proto::op::{Message, MessageType, OpCode, Query};
 use hickory_proto::rr::{Name, RData, RecordType};
 use offhook_geo_dns::Config;
+use offhook_geo_dns::fleet::Fleet;
 use offhook_geo_dns::run::{DNS_TCP, DNS_UDP, Error, ROLE, operator, run};
 use offhook_process::admin::{Admin, AdminConfig, Pages};
+use offhook_process::operator::Requests;
 use offhook_process::{Context, NodeName, Shutdown, ShutdownTrigger, TraceLimits};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -74,7 +76,7 @@ impl Server {
         Self::start_with(near, far, more, operator::channel().1).await
     }
 
-    async fn start_with(near: &Site, far: &Site, more: &str, operator: operator::Requests) -> Self {
+    async fn start_with(near: &Site, far: &Site, more: &str, operator: Requests<Fleet>) -> Self {
         let text = format!(
             "listen = '127.0.0.1:0'\nzone = 'rtc.example.com'\ndefault_region = 'home'\n{more}\n\
              health = {{ interval_ms = 20, timeout_ms = 5000, failures = 2, successes = 2 }}\n\
@@ -299,12 +301,18 @@ async fn both_families_have_the_same_port() {
     let config = toml::from_str(&text).unwrap();
     let role = tokio::spawn(run(config, context.clone(), shutdown, operator::channel().1));
     assert!(context.readiness.wait_for(&[ROLE], LIMIT).await);
-    for (from, to) in [("127.0.0.1:0", "127.0.0.1"), ("[::1]:0", "::1")] {
+    // 127.0.0.2 is answered from there, though the machine would rather take 127.0.0.1: else the answer is a stranger's.
+    for (from, to) in [
+        ("127.0.0.1:0", "127.0.0.1"),
+        ("127.0.0.1:0", "127.0.0.2"),
+        ("[::1]:0", "::1"),
+    ] {
         let to = SocketAddr::new(to.parse().unwrap(), port);
         let socket = UdpSocket::bind(from).await.unwrap();
         socket.send_to(&question(), to).await.unwrap();
         let mut reply = [0; 1500];
-        let len = socket.recv(&mut reply).await.unwrap();
+        let (len, answered_from) = socket.recv_from(&mut reply).await.unwrap();
+        assert_eq!(answered_from, to);
         assert_eq!(address(&reply[..len]), "192.0.2.1");
         let mut stream = TcpStream::connect(to).await.unwrap();
         assert_eq!(ask_over(&mut stream).await.unwrap(), "192.0.2.1");
@@ -333,7 +341,7 @@ async fn a_taken_port_is_said() {
 /// Asks a page of the admin port: status and JSON.
 async fn page(address: SocketAddr, method: &str, path: &str) -> (u16, serde_json::Value) {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!("{method} {path} HTTP/1.0\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
+    let request = format!("{method} {path} HTTP/1.0\r\nHost: {address}\r\nContent-Length: 0\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();

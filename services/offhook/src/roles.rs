@@ -2,8 +2,8 @@
 
 use crate::{config::Config, demo::Demo, fleet::Fleet, page};
 use offhook_b2bua_rtc::LocalLink;
-use offhook_process::Context;
-use offhook_vsp::run::{COMMANDS_MAX, EVENTS_MAX, GatewayLink, Parts, operator};
+use offhook_process::{Context, operator::Requests};
+use offhook_vsp::run::{COMMANDS_MAX, EVENTS_MAX, GatewayLink, Parts};
 use tokio::sync::mpsc;
 
 /// A part of the platform that runs in a process, in the order in which they start.
@@ -42,8 +42,8 @@ impl Role {
 /// What the operator asks of the roles.
 #[derive(Debug)]
 pub(crate) struct Operators {
-    pub(crate) vsp: operator::Requests,
-    pub(crate) geo_dns: offhook_geo_dns::run::operator::Requests,
+    pub(crate) vsp: Requests<offhook_vsp::Server>,
+    pub(crate) geo_dns: Requests<offhook_geo_dns::fleet::Fleet>,
 }
 
 /// Starts `roles`, as far as the configuration has their sections; what is needed first starts first.
@@ -103,7 +103,7 @@ fn start_geo_dns(
     fleet: &mut Fleet,
     config: &Config,
     context: Context,
-    operator: offhook_geo_dns::run::operator::Requests,
+    operator: Requests<offhook_geo_dns::fleet::Fleet>,
 ) {
     let Some(config) = config.geo_dns.clone() else {
         return;
@@ -145,7 +145,7 @@ fn start_vsp(
     config: &Config,
     context: Context,
     gateway: Option<GatewayLink>,
-    operator: operator::Requests,
+    operator: Requests<offhook_vsp::Server>,
     demo: Option<Demo>,
 ) {
     let Some(vsp) = config.vsp.clone() else { return };

@@ -19,7 +19,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use gateway::{FromGateway, Gateway};
 use notes::Notes;
 use offhook_media_control::{CommandError, Reply};
-use offhook_process::{Context, Phase, RoleState, Shutdown};
+use offhook_process::{Context, Phase, RoleState, Shutdown, operator::Requests};
 use offhook_sip::locate;
 use offhook_transport::locate::Locator;
 use offhook_transport::udp::{ReceiveBuffer, UdpSocket};
@@ -64,7 +64,7 @@ pub struct Parts {
     /// Answers what is neither WebSocket nor upload: the pages.
     pub pages: axum::Router,
     /// What the operator asks for, by the admin port.
-    pub operator: operator::Requests,
+    pub operator: Requests<Server>,
 }
 
 /// Why the VSP cannot start or go on.
@@ -179,7 +179,7 @@ struct Shell {
     replies: FuturesUnordered<ReplyFuture>,
     writers: HashMap<ConnectionId, websocket::Writer>,
     notes: Notes,
-    operator: operator::Requests,
+    operator: Requests<Server>,
     /// When gauges are to be set; `None` if nothing has happened since they were.
     gauges_due: Option<Instant>,
 }
@@ -216,7 +216,7 @@ impl Shell {
                     }
                 }
                 Some(input) = self.inbox.recv() => self.take_inputs(input),
-                Some(request) = self.operator.next() => request.serve(&mut self.server, Instant::now()),
+                Some(request) = self.operator.next() => request(&mut self.server),
                 Some((token, reply)) = self.replies.next() => {
                     self.server.handle_reply(Instant::now(), token, reply);
                 }

@@ -1,12 +1,13 @@
 //! The core with all that carries out what it says.
 
-use super::{Error, health, operator::Request, tcp};
+use super::{Error, health, tcp};
 use crate::config::{Config, HealthUrl};
 use crate::fleet::{Check, Fleet, Output, SiteId, Standing};
 use crate::metrics::Metrics;
-use crate::rate::RateLimit;
+use crate::rate::{PREFIX_V6, RateLimit};
+use crate::region::ClientNetwork;
 use crate::responder::{Outcome, Responder, Transport};
-use offhook_process::{Context, LogLimiter};
+use offhook_process::{Context, LogLimiter, operator::Request};
 use offhook_transport::udp::UdpSocket;
 use std::{
     collections::HashMap,
@@ -31,6 +32,8 @@ pub(super) enum Arrival {
     Datagram {
         message: Vec<u8>,
         from: SocketAddr,
+        /// Which of our addresses was asked, where the socket has several.
+        at: Option<IpAddr>,
         socket: Arc<UdpSocket>,
     },
     /// A connection.
@@ -53,7 +56,7 @@ pub(super) enum Event {
     Checked(SiteId, Check),
     /// A question came over TCP.
     Asked(Question),
-    /// A connection of that address has ended.
+    /// A connection of that party has ended.
     Gone(IpAddr),
 }
 
@@ -65,7 +68,7 @@ pub(super) struct Shell {
     health_timeout: Duration,
     checks: JoinSet<(SiteId, Check)>,
     connections: JoinSet<IpAddr>,
-    /// How many of them each address has.
+    /// How many of them each [`party`] has.
     per_address: HashMap<IpAddr, usize>,
     connections_max: usize,
     connections_per_address_max: usize,
@@ -191,8 +194,8 @@ impl Shell {
     }
 
     /// Does what the operator asks for.
-    pub(super) fn serve(&mut self, request: Request) {
-        request.serve(&mut self.responder.fleet);
+    pub(super) fn serve(&mut self, request: Request<Fleet>) {
+        request(&mut self.responder.fleet);
     }
 
     /// Takes what has come to a listening socket.
@@ -201,11 +204,12 @@ impl Shell {
             Arrival::Datagram {
                 message,
                 from,
+                at,
                 socket,
             } => {
                 let reply = self.reply(from, Transport::Udp, &message);
                 if let Some(bytes) = reply
-                    && socket.try_send(&bytes, from).is_err()
+                    && socket.try_send_from(&bytes, from, at).is_err()
                 {
                     self.metrics.lost();
                 }
@@ -215,7 +219,7 @@ impl Shell {
     }
 
     fn connected(&mut self, stream: TcpStream, from: SocketAddr) {
-        let ip = from.ip();
+        let ip = party(from.ip());
         let held = self.per_address.get(&ip).copied().unwrap_or_default();
         if self.connections.len() >= self.connections_max || held >= self.connections_per_address_max {
             self.metrics.connection_refused();
@@ -256,7 +260,30 @@ impl Shell {
     }
 }
 
+/// Who counts as one: an IPv4 address, or the IPv6 network of one customer, who has more addresses than there are connections.
+fn party(address: IpAddr) -> IpAddr {
+    let host = ClientNetwork::host(address);
+    match host.address() {
+        IpAddr::V4(v4) => v4.into(),
+        IpAddr::V6(_) => host.widened(PREFIX_V6).address(),
+    }
+}
+
 /// The result of a task; its panic is ours.
 fn unpanicked<T>(result: Result<T, JoinError>) -> T {
     result.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_customer_is_one_party() {
+        let party = |text: &str| party(text.parse().unwrap()).to_string();
+        assert_eq!(party("2001:db8:0:1::1"), party("2001:db8:0:ff::2"));
+        assert_ne!(party("2001:db8:0:1::1"), party("2001:db8:0:100::1"));
+        assert_eq!(party("192.0.2.1"), "192.0.2.1");
+        assert_eq!(party("::ffff:192.0.2.1"), "192.0.2.1");
+    }
 }
