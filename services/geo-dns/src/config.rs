@@ -131,7 +131,7 @@ pub struct LimitsConfig {
     pub answers_per_second: u32,
     /// TCP connections at once. Default 500.
     pub tcp_connections_max: usize,
-    /// TCP connections of one address at once. Default 20.
+    /// TCP connections of one address (IPv6: of one /56) at once. Default 20.
     pub tcp_connections_per_address_max: usize,
     /// How long a TCP connection may be silent, seconds. Default 10.
     pub tcp_idle_s: u64,

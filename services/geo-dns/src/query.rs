@@ -13,10 +13,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Longest message that is read, bytes: a name, and an OPT record with every option that resolvers send.
 pub const QUERY_LEN_MAX: usize = 4_096;
+/// Most records behind a question: OPT, and a signature. Each may make its reader follow a hundred labels and pointers.
+pub const RECORDS_MAX: usize = 4;
 /// Option code of the client subnet.
 pub const SUBNET_OPTION: u16 = 8;
 /// Payload that everybody takes (RFC 1035 §4.2.1, RFC 6891 §6.2.3).
 pub const PAYLOAD_MIN: u16 = 512;
+/// The flag of an OPT record that asks for signatures, among the 32 bits that are a lifetime elsewhere.
+const DNSSEC_OK: u32 = 0x8000;
 /// Bytes of a client subnet before its address.
 const SUBNET_HEAD_LEN: usize = 4;
 
@@ -38,6 +42,8 @@ pub struct Extension {
     pub version: u8,
     /// The longest answer that fits the asker, bytes.
     pub payload: u16,
+    /// Whether it wants signatures, which are not ours to give; the answer repeats it (RFC 3225 §3).
+    pub wants_signatures: bool,
     /// Where the asker's client is.
     pub subnet: Option<Subnet>,
 }
@@ -135,8 +141,10 @@ fn read_records(
     decoder: &mut BinDecoder<'_>,
     [answers, authorities, additionals]: [usize; 3],
 ) -> Result<Option<Extension>, Malformed> {
+    if answers + authorities + additionals > RECORDS_MAX {
+        return Err(Malformed { has_edns: false });
+    }
     let mut edns = None;
-    // Each takes bytes, so that counts that lie end soon.
     for at in 0..answers + authorities + additionals {
         let name = Name::read(decoder)?;
         let kind = RecordType::read(decoder)?;
@@ -155,6 +163,7 @@ fn read_records(
         edns = Some(Extension {
             version,
             payload: class.max(PAYLOAD_MIN),
+            wants_signatures: ttl & DNSSEC_OK != 0,
             // Options of versions that we do not know may mean something else.
             subnet: if version == 0 {
                 read_options(data).ok_or(bad)?
@@ -226,9 +235,10 @@ fn padded<const LEN: usize>(octets: &[u8]) -> Option<[u8; LEN]> {
     Some(all)
 }
 
-/// True for questions of the Internet's class, the only one that there is an answer for.
+/// True for questions of the Internet's class. Not for those of every class, whose answers could not be authoritative
+/// (RFC 1035 §6.2), and which nobody asks but to get much for little.
 pub fn is_internet(question: &Question) -> bool {
-    matches!(question.query_class(), DNSClass::IN | DNSClass::ANY)
+    question.query_class() == DNSClass::IN
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 const BUCKETS: usize = 65_536;
 /// Networks that count as one, bits: what one customer of a provider has at least.
 const PREFIX_V4: u8 = 24;
-const PREFIX_V6: u8 = 56;
+pub(crate) const PREFIX_V6: u8 = 56;
 
 /// What may be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -235,6 +235,7 @@ fn refuse(bad: Unanswerable) -> Reply {
         let bare = Extension {
             version: 0,
             payload: 0,
+            wants_signatures: false,
             subnet: None,
         };
         add_edns(&mut reply, Some(&bare), 0);
@@ -267,6 +268,7 @@ fn add_edns(reply: &mut Message, asked: Option<&Extension>, scope: u8) {
     let Some(asked) = asked else { return };
     let mut edns = Edns::new();
     edns.set_max_payload(UDP_ANSWER_LEN_MAX);
+    edns.set_dnssec_ok(asked.wants_signatures);
     if let Some(subnet) = &asked.subnet {
         let option = EdnsOption::Unknown(SUBNET_OPTION, write_subnet(subnet, scope));
         edns.options_mut().insert(option);

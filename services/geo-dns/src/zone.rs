@@ -48,7 +48,7 @@ pub enum InvalidZone {
 pub struct ZoneSettings {
     /// Name of the zone, which is the name that clients ask for.
     pub name: String,
-    /// Mail address of who answers for the zone, as a domain name; none: `hostmaster` in the zone.
+    /// Mail address of who answers for the zone, or the same as a domain name; none: `hostmaster` in the zone.
     pub hostmaster: Option<String>,
     /// Number of this version of the zone.
     pub serial: u32,
@@ -82,7 +82,7 @@ impl Zone {
     ) -> Result<Self, InvalidZone> {
         let apex = domain(&settings.name)?;
         let hostmaster = match &settings.hostmaster {
-            Some(name) => domain(name)?,
+            Some(text) => mailbox(text)?,
             None => below("hostmaster", &apex)?,
         };
         let mut name_servers = Vec::new();
@@ -162,6 +162,19 @@ pub fn domain(text: &str) -> Result<Name, InvalidZone> {
     name.set_fqdn(true);
     let is_served = !name.is_root() && name.iter().all(is_label);
     if is_served { Ok(name) } else { Err(bad()) }
+}
+
+/// A mail address as SOA records have it: what stands before the at-sign is one label, whatever dots it has (RFC 1035 §8).
+fn mailbox(text: &str) -> Result<Name, InvalidZone> {
+    let Some((user, host)) = text.split_once('@') else {
+        return domain(text);
+    };
+    let bad = || InvalidZone::Name(text.to_owned());
+    if user.is_empty() || !user.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(bad());
+    }
+    let host = domain(host).map_err(|_| bad())?;
+    host.prepend_label(user.as_bytes()).map_err(|_| bad())
 }
 
 fn below(label: &str, apex: &Name) -> Result<Name, InvalidZone> {
@@ -252,6 +265,18 @@ mod tests {
         assert_eq!(soa.mname, name("a.ns.rtc.example.com"));
         assert_eq!(soa.rname, name("hostmaster.rtc.example.com"));
         assert_eq!((soa.serial, soa.minimum), (7, 30));
+    }
+
+    #[test]
+    fn rfc1035_8_a_mail_address_is_one_label_and_a_domain() {
+        let read = |text: &str| mailbox(text).map(|name| name.to_ascii());
+        assert_eq!(read("dns@example.com").unwrap(), "dns.example.com.");
+        assert_eq!(read("dns.admin@example.com").unwrap(), "dns\\.admin.example.com.");
+        assert_eq!(mailbox("dns.admin@example.com").unwrap().num_labels(), 3);
+        assert_eq!(read("dns.example.com").unwrap(), "dns.example.com.");
+        for bad in ["@example.com", "dns@", "a b@example.com", "dns@example..com"] {
+            assert_eq!(mailbox(bad), Err(InvalidZone::Name(bad.to_owned())));
+        }
     }
 
     #[test]

@@ -187,8 +187,7 @@ impl Config {
     fn zone(&self, serial: u32, problems: &mut Vec<Problem>) -> Option<Zone> {
         let settings = ZoneSettings {
             name: self.zone.clone(),
-            // The at-sign of a mail address is a dot in a SOA record (RFC 1035 §8).
-            hostmaster: self.hostmaster.as_ref().map(|mail| mail.replacen('@', ".", 1)),
+            hostmaster: self.hostmaster.clone(),
             serial,
             ttl_s: self.ttl_s,
             zone_ttl_s: self.zone_ttl_s,

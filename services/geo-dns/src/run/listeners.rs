@@ -99,7 +99,7 @@ async fn bind_both(address: SocketAddr) -> Result<(UdpSocket, TcpListener), Bind
 async fn read_udp(socket: Arc<UdpSocket>, sender: mpsc::Sender<Arrival>) -> Result<(), Error> {
     let mut buffer = ReceiveBuffer::default();
     loop {
-        let received = socket.receive_batch(&mut buffer, |bytes, from| {
+        let received = socket.receive_batch_at(&mut buffer, |bytes, from, at| {
             // One byte over the limit is enough to see that it is too long.
             let message = bytes[..bytes.len().min(QUERY_LEN_MAX + 1)].to_vec();
             let socket = Arc::clone(&socket);
@@ -107,6 +107,7 @@ async fn read_udp(socket: Arc<UdpSocket>, sender: mpsc::Sender<Arrival>) -> Resu
             let _ = sender.try_send(Arrival::Datagram {
                 message,
                 from,
+                at,
                 socket,
             });
         });

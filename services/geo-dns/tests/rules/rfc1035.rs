@@ -63,9 +63,13 @@ fn rfc1035_4_1_1_what_is_not_ours_is_refused() {
         let reply = world.ask(&question(NAME, kind));
         assert_eq!(reply.metadata.response_code, ResponseCode::Refused, "{kind}");
     }
-    let mut chaos = question(NAME, RecordType::TXT);
-    chaos.queries[0].set_query_class(DNSClass::CH);
-    assert_eq!(world.ask(&chaos).metadata.response_code, ResponseCode::Refused);
+    for class in [DNSClass::CH, DNSClass::ANY] {
+        let mut asked = question(NAME, RecordType::A);
+        asked.queries[0].set_query_class(class);
+        let header = world.ask(&asked).metadata;
+        assert_eq!(header.response_code, ResponseCode::Refused, "{class}");
+        assert!(!header.authoritative, "RFC 1035 §6.2");
+    }
 }
 
 #[test]

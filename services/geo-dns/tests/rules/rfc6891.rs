@@ -1,9 +1,10 @@
 //! RFC 6891: the OPT record.
 
 use crate::support::{NAME, World, question};
-use hickory_proto::op::{Edns, ResponseCode};
+use hickory_proto::op::{Edns, Message, ResponseCode};
 use hickory_proto::rr::RecordType;
-use offhook_geo_dns::responder::Outcome;
+use offhook_geo_dns::query::RECORDS_MAX;
+use offhook_geo_dns::responder::{Outcome, Transport};
 
 /// An OPT record of that version with that content.
 fn opt(version: u8, content: &[u8]) -> Vec<u8> {
@@ -12,6 +13,9 @@ fn opt(version: u8, content: &[u8]) -> Vec<u8> {
     record.extend(content);
     record
 }
+
+/// The flag of that record that asks for signatures.
+const DNSSEC_OK: u8 = 0x80;
 
 /// A question with these records behind it, in the section of that number (1 to 3).
 fn with_records(section: usize, records: &[Vec<u8>]) -> Vec<u8> {
@@ -67,6 +71,30 @@ fn rfc6891_6_1_3_other_versions_are_told_which_one_there_is() {
     let (outcome, code) = world.outcome(&bytes);
     // 16, which is BADVERS here and BADSIG where there are signatures.
     assert_eq!((outcome, code.map(u16::from)), (Outcome::BadVersion, Some(16)));
+}
+
+#[test]
+fn rfc3225_3_the_do_bit_comes_back_and_the_other_flags_do_not() {
+    let mut world = World::new();
+    for (sent, expected) in [(DNSSEC_OK, true), (0xFF, true), (0x7F, false)] {
+        let mut record = opt(0, &[]);
+        record[7] = sent;
+        let reply = world.send("198.51.100.1", Transport::Udp, &with_records(3, &[record]));
+        let reply = Message::from_vec(&reply.bytes.unwrap()).unwrap();
+        let flags = *reply.edns.expect("OPT comes back").flags();
+        assert_eq!((flags.dnssec_ok, flags.z), (expected, 0), "{sent:#x}");
+    }
+}
+
+#[test]
+fn a_question_has_few_records_behind_it() {
+    let mut world = World::new();
+    let signature = [&[0, 0, 250, 0, 255, 0, 0, 0, 0][..], &[0, 0]].concat();
+    let few = vec![opt(0, &[]), signature.clone()];
+    assert_eq!(world.outcome(&with_records(3, &few)).0, Outcome::Answered);
+    let many = vec![signature; RECORDS_MAX + 1];
+    let refused = (Outcome::FormatError, Some(ResponseCode::FormErr));
+    assert_eq!(world.outcome(&with_records(3, &many)), refused);
 }
 
 #[test]
