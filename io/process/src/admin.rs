@@ -1,23 +1,25 @@
 //! The admin port: health, metrics and traces over HTTP, for the machine's own eyes.
 
-mod listener;
+mod connections;
 
-use crate::{Context, RoleStatus, Secret, Shutdown};
+use crate::{Context, Problem, RoleStatus, Secret, Shutdown};
 use axum::{
     Json, Router,
     extract::{Path, Query, Request, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode, header, uri::Authority},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::get,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 use tokio::net::TcpListener;
 
-use listener::BoundedListener;
-pub use listener::CONNECTIONS_MAX;
+pub use connections::CONNECTIONS_MAX;
 use offhook_transport::BindError;
 
 /// Most calls in one answer of `/calls`; what is asked beyond is cut.
@@ -41,6 +43,30 @@ impl Default for AdminConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 9090)),
             token: None,
         }
+    }
+}
+
+impl AdminConfig {
+    /// Everything that is wrong, with its place below `admin`.
+    pub fn check(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if self.is_open_to_all() {
+            let what = format!(
+                "{} is not loopback: everybody could look at calls, and end them",
+                self.listen
+            );
+            let remedy = "Set admin.token, or listen on 127.0.0.1";
+            problems.push(Problem::error("listen", what, remedy));
+        }
+        if self.token.as_ref().is_some_and(|token| token.expose().is_empty()) {
+            let remedy = "Give a long random text, as { env = \"NAME\" } or { file = \"/path\" }";
+            problems.push(Problem::error("token", "the token is empty", remedy));
+        }
+        problems
+    }
+
+    fn is_open_to_all(&self) -> bool {
+        !self.listen.ip().is_loopback() && self.token.is_none()
     }
 }
 
@@ -85,7 +111,7 @@ impl Admin {
     /// Opens the port; `pages` are those of the roles, beside what every process has.
     pub async fn bind(config: &AdminConfig, context: Context, pages: Pages) -> Result<Self, AdminError> {
         let address = config.listen;
-        if !address.ip().is_loopback() && config.token.is_none() {
+        if config.is_open_to_all() {
             return Err(AdminError::OpenToAll(address));
         }
         let listener = offhook_transport::listen_tcp(address).await?;
@@ -105,11 +131,7 @@ impl Admin {
     /// Serves until the process stops.
     pub async fn serve(self, mut shutdown: Shutdown) {
         tokio::select! {
-            result = axum::serve(BoundedListener::new(self.listener), self.routes).into_future() => {
-                if let Err(error) = result {
-                    tracing::error!(%error, "the admin port is gone");
-                }
-            }
+            () = connections::serve(self.listener, self.routes) => {}
             () = shutdown.stopped() => {}
         }
     }
@@ -147,7 +169,12 @@ fn routes(context: Context, token: Option<Secret>, pages: Pages) -> Router {
 
 async fn authorize(State(token): State<Arc<Option<Secret>>>, request: Request, next: Next) -> Response {
     let Some(token) = token.as_ref() else {
-        return next.run(request).await;
+        return if names_this_machine(request.headers()) {
+            next.run(request).await
+        } else {
+            let error = "without admin.token this port goes by the name of localhost or an IP address alone";
+            (StatusCode::MISDIRECTED_REQUEST, Json(json!({ "error": error }))).into_response()
+        };
     };
     if carries(request.headers(), token.expose()) {
         next.run(request).await
@@ -161,6 +188,19 @@ async fn authorize(State(token): State<Arc<Option<Secret>>>, request: Request, n
         )
             .into_response()
     }
+}
+
+/// Whether a request is for an address or `localhost`. A web page whose name its owner has made to lead here (DNS rebinding)
+/// sends that name, and could otherwise read in the operator's browser what nobody else can reach.
+fn names_this_machine(headers: &HeaderMap) -> bool {
+    let Some(host) = headers.get(header::HOST) else {
+        return true; // HTTP/1.0, which browsers do not speak.
+    };
+    let authority = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok());
+    authority.is_some_and(|authority| {
+        let host = authority.host().trim_matches(['[', ']']);
+        host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok()
+    })
 }
 
 /// A page in the operator's browser may not do anything here in the operator's name: browsers say where a request comes from

@@ -30,7 +30,8 @@ async fn start(token: Option<&str>) -> (SocketAddr, Context, ShutdownTrigger) {
 /// Status and body of the answer to one request.
 async fn ask(address: SocketAddr, method: &str, path: &str, headers: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!("{method} {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n{headers}\r\n");
+    let request =
+        format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
@@ -168,21 +169,76 @@ async fn stopping_ends_the_server() {
 }
 
 #[tokio::test]
-async fn idle_connections_do_not_add_up() {
+async fn who_holds_connections_open_keeps_nobody_out() {
     let (address, _context, _trigger) = start(None).await;
     let mut idle = Vec::new();
     for _ in 0..CONNECTIONS_MAX {
         idle.push(TcpStream::connect(address).await.unwrap());
     }
-    let mut late = tokio::spawn(async move { ask(address, "GET", "/healthz", "").await });
-    let too_early = tokio::time::timeout(std::time::Duration::from_millis(100), &mut late).await;
-    assert!(too_early.is_err(), "{too_early:?}");
-    idle.clear();
+    assert_eq!(ask(address, "GET", "/healthz", "").await.0, 200, "a probe");
+    let mut oldest = idle.remove(0);
+    assert_eq!(oldest.read(&mut [0; 1]).await.unwrap(), 0, "it made room");
+    // All others are still served.
+    for mut stream in idle {
+        let request = "GET /healthz HTTP/1.0\r\n\r\n";
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.ends_with("ok\n"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_made_to_lead_here_reads_nothing() {
+    let asked = async |address: SocketAddr, path: &str, host: &str| {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer.split(' ').nth(1).unwrap().parse::<u16>().unwrap()
+    };
+    let (open, _context, _trigger) = start(None).await;
+    for host in [
+        "evil.example",
+        "evil.example:9090",
+        "127.0.0.1.evil.example",
+        "localhost.evil.example",
+    ] {
+        assert_eq!(asked(open, "/calls", host).await, 421, "{host}");
+        assert_eq!(asked(open, "/readyz", host).await, 503, "probes ask by any name");
+    }
+    for host in [
+        "127.0.0.1:9090",
+        "localhost",
+        "LOCALHOST:9090",
+        "[::1]:9090",
+        "192.0.2.1",
+    ] {
+        assert_eq!(asked(open, "/calls", host).await, 200, "{host}");
+    }
+    let (guarded, _context, _trigger) = start(Some("t0ken")).await;
     assert_eq!(
-        late.await.unwrap().0,
-        200,
-        "it was served when there was room again"
+        asked(guarded, "/calls", "evil.example").await,
+        401,
+        "the token guards it"
     );
+}
+
+#[test]
+fn what_would_not_start_is_said_before() {
+    let places = |listen: &str, token: Option<&str>| {
+        let config = AdminConfig {
+            listen: listen.parse().unwrap(),
+            token: token.map(Secret::new),
+        };
+        let problems = config.check().into_iter();
+        problems.map(|problem| problem.path).collect::<Vec<_>>()
+    };
+    assert_eq!(places("0.0.0.0:9090", None), ["listen"]);
+    assert_eq!(places("0.0.0.0:9090", Some("")), ["token"]);
+    assert!(places("0.0.0.0:9090", Some("t0ken")).is_empty());
+    assert!(places("127.0.0.1:9090", None).is_empty());
 }
 
 #[tokio::test]
