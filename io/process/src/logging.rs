@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use std::io::IsTerminal;
-use tracing_subscriber::{EnvFilter, fmt, util::TryInitError};
+use tracing_subscriber::{EnvFilter, filter::ParseError, fmt, util::TryInitError};
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -26,7 +26,7 @@ pub enum LoggingError {
         /// What was given.
         filter: String,
         /// What is wrong with it.
-        source: tracing_subscriber::filter::ParseError,
+        source: ParseError,
     },
     /// There is a logger already.
     #[error("logging is set up already: {0}")]
@@ -50,6 +50,11 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), LoggingError> {
         LogFormat::Json => lines.json().flatten_event(true).finish().try_init()?,
     }
     Ok(())
+}
+
+/// Whether [`init`] would take this filter.
+pub fn check(filter: &str) -> Result<(), ParseError> {
+    EnvFilter::try_new(filter).map(drop)
 }
 
 #[cfg(test)]

@@ -171,7 +171,18 @@ fn print(out: &mut impl Write, path: &Path, findings: &[Finding], coloured: bool
                 path.display()
             )
         }
-        (errors, warnings) => writeln!(out, "{}: {errors} errors, {warnings} warnings", path.display()),
+        (errors, warnings) => {
+            let (errors, warnings) = (counted(errors, "error"), counted(warnings, "warning"));
+            writeln!(out, "{}: {errors}, {warnings}", path.display())
+        }
+    }
+}
+
+fn counted(count: usize, word: &str) -> String {
+    match count {
+        0 => format!("no {word}s"),
+        1 => format!("1 {word}"),
+        _ => format!("{count} {word}s"),
     }
 }
 
@@ -198,7 +209,7 @@ mod tests {
         let text = String::from_utf8(out).unwrap();
         assert_eq!(
             text,
-            "error carrier[0].uri\n    it is no SIP URI\n    → Write sip:host:port\nwarning a.toml:3:1\n    odd\na.toml: 1 errors, 1 warnings\n"
+            "error carrier[0].uri\n    it is no SIP URI\n    → Write sip:host:port\nwarning a.toml:3:1\n    odd\na.toml: 1 error, 1 warning\n"
         );
     }
 }

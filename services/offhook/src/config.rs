@@ -5,7 +5,7 @@ use offhook_process::{
     NodeName, Problem, TraceLimits,
     admin::AdminConfig,
     config::{self, ConfigError, SyntaxError},
-    logging::LogFormat,
+    logging::{self, LogFormat},
 };
 use offhook_sip_proxy::config::UserNumbers;
 use offhook_vsp::config::check_users;
@@ -89,7 +89,8 @@ impl Config {
     /// Everything that is wrong or doubtful.
     pub(crate) fn check(&self) -> Vec<Problem> {
         let below = |section: &'static str| move |problem: Problem| problem.below(section);
-        let mut problems = Vec::new();
+        let mut problems = self.log.check();
+        problems.extend(self.admin.check().into_iter().map(below("admin")));
         if let Some(vsp) = &self.vsp {
             problems.extend(vsp.check().into_iter().map(below("vsp")));
             problems.extend(self.auth.check().into_iter().map(below("auth")));
@@ -233,6 +234,17 @@ impl TracesConfig {
             events_per_call: self.events_per_call,
             bytes: self.memory_mib.saturating_mul(MIB),
         }
+    }
+}
+
+impl LogConfig {
+    fn check(&self) -> Vec<Problem> {
+        let Err(error) = logging::check(&self.filter) else {
+            return Vec::new();
+        };
+        let what = format!("`{}` cannot be read: {error}", self.filter);
+        let remedy = "Write a level such as info, or target=level pairs such as info,offhook_sip=debug";
+        vec![Problem::error("log.filter", what, remedy)]
     }
 }
 

@@ -17,7 +17,7 @@ use std::{
 };
 use tokio::signal::unix::{SignalKind, signal};
 
-/// How long roles may take to be ready before it is said that they are not; they go on trying.
+/// How long roles may take to be ready before it is said, and said again, that they are not; they go on trying.
 const READY_WAIT: Duration = Duration::from_secs(10);
 
 /// Why the process ends with an error.
@@ -68,13 +68,12 @@ pub(crate) async fn run(config: Config, roles: &[Role], demo: Option<Demo>) -> R
 
     let names = fleet.roles();
     let ready = async {
-        if context.readiness.wait_for(&names, READY_WAIT).await {
-            tracing::info!(roles = names.join(" "), admin = %serving.admin, "ready");
-            if demo.is_some() {
-                demo::announce(&serving);
-            }
-        } else {
+        while !context.readiness.wait_for(&names, READY_WAIT).await {
             report_unready(&context.readiness);
+        }
+        tracing::info!(roles = names.join(" "), admin = %serving.admin, "ready");
+        if demo.is_some() {
+            demo::announce(&serving);
         }
         std::future::pending::<()>().await;
     };

@@ -69,7 +69,8 @@ fn an_unknown_key_is_located_with_the_nearest_name() {
 #[test]
 fn all_problems_of_all_parts_are_listed() {
     let folder = tempdir().unwrap();
-    let text = "[vsp]\nlisten = '0.0.0.0:8080'\nsip_proxy = '127.0.0.1:5999'\n[[user]]\nname = 'a'\npassword = 'p'\n\
+    let text = "[admin]\nlisten = '0.0.0.0:9090'\n[log]\nfilter = 'offhook=loud'\n\
+        [vsp]\nlisten = '0.0.0.0:8080'\nsip_proxy = '127.0.0.1:5999'\n[[user]]\nname = 'a'\npassword = 'p'\n\
         [sip_proxy]\n[[carrier]]\nname = 'one'\nuri = 'sip:192.0.2.1'\n[[route]]\nprefix = ''\ncarriers = ['onne']\n\
         [b2bua_rtc]\nng = '0.0.0.0:2223'\n";
     fs::write(folder.path().join("a.toml"), text).unwrap();
@@ -82,6 +83,8 @@ fn all_problems_of_all_parts_are_listed() {
         .map(|p| p["path"].as_str().unwrap())
         .collect::<Vec<_>>();
     for path in [
+        "admin.listen",
+        "log.filter",
         "vsp.tls",
         "user[0].password",
         "route[0].carriers[0]",
