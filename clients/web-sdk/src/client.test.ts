@@ -3,59 +3,8 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
 import { OffhookClient } from "./client.js";
 import { CallError, SessionError } from "./errors.js";
-
-type Json = Record<string, unknown> & { id?: string; method?: string; params?: Record<string, unknown> };
-
-/** Stands in for the browser's socket; the test plays the server's side. */
-class FakeSocket {
-  static readonly OPEN = 1;
-  static all: FakeSocket[] = [];
-  readonly sent: Json[] = [];
-  readyState = 0;
-  onopen: (() => void) | null = null;
-  onmessage: ((event: { data: string }) => void) | null = null;
-  onclose: (() => void) | null = null;
-
-  constructor(readonly url: string) {
-    FakeSocket.all.push(this);
-  }
-
-  send(text: string): void {
-    this.sent.push(JSON.parse(text) as Json);
-  }
-
-  close(): void {
-    this.readyState = 3;
-    this.onclose?.();
-  }
-
-  open(): void {
-    this.readyState = 1;
-    this.onopen?.();
-  }
-
-  /** Sends a frame to the client and lets its promises run. */
-  async say(frame: object): Promise<void> {
-    this.onmessage?.({ data: JSON.stringify({ jsonrpc: "2.0", voice_sdk_id: "v1", ...frame }) });
-    await new Promise<void>((done) => setImmediate(done));
-  }
-
-  last(method: string): Json {
-    const found = this.sent.findLast((message) => message.method === method);
-    assert.ok(found, `${method} was sent`);
-    return found;
-  }
-
-  async letIn(): Promise<void> {
-    this.open();
-    await this.say({ id: this.last("login").id, result: { message: "logged in", sessid: "s1" } });
-    await this.say({ id: 1, method: "telnyx_rtc.clientReady", params: { reattached_sessions: [] } });
-    await this.say({
-      id: this.last("telnyx_rtc.gatewayState").id,
-      result: { params: { state: "REGED", region: "eu" } },
-    });
-  }
-}
+import { fakeBrowser, FakePage, FakePeer, FakeSocket, FakeStream, settled } from "./testing/fake-browser.js";
+import { remember } from "./session/page-memory.js";
 
 const OPTIONS = {
   host: "ws://localhost:8080",
@@ -64,18 +13,10 @@ const OPTIONS = {
   logLevel: "silent",
 } as const;
 
-beforeEach(() => {
-  FakeSocket.all = [];
-  mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
-  Object.assign(globalThis, { WebSocket: FakeSocket });
-});
+beforeEach(fakeBrowser);
 afterEach(() => mock.timers.reset());
 
-function socket(index = -1): FakeSocket {
-  const found = FakeSocket.all.at(index);
-  assert.ok(found);
-  return found;
-}
+const socket = FakeSocket.at;
 
 function inviteFrame(callID: string): object {
   return {
@@ -230,4 +171,126 @@ test("credentials are required before anything else", () => {
     () => new OffhookClient({ host: "ws://localhost", login: "alice" }),
     (error) => error instanceof SessionError && error.code === 46002 && error.remedy.includes("password"),
   );
+});
+
+test("who connects again while the old socket still closes has one session, and one watch over it", async () => {
+  FakeSocket.closesLate = true;
+  const client = new OffhookClient(OPTIONS);
+  client.connect();
+  await socket(0).letIn();
+  client.disconnect();
+  client.connect();
+  await socket(1).letIn();
+  await socket(0).say(inviteFrame("of the session before"));
+  assert.equal(client.calls.size, 0);
+  socket(0).onclose?.();
+  assert.equal(client.connected, true);
+  const realNow = Date.now;
+  Date.now = () => realNow() + 21_000;
+  try {
+    mock.timers.tick(5_000);
+  } finally {
+    Date.now = realNow;
+  }
+  assert.deepEqual(
+    [0, 1].map((index) => socket(index).count("telnyx_rtc.ping")),
+    [0, 1],
+  );
+});
+
+test("a call does not ring in a client that signs out", async () => {
+  FakeSocket.closesLate = true;
+  const client = new OffhookClient(OPTIONS);
+  client.connect();
+  await socket().letIn();
+  client.disconnect();
+  await socket().say(inviteFrame("late"));
+  assert.equal(client.calls.size, 0);
+});
+
+const LEFT = {
+  sessionId: "s1",
+  voiceSdkId: "v1",
+  calls: [
+    {
+      id: "c1",
+      direction: "outbound",
+      destinationNumber: "9196",
+      callerNumber: "",
+      callerName: "",
+      held: false,
+      answeredAt: 1,
+    },
+  ],
+} as const;
+
+test("new media twice in a row: the later takes over, and one microphone is open", async () => {
+  new FakePage();
+  remember(sessionStorage, LEFT, Date.now());
+  const client = new OffhookClient({ ...OPTIONS, recoverCalls: true });
+  const errors: unknown[] = [];
+  client.on("error", ({ error }) => errors.push(error));
+  client.connect();
+  await socket().letIn(["c1"]);
+  const attach = (id: number): object => ({
+    id,
+    method: "telnyx_rtc.attach",
+    params: { callID: "c1", sdp: "v=0" },
+  });
+  // Both before the browser has opened the microphone; the third while the answer to the second is made.
+  void socket().say(attach(8));
+  void socket().say(attach(9));
+  await settled();
+  await settled();
+  await socket().say(attach(10));
+  for (let turn = 0; turn < 12; turn += 1) await settled();
+  assert.deepEqual(errors, []);
+  assert.equal(FakeStream.all.filter(({ track }) => !track.stopped).length, 1);
+  assert.deepEqual(
+    FakePeer.all.map(({ closed }) => closed),
+    FakePeer.all.map((_, index) => index < FakePeer.all.length - 1),
+  );
+  assert.equal(socket().count("telnyx_rtc.attach"), 1);
+  const sent = socket().last("telnyx_rtc.attach");
+  assert.equal(sent.params?.["sdp"], `v=0 of ${FakePeer.all.length - 1}`);
+  await socket().say({ id: sent.id, result: {} });
+  const call = client.calls.get("c1");
+  assert.equal(call?.state, "active");
+  call?.hangup();
+  assert.ok(FakeStream.all.every(({ track }) => track.stopped) && FakePeer.all.every(({ closed }) => closed));
+});
+
+test("what fails on a call says on which", async () => {
+  const refused = { getUserMedia: () => Promise.reject(new DOMException("no", "NotAllowedError")) };
+  Object.defineProperty(globalThis, "navigator", { value: { mediaDevices: refused }, configurable: true });
+  const client = new OffhookClient(OPTIONS);
+  const errors: unknown[] = [];
+  client.on("error", ({ error, callId }) => errors.push([error.code, callId]));
+  client.connect();
+  await socket().letIn();
+  const call = client.newCall({ destinationNumber: "9196" });
+  await settled();
+  assert.deepEqual(errors, [[42001, call.id]]);
+  assert.equal(call.state, "destroy");
+});
+
+test("a client that has signed out leaves nothing behind, and a refused login loses no call", async () => {
+  const page = new FakePage();
+  const client = new OffhookClient({ ...OPTIONS, recoverCalls: true });
+  client.connect();
+  await socket().letIn();
+  assert.equal(page.listeners.size, 1);
+  client.disconnect();
+  assert.equal(page.listeners.size, 0);
+
+  remember(sessionStorage, LEFT, Date.now());
+  const mistyped = new OffhookClient({ ...OPTIONS, recoverCalls: true });
+  mistyped.connect();
+  socket().open();
+  const { id } = socket().last("login");
+  await socket().say({ id, error: { code: -32001, message: "Authentication failure" } });
+  const again = new OffhookClient({ ...OPTIONS, recoverCalls: true });
+  again.connect();
+  socket().open();
+  assert.equal(socket().last("login").params?.["sessid"], "s1");
 });

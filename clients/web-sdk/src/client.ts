@@ -3,7 +3,7 @@ import { Call, type NewCallOptions } from "./call/call.js";
 import { CallError, SessionError, type OffhookError } from "./errors.js";
 import { Emitter, type EventName, type Listener } from "./events.js";
 import { createLogger, type Logger, type LogLevel } from "./logger.js";
-import { recall, remember, type RememberedCall } from "./session/page-memory.js";
+import { recall, remember, type Remembered, type RememberedCall } from "./session/page-memory.js";
 import { Session } from "./session/session.js";
 import type { CallMessage, TransferNews } from "./signaling/messages.js";
 
@@ -36,6 +36,10 @@ export class OffhookClient {
   readonly #emitter: Emitter;
   readonly #session: Session;
   readonly #iceServers: readonly RTCIceServer[];
+  readonly #recoversCalls: boolean;
+  readonly #onPageHide = (): void => this.#leavePage();
+  /** What the page before this one has left; `null` once the server was reached with it. */
+  #before: Remembered | null;
   /** Calls of the page before this one, until the server offers them anew. */
   readonly #recoverable = new Map<string, RememberedCall>();
 
@@ -46,26 +50,30 @@ export class OffhookClient {
     this.#logger = createLogger(options.logLevel ?? "warn");
     this.#emitter = new Emitter((thrown) => this.#logger.error("a listener threw", { thrown }));
     this.#iceServers = options.iceServers ?? [];
-    const before = options.recoverCalls ? recall(sessionStorage, Date.now()) : null;
-    for (const call of before?.calls ?? []) this.#recoverable.set(call.id, call);
-    if (options.recoverCalls) addEventListener("pagehide", () => this.#leavePage());
+    this.#recoversCalls = options.recoverCalls ?? false;
+    this.#before = this.#recoversCalls ? recall(sessionStorage, Date.now()) : null;
+    for (const call of this.#before?.calls ?? []) this.#recoverable.set(call.id, call);
     this.#session = new Session(
       {
         host: options.host,
         credentials: { login, password, loginToken },
         earlySdpAnswer: options.earlySdpAnswer ?? true,
         userVariables: options.userVariables ?? {},
-        resume: before,
+        resume: this.#before,
         logger: this.#logger,
       },
       {
         onReady: ({ sessionId, region, again }) => {
+          this.#before = null;
           if (again) this.#emitter.emit("reconnected", { sessionId });
           for (const call of [...this.#calls.values()]) call.signalingBack();
           this.#emitter.emit("ready", { sessionId, region });
         },
         onReconnecting: (attempt, delayMs) => this.#emitter.emit("reconnecting", { attempt, delayMs }),
-        onDisconnected: (reason) => this.#emitter.emit("disconnected", { reason }),
+        onDisconnected: (reason) => {
+          if (this.#recoversCalls && reason !== "exhausted") this.#leaveSession();
+          this.#emitter.emit("disconnected", { reason });
+        },
         onError: (error) => this.#reportError(error),
         onCallMessage: (message) => this.#onCallMessage(message),
         onCallsKept: (callIds) => this.#keepCalls(callIds),
@@ -89,6 +97,7 @@ export class OffhookClient {
 
   /** Opens the connection and logs in; `ready` follows. Also starts again after `disconnected`. */
   connect(): void {
+    if (this.#recoversCalls) addEventListener("pagehide", this.#onPageHide);
     this.#session.connect();
   }
 
@@ -132,7 +141,7 @@ export class OffhookClient {
       onText: (call: Call, text: string) => this.#emitter.emit("message", { call, text }),
       onFarHold: (call: Call, held: boolean) => this.#emitter.emit("farHold", { call, held }),
       onTransfer: (call: Call, news: TransferNews) => this.#emitter.emit("transfer", { call, ...news }),
-      onError: (error: OffhookError) => this.#reportError(error),
+      onError: (call: Call, error: OffhookError) => this.#reportError(error, call.id),
     };
   }
 
@@ -179,6 +188,14 @@ export class OffhookClient {
     remember(sessionStorage, { sessionId, voiceSdkId, calls }, Date.now());
   }
 
+  /** Nobody is logged in any more: another client may be, and its calls are what the next page has to know. */
+  #leaveSession(): void {
+    removeEventListener("pagehide", this.#onPageHide);
+    // Whoever logs in at the second try gets the calls of the page before all the same.
+    if (this.#before) remember(sessionStorage, this.#before, Date.now());
+    this.#before = null;
+  }
+
   /** A call that was hung up here while the connection was down. */
   #endForgotten(callId: string): void {
     const params = { cause: "NORMAL_CLEARING", causeCode: 16, dialogParams: { callID: callId } };
@@ -187,8 +204,8 @@ export class OffhookClient {
     });
   }
 
-  #reportError(error: OffhookError): void {
-    this.#logger.warn(`${error.code} ${error.name}`, { detail: error.detail, call: error.callId });
-    this.#emitter.emit("error", { error, callId: error.callId });
+  #reportError(error: OffhookError, callId: string | null = error.callId): void {
+    this.#logger.warn(`${error.code} ${error.name}`, { detail: error.detail, call: callId });
+    this.#emitter.emit("error", { error, callId });
   }
 }

@@ -26,7 +26,7 @@ export interface ClientEvents {
    * `call.farNumber` has changed once it is `done`.
    */
   transfer: { readonly call: Call } & TransferNews;
-  /** Something failed; `error.remedy` says what to do. */
+  /** Something failed, on the call of that id if there is one; `error.remedy` says what to do. */
   error: { readonly error: OffhookError; readonly callId: string | null };
   /** The connection was lost; try `attempt` follows after `delayMs`. */
   reconnecting: { readonly attempt: number; readonly delayMs: number };

@@ -55,7 +55,7 @@ export interface CallContext {
   onText(call: Call, text: string): void;
   onFarHold(call: Call, held: boolean): void;
   onTransfer(call: Call, news: TransferNews): void;
-  onError(error: OffhookError): void;
+  onError(call: Call, error: OffhookError): void;
 }
 
 interface Details {
@@ -303,7 +303,7 @@ export class Call {
 
   /** Name of {@link Call.sendDigits} in the public dialect; what fails is emitted as `error`. */
   dtmf(digits: string): void {
-    this.sendDigits(digits).catch((thrown: unknown) => this.#context.onError(asOffhookError(thrown)));
+    this.sendDigits(digits).catch((thrown: unknown) => this.#context.onError(this, asOffhookError(thrown)));
   }
 
   /** @internal */
@@ -387,11 +387,7 @@ export class Call {
           this.#step({ type: "answer-accepted" });
         });
       case "renew-media":
-        return this.#attempt(async () => {
-          const peer = this.localStream ? this.#renewPeer(this.localStream) : await this.#openPeer();
-          const sdp = await peer.answer(effect.sdp);
-          this.#step({ type: "answer-made", sdp });
-        });
+        return this.#attempt(() => this.#renewMedia(effect.sdp));
       case "send-attach":
         return this.#attempt(async () => {
           await this.#requests.describe("attach", effect.sdp, this.#dialog());
@@ -411,7 +407,7 @@ export class Call {
       case "close-media":
         return this.#closeMedia();
       case "report":
-        return this.#context.onError(effect.error);
+        return this.#context.onError(this, effect.error);
     }
   }
 
@@ -437,25 +433,36 @@ export class Call {
       if (!own) stopTracks(stream);
       throw new CallError(44002, { callId: this.id, detail: "the call ended before it began" });
     }
+    if (this.localStream && !own) {
+      // Opened by whoever asked first, while this one waited for the browser.
+      stopTracks(stream);
+      return this.#newPeer(this.localStream);
+    }
     this.localStream = stream;
     this.#setMuted(this.#muted);
-    this.#peer = this.#newPeer(stream);
-    return this.#peer;
+    return this.#newPeer(stream);
   }
 
+  /** A fresh connection for the same microphone, muted or not as before, in place of the one there was. */
   #newPeer(stream: MediaStream): Peer {
-    return new Peer(this.#context.iceServers, stream, {
+    this.#peer?.close();
+    this.#peer = new Peer(this.#context.iceServers, stream, {
       onRemoteStream: (remote) => this.#play(remote),
       onPathUp: () => this.#step({ type: "path-up" }),
       onPathLost: (final) => this.#step({ type: "path-lost", final }),
     });
+    return this.#peer;
   }
 
-  /** A fresh connection for the same microphone, muted or not as before. */
-  #renewPeer(stream: MediaStream): Peer {
-    this.#peer?.close();
-    this.#peer = this.#newPeer(stream);
-    return this.#peer;
+  /** Answers the server's offer of new media. One that comes meanwhile takes over, and this one's end is of no interest. */
+  async #renewMedia(offer: string): Promise<void> {
+    const peer = this.localStream ? this.#newPeer(this.localStream) : await this.#openPeer();
+    try {
+      const sdp = await peer.answer(offer);
+      if (this.#peer === peer) this.#step({ type: "answer-made", sdp });
+    } catch (thrown) {
+      if (this.#peer === peer) throw thrown;
+    }
   }
 
   async #searchPath(): Promise<void> {
@@ -474,7 +481,7 @@ export class Call {
 
   #play(stream: MediaStream): void {
     this.remoteStream = stream;
-    this.#player = this.#options.remoteElement ?? new Audio();
+    this.#player ??= this.#options.remoteElement ?? new Audio();
     this.#player.srcObject = stream;
     this.#player.play().catch((thrown: unknown) => {
       this.#context.logger.warn("the browser does not play yet: click on the page", {
@@ -492,7 +499,7 @@ export class Call {
     try {
       await this.#requests.bye(end);
     } catch (thrown) {
-      this.#context.onError(asOffhookError(thrown));
+      this.#context.onError(this, asOffhookError(thrown));
     }
     this.#step({ type: "hangup-confirmed" });
   }

@@ -149,11 +149,13 @@ export class Session {
   }
 
   #open(): void {
+    this.#letGo();
     try {
+      // A socket that still closes while the next one opens has no say any more.
       const socket = openSocket(socketUrl(this.#options.host, this.#voiceSdkId), {
-        onOpen: () => this.#step({ type: "socket-open" }),
-        onText: (text) => this.#onText(text),
-        onClose: () => this.#onClose(socket),
+        onOpen: () => socket === this.#socket && this.#step({ type: "socket-open" }),
+        onText: (text) => socket === this.#socket && this.#onText(text),
+        onClose: () => socket === this.#socket && this.#onClose(),
       });
       this.#socket = socket;
     } catch (thrown) {
@@ -165,12 +167,17 @@ export class Session {
     this.#silenceCheck = setInterval(() => this.#checkSilence(), SILENCE_CHECK_MS);
   }
 
-  #onClose(socket: Socket): void {
-    if (this.#socket !== socket) return;
+  #onClose(): void {
+    this.#letGo();
+    this.#step({ type: "socket-closed", random: Math.random() });
+  }
+
+  /** Forgets the socket, and whatever waited for it. */
+  #letGo(): void {
     this.#socket = null;
     if (this.#silenceCheck !== null) clearInterval(this.#silenceCheck);
+    this.#silenceCheck = null;
     this.#rpc.abandon("the connection was lost");
-    this.#step({ type: "socket-closed", random: Math.random() });
   }
 
   #onText(text: string): void {
@@ -193,6 +200,8 @@ export class Session {
       case "client-ready":
         return this.#step({ type: "server-ready", callIds: message.callIds });
       case "call": {
+        // Signed out: only the closing handshake is left.
+        if (this.#state.name === "closed") return;
         const known = this.#handlers.onCallMessage(message.message);
         if (known && message.id !== null) this.#socket?.send(acknowledgement(message.id, message.method));
         return;

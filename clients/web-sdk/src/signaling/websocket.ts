@@ -8,10 +8,10 @@ export interface Socket {
 }
 
 export interface SocketHandlers {
-  onOpen(): void;
-  onText(text: string): void;
+  onOpen(): unknown;
+  onText(text: string): unknown;
   /** Exactly once for each socket, also for one that never opened. */
-  onClose(): void;
+  onClose(): unknown;
 }
 
 /** How long a dead network may delay the closing handshake. */
