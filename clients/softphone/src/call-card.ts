@@ -1,5 +1,5 @@
 /** One call as a card: who, how far, how it sounds, and what one can do about it. */
-import type { Call, CallStats } from "@offhook/web-sdk";
+import type { Call, CallStats, OffhookError } from "@offhook/web-sdk";
 import { h } from "./dom.js";
 import { icon, type IconName } from "./icons.js";
 import { keypad } from "./keypad.js";
@@ -33,7 +33,7 @@ export class CallCard {
   readonly #you = new Meter("You", "you");
   readonly #them = new Meter("Far end", "them");
   #timer: ReturnType<typeof setInterval> | null = null;
-  #talkedMs = 0;
+  #failure: OffhookError | null = null;
 
   constructor(call: Call, name: string, actions: CardActions) {
     this.call = call;
@@ -111,6 +111,11 @@ export class CallCard {
     this.#showButtons();
   }
 
+  /** What is about to end the call: nobody has hung up. */
+  fail(error: OffhookError): void {
+    if (!this.over) this.#failure = error;
+  }
+
   /** Sends one telephone key. */
   press(key: string): void {
     this.call.sendDigits(key).then(
@@ -149,8 +154,7 @@ export class CallCard {
     this.#them.follow(this.call.remoteStream);
     this.#you.follow(this.call.localStream);
     if (this.call.answeredAt !== null && !this.over) {
-      this.#talkedMs = Date.now() - this.call.answeredAt;
-      this.#clock.textContent = duration(this.#talkedMs);
+      this.#clock.textContent = duration(Date.now() - this.call.answeredAt);
     }
     const stats = await this.call.stats();
     if (stats && !this.over) this.#showStats(stats);
@@ -186,7 +190,7 @@ export class CallCard {
     const { end, direction, answeredAt } = this.call;
     if (!end) return;
     this.#ended.replaceChildren(
-      h("strong", {}, endInWords(end, direction, answeredAt !== null)),
+      h("strong", {}, this.#failure?.message ?? endInWords(end, direction, answeredAt !== null)),
       h("small", {}, endInDetail(end)),
     );
   }
@@ -213,26 +217,21 @@ export class CallCard {
     if (call.direction === "inbound" && call.state === "ringing") {
       return [this.#button("call", "answer", "Answer", () => call.answer(), "accept"), hangup("Decline")];
     }
-    const mute = this.#toggle(
-      call.isMuted ? "micOff" : "mic",
-      "mute",
-      call.isMuted ? "Unmute" : "Mute",
-      call.isMuted,
-      () => this.toggleMute(),
+    const muted = call.isMuted;
+    const mute = lit(
+      muted,
+      this.#button(muted ? "micOff" : "mic", "mute", muted ? "Unmute" : "Mute", () => this.toggleMute()),
     );
     if (call.state !== "active" && call.state !== "held") return [mute, hangup("Cancel")];
     const held = call.state === "held";
     return [
       mute,
-      this.#toggle(held ? "play" : "pause", "hold", held ? "Resume" : "Hold", held, () => this.toggleHold()),
-      this.#toggle("keypad", "keypad", "Keypad", !this.#pad.hidden, () => {
-        this.#pad.hidden = !this.#pad.hidden;
-        this.#showButtons();
-      }),
-      this.#toggle("transfer", "transfer", "Transfer", this.#transfer.open, () => {
-        this.#transfer.toggle();
-        this.#showButtons();
-      }),
+      lit(
+        held,
+        this.#button(held ? "play" : "pause", "hold", held ? "Resume" : "Hold", () => this.toggleHold()),
+      ),
+      this.#opener("keypad", "Keypad", !this.#pad.hidden, () => (this.#pad.hidden = !this.#pad.hidden)),
+      this.#opener("transfer", "Transfer", this.#transfer.open, () => this.#transfer.toggle()),
       hangup("Hang up"),
     ];
   }
@@ -246,9 +245,19 @@ export class CallCard {
     );
   }
 
-  #toggle(drawing: IconName, action: string, label: string, on: boolean, onClick: () => void): HTMLElement {
-    const button = this.#button(drawing, action, label, onClick);
-    button.setAttribute("aria-pressed", String(on));
-    return button;
+  /** A button that shows and hides a part of the card. */
+  #opener(name: "keypad" | "transfer", label: string, open: boolean, toggle: () => void): HTMLElement {
+    const button = this.#button(name, name, label, () => {
+      toggle();
+      this.#showButtons();
+    });
+    button.setAttribute("aria-expanded", String(open));
+    return lit(open, button);
   }
+}
+
+/** Shows a button as switched on. Its words say what a click does, so that it is no `aria-pressed`. */
+function lit(on: boolean, button: HTMLElement): HTMLElement {
+  button.dataset["on"] = String(on);
+  return button;
 }

@@ -1,5 +1,5 @@
 /** All calls of the page, the running ones before the ended ones. */
-import type { Call } from "@offhook/web-sdk";
+import type { Call, OffhookError } from "@offhook/web-sdk";
 import { CallCard, type CardActions } from "./call-card.js";
 import { announce, h } from "./dom.js";
 import { startRinging } from "./sound.js";
@@ -37,6 +37,11 @@ export class CallsView {
     announce(`${who}: ${stateInWords(call.state, call.direction)}`);
     this.#ring();
     this.#showEmpty();
+  }
+
+  /** What has failed on a call, and ends it. */
+  fail(callId: string, error: OffhookError): void {
+    this.#cards.get(callId)?.fail(error);
   }
 
   /** The call that a keyboard shortcut means: the newest one that is being talked on. */

@@ -3,6 +3,7 @@ import type { DemoNumber } from "./demo.js";
 import { h } from "./dom.js";
 import { icon } from "./icons.js";
 import { keypad } from "./keypad.js";
+import { destinationOf } from "./words.js";
 
 export class DialView {
   readonly element: HTMLElement;
@@ -30,7 +31,7 @@ export class DialView {
         "aria-label": "Place a call",
         onsubmit: (event) => {
           event.preventDefault();
-          const number = this.#number.value.replaceAll(/[\s()/-]/g, "");
+          const number = destinationOf(this.#number.value);
           if (number) onDial(number, names.get(number) ?? "");
         },
       },

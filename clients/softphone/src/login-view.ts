@@ -35,6 +35,11 @@ export class LoginView {
   });
   readonly #submit = h("button", { type: "submit", class: "primary wide" }, "Sign in");
   readonly #problem = h("p", { class: "problem", role: "alert", hidden: true });
+  readonly #switch = h("button", {
+    type: "button",
+    class: "link",
+    onclick: () => this.#askForToken(!this.#byPassword.hidden),
+  });
   readonly #byPassword: HTMLElement;
   readonly #byToken: HTMLElement;
   readonly #onLogin: (login: Login) => void;
@@ -58,9 +63,10 @@ export class LoginView {
       this.#byToken,
       this.#problem,
       this.#submit,
-      this.#switch(),
+      this.#switch,
     );
     this.element = h("div", { class: "login-stage" }, form);
+    this.#askForToken(false);
     const first = demo.users[0];
     if (first) this.#fill(first);
   }
@@ -94,6 +100,7 @@ export class LoginView {
   }
 
   #fill(user: DemoUser): void {
+    this.#askForToken(false);
     this.#user.value = user.login;
     this.#password.value = user.password;
     for (const button of this.element.querySelectorAll<HTMLElement>(".person")) {
@@ -102,22 +109,13 @@ export class LoginView {
     this.#submit.focus();
   }
 
-  #switch(): HTMLElement {
-    const button: HTMLButtonElement = h("button", {
-      type: "button",
-      class: "link",
-      onclick: () => {
-        const token = !this.#byPassword.hidden;
-        this.#byToken.hidden = !token;
-        this.#byPassword.hidden = token;
-        this.#user.required = !token;
-        this.#password.required = !token;
-        this.#token.required = token;
-        button.textContent = token ? "Use user and password" : "Use a token instead";
-      },
-    });
-    button.textContent = "Use a token instead";
-    return button;
+  #askForToken(token: boolean): void {
+    this.#byToken.hidden = !token;
+    this.#byPassword.hidden = token;
+    this.#user.required = !token;
+    this.#password.required = !token;
+    this.#token.required = token;
+    this.#switch.textContent = token ? "Use user and password" : "Use a token instead";
   }
 
   #onSubmit(event: Event): void {

@@ -45,8 +45,8 @@ function signIn(demo: Demo, login: Login, view: LoginView): void {
     phone ??= new Phone(client, demo, () => start(demo));
     phone.onReady(`${shown}${region ? ` · ${region}` : ""}`);
   });
-  client.on("error", ({ error }) => {
-    if (phone) return phone.onError(error);
+  client.on("error", ({ error, callId }) => {
+    if (phone) return phone.onError(error, callId);
     view.showProblem(error.message, error.remedy);
     client.disconnect();
   });
@@ -78,6 +78,7 @@ class Phone {
       h(
         "div",
         { class: "phone" },
+        h("h1", { class: "visually-hidden" }, "Phone"),
         this.#dial.element,
         h("div", { class: "stage" }, this.#calls.element, this.#log.element, shortcuts()),
       ),
@@ -116,7 +117,8 @@ class Phone {
     this.#log.add("Ready: calls can be placed and taken.", "good");
   }
 
-  onError(error: OffhookError): void {
+  onError(error: OffhookError, callId: string | null = null): void {
+    if (callId !== null) this.#calls.fail(callId, error);
     showError(error);
     this.#log.add(`${error.message} ${error.remedy}`, "bad");
   }
@@ -156,7 +158,7 @@ class Phone {
 
   #shortcut(event: KeyboardEvent): void {
     const typing = event.target instanceof HTMLInputElement || event.target instanceof HTMLTextAreaElement;
-    if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (typing || event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
     const card = this.#calls.current();
     if (!card) return;
     if (event.key === "m") card.toggleMute();

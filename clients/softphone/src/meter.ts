@@ -3,6 +3,8 @@ import { h } from "./dom.js";
 import { LevelProbe } from "./sound.js";
 
 const BARS = 44;
+/** The number that screen readers find changes this often: at the pace of the bars it would only keep them busy. */
+const NUMBER_MS = 1_000;
 /** A new bar this often: the strip covers about three seconds. */
 const BAR_MS = 70;
 
@@ -14,6 +16,7 @@ export class Meter {
   #probe: LevelProbe | null = null;
   #peak = 0;
   #lastBarAt = 0;
+  #lastNumberAt = 0;
   #frame = 0;
 
   constructor(label: string, className: string) {
@@ -22,7 +25,7 @@ export class Meter {
       {
         class: `meter ${className}`,
         role: "meter",
-        "aria-label": label,
+        "aria-label": `Loudness: ${label}`,
         "aria-valuemin": 0,
         "aria-valuemax": 100,
         "aria-valuenow": 0,
@@ -53,7 +56,10 @@ export class Meter {
       this.#lastBarAt = now;
       this.#history.push(this.#peak);
       this.#history.shift();
-      this.element.setAttribute("aria-valuenow", String(Math.round(this.#peak * 100)));
+      if (now - this.#lastNumberAt >= NUMBER_MS) {
+        this.#lastNumberAt = now;
+        this.element.setAttribute("aria-valuenow", String(Math.round(this.#peak * 100)));
+      }
       this.#peak = 0;
       this.#draw();
     }

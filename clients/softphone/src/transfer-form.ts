@@ -1,5 +1,6 @@
 /** Where to hand a call over to. */
 import { h } from "./dom.js";
+import { destinationOf } from "./words.js";
 
 export class TransferForm {
   readonly element: HTMLFormElement;
@@ -19,7 +20,7 @@ export class TransferForm {
         hidden: true,
         onsubmit: (event) => {
           event.preventDefault();
-          const to = this.#to.value.trim();
+          const to = destinationOf(this.#to.value);
           if (to) onTransfer(to);
         },
       },

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { readDemo } from "./demo.js";
-import { duration, endInDetail, endInWords } from "./words.js";
+import { destinationOf, duration, endInDetail, endInWords } from "./words.js";
 
 const BUSY = {
   cause: "USER_BUSY",
@@ -41,4 +41,17 @@ test("a demo description is taken over as far as it is sound", () => {
       numbers: [{ number: "9196", name: "Echo", text: "" }],
     },
   );
+});
+
+test("numbers lose their decoration, users and addresses nothing", () => {
+  for (const [typed, meant] of [
+    [" +49 (30) 123-45.67 ", "+49301234567"],
+    ["9196", "9196"],
+    ["*21#", "*21#"],
+    ["alice-demo", "alice-demo"],
+    ["sip:a-b@voice.example.com", "sip:a-b@voice.example.com"],
+    ["  ", ""],
+  ] as const) {
+    assert.equal(destinationOf(typed), meant);
+  }
 });

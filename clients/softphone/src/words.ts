@@ -1,4 +1,4 @@
-/** States and causes in plain words. */
+/** States and causes in plain words, and what a person means by what is typed. */
 import type { CallDirection, CallEnd, CallStateName } from "@offhook/web-sdk";
 
 /** A call's state, as a person would say it. */
@@ -82,6 +82,12 @@ export function endInWords(end: CallEnd, direction: CallDirection, talked: boole
 export function endInDetail(end: CallEnd): string {
   const sip = end.sipCode === null ? null : `${end.sipCode} ${end.sipReason ?? ""}`.trim();
   return [sip, `${end.cause} (${end.causeCode})`].filter((part) => part !== null).join(" · ");
+}
+
+/** What to call: numbers lose what people write between their digits; users and SIP addresses stay as they are. */
+export function destinationOf(typed: string): string {
+  const text = typed.trim();
+  return /^[+\d\s()./*#-]+$/.test(text) ? text.replaceAll(/[\s()./-]/g, "") : text;
 }
 
 /** `83_000` → `1:23`; hours only when there are some. */
