@@ -6,7 +6,7 @@ use crate::codec::opus::{OpusEncoderConfig, PACKET_SAMPLES_MAX, packet_samples};
 use crate::codec::{AudioCodec, AudioDecoder, AudioEncoder, AudioError};
 use crate::jitter_buffer::{JitterBuffer, JitterConfig, JitterStats, Pulled, Pushed};
 use crate::tone::ComfortNoise;
-use crate::{FRAME_MS, FRAME_SAMPLES, level};
+use crate::{FRAME_MS, FRAME_SAMPLES};
 
 /// Made-up audio is worth hearing for so long, then low noise is better: 100 ms.
 const CONCEALED_SAMPLES_MAX: usize = 800;
@@ -102,7 +102,6 @@ pub struct Pipeline {
     frame_ticks: u32,
     timestamp: u32,
     after_noise: bool,
-    level_dbov: f32,
     stats: PipelineStats,
 }
 
@@ -141,7 +140,6 @@ impl Pipeline {
             frame_ticks: ticks_in_frame(config.sent),
             timestamp: 0,
             after_noise: true,
-            level_dbov: level::SILENCE_DBOV,
             stats: PipelineStats::default(),
         })
     }
@@ -181,7 +179,6 @@ impl Pipeline {
             self.decode_next()?;
         }
         let frame = &self.decoded.samples[..FRAME_SAMPLES];
-        self.level_dbov = level::dbov(frame);
         let encoded = self.encoder.encode(frame, payload);
         self.decoded
             .samples
@@ -194,28 +191,12 @@ impl Pipeline {
         Some(self.account(len, timestamp))
     }
 
-    /// Changes the encoder's effort, 0 to 10, if Opus is sent.
-    ///
-    /// # Errors
-    /// [`AudioError::Opus`] if libopus refuses.
-    pub fn set_complexity(&mut self, complexity: u8) -> Result<(), AudioError> {
-        match &mut self.encoder {
-            AudioEncoder::Opus(encoder) => encoder.set_complexity(complexity),
-            AudioEncoder::G711(_) => Ok(()),
-        }
-    }
-
     /// Counts since the start.
     pub fn stats(&self) -> PipelineStats {
         PipelineStats {
             jitter: self.jitter.stats(),
             ..self.stats
         }
-    }
-
-    /// Level of the latest frame, dBov: 0 is the loudest, -127 silence.
-    pub fn level_dbov(&self) -> f32 {
-        self.level_dbov
     }
 
     /// Puts the next part of the stream behind the decoded audio.

@@ -70,13 +70,6 @@ impl Bridge {
     pub fn route_to_client(&self, payload_type: u8) -> Option<&Route> {
         find(&self.to_client, payload_type)
     }
-
-    /// True if the codecs that both legs prefer need decoding and encoding in at least one direction.
-    pub fn transcodes(&self) -> bool {
-        [&self.to_carrier, &self.to_client]
-            .iter()
-            .any(|routes| routes.first().is_some_and(|r| !r.is_relay()))
-    }
 }
 
 /// The order of codecs for an answer that is written when the other leg's choice is already known.

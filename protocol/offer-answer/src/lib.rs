@@ -24,8 +24,6 @@ pub use read::LatestOffer;
 pub use rtp_leg::{RtpChange, RtpLegNegotiation};
 pub use rtp_state::{RtpLegState, RtpLocal, RtpRemote};
 pub use webrtc_leg::{WebRtcChange, WebRtcLegNegotiation};
-pub use webrtc_state::{
-    DtlsRole, IceCredentials, REMOTE_CANDIDATES_MAX, WebRtcLegState, WebRtcLocal, WebRtcRemote,
-};
+pub use webrtc_state::{DtlsRole, IceCredentials, WebRtcLegState, WebRtcLocal, WebRtcRemote};
 
-pub use offhook_sdp::attribute::{Candidate, Crypto, Direction, Fingerprint};
+pub use offhook_sdp::attribute::{Direction, Fingerprint};

@@ -19,7 +19,7 @@ pub struct RtpChange {
     pub address: bool,
     /// The list of common codecs or their payload types differ.
     pub codecs: bool,
-    /// The direction differs; see [`RtpRemote::holds_us`].
+    /// The direction differs, or the peer can be sent to at all: hold or resume.
     pub direction: bool,
 }
 

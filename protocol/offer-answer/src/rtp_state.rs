@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use offhook_sdp::SessionDescription;
-use offhook_sdp::attribute::{Crypto, Direction};
+use offhook_sdp::attribute::Direction;
 
 use crate::codec::{Codec, NegotiatedCodec, TelephoneEvents};
 use crate::opus_params::OpusParams;
@@ -49,15 +49,6 @@ pub struct RtpRemote {
     pub packet_ms: Option<u16>,
     /// `a=maxptime`, milliseconds.
     pub max_packet_ms: Option<u16>,
-    /// Keys of SDES (RFC 4568) if it speaks RTP/SAVP(F); parsed only: a leg refuses such offers.
-    pub crypto: Vec<Crypto>,
-}
-
-impl RtpRemote {
-    /// True if the carrier has put us on hold: it will not listen.
-    pub fn holds_us(&self) -> bool {
-        self.rtp.is_none() || matches!(self.direction, Direction::SendOnly | Direction::Inactive)
-    }
 }
 
 /// All that an RTP leg's negotiation knows; plain, so that it can be written down and taken up elsewhere.

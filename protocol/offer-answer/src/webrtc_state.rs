@@ -3,14 +3,10 @@
 use std::net::SocketAddr;
 
 use offhook_sdp::SessionDescription;
-use offhook_sdp::attribute::{Candidate, Direction, Fingerprint, Setup};
+use offhook_sdp::attribute::{Direction, Fingerprint, Setup};
 
 use crate::codec::{Codec, NegotiatedCodec, TelephoneEvents};
 use crate::read::LatestOffer;
-
-/// Most remote candidates that are kept of one description; the rest is counted and dropped. Browsers send under 30;
-/// an ICE-lite agent needs none, since checks come to it.
-pub const REMOTE_CANDIDATES_MAX: usize = 64;
 
 /// An ICE user fragment and password (RFC 8839 §5.4).
 #[derive(Clone, PartialEq, Eq)]
@@ -60,23 +56,15 @@ pub struct WebRtcLocal {
     pub max_bitrate_bps: Option<u32>,
 }
 
-/// What the browser's latest description says.
+/// What the browser's latest description says. Its candidates are not read: an ICE-lite agent waits for checks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebRtcRemote {
     /// Its ICE credentials.
     pub ice: IceCredentials,
-    /// True if it is an ICE-lite agent too.
-    pub ice_lite: bool,
     /// Its certificate must match at least one of these (RFC 8122 §6.2). Not empty.
     pub fingerprints: Vec<Fingerprint>,
     /// Its `a=setup`; actpass when absent from an offer, active when absent from an answer.
     pub setup: Setup,
-    /// Its candidates of component 1 over UDP that name an IP address, at most [`REMOTE_CANDIDATES_MAX`].
-    pub candidates: Vec<Candidate>,
-    /// Candidates that were left out: mDNS names, TCP, component 2, unreadable, or over the limit.
-    pub candidates_skipped: usize,
-    /// `a=end-of-candidates` was there.
-    pub end_of_candidates: bool,
     /// Codecs that both sides can do. From an offer: in our order of preference; from an answer: in the
     /// browser's order. Not empty.
     pub codecs: Vec<NegotiatedCodec>,

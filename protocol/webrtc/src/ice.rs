@@ -18,7 +18,7 @@ use smallvec::SmallVec;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::Path;
-use crate::stun::{BindingRequest, ErrorCode, Message, is_ice_text};
+use crate::stun::{BindingRequest, ErrorCode, Message};
 
 /// Most addresses of one peer that are kept. A browser has a few interfaces, each behind a NAT; the one heard of least
 /// recently gives way.
@@ -49,11 +49,6 @@ impl IceCredentials {
             ufrag: text(UFRAG_LEN),
             pwd: text(PWD_LEN),
         }
-    }
-
-    /// Whether both have the length and the characters that RFC 8839 §5.4 asks for.
-    pub fn is_well_formed(&self) -> bool {
-        is_ice_text(&self.ufrag, 4..=256) && is_ice_text(&self.pwd, 22..=256)
     }
 }
 

@@ -1,4 +1,4 @@
-//! RTP, RTCP and telephone-event, read and rewritten in place.
+//! RTP, RTCP and telephone-event, read in place and written.
 //!
 //! Formats as values, plus the arithmetic of RFC 3550's appendix that needs nothing but packets and their arrival
 //! times. Nothing here panics on any bytes, and nothing but [`rtcp`]'s writer allocates.
@@ -10,7 +10,7 @@ mod statistics;
 pub mod telephone_event;
 
 pub use class::{PacketClass, classify};
-pub use packet::{FIXED_HEADER_LEN, RtpError, RtpFields, RtpPacket, strip_to_payload};
+pub use packet::{FIXED_HEADER_LEN, RtpError, RtpFields, RtpPacket};
 pub use statistics::{NtpTime, ReceiverStats, SequenceVerdict, round_trip};
 
 use std::fmt;

@@ -1,6 +1,4 @@
-//! The RTP packet (RFC 3550 §5.1): a checked view, and removal of what is not sent on.
-
-use std::ops::Range;
+//! The RTP packet (RFC 3550 §5.1): a checked view.
 
 use crate::Ssrc;
 
@@ -115,34 +113,6 @@ impl<'a> RtpPacket<'a> {
     pub fn payload(&self) -> &'a [u8] {
         &self.bytes[self.payload_start..self.payload_end]
     }
-
-    /// Where the payload lies in the bytes given to [`RtpPacket::parse`].
-    pub fn payload_range(&self) -> Range<usize> {
-        self.payload_start..self.payload_end
-    }
-
-    /// Length of header, CSRC list and extension together, in bytes.
-    pub fn header_len(&self) -> usize {
-        self.payload_start
-    }
-
-    /// Contributing sources, in order.
-    pub fn contributing_sources(&self) -> impl Iterator<Item = Ssrc> + 'a {
-        let count = usize::from(self.bytes[0] & CSRC_COUNT_MASK);
-        let (sources, _) = self.bytes[FIXED_HEADER_LEN..FIXED_HEADER_LEN + 4 * count].as_chunks::<4>();
-        sources.iter().map(|source| Ssrc(u32::from_be_bytes(*source)))
-    }
-}
-
-/// Makes a packet ready to be sent on with new `fields`: CSRC list, extension and padding go (they belong to the
-/// negotiation of the leg it came from), and the fixed header is written straight before the payload.
-///
-/// Returns where the new packet lies in `bytes`. The payload does not move, so this costs twelve bytes of copying.
-pub fn strip_to_payload(bytes: &mut [u8], fields: &RtpFields) -> Result<Range<usize>, RtpError> {
-    let payload = RtpPacket::parse(bytes)?.payload_range();
-    let start = payload.start - FIXED_HEADER_LEN;
-    bytes[start..payload.start].copy_from_slice(&fields.to_header());
-    Ok(start..payload.end)
 }
 
 /// Reads the fixed header and finds where the payload starts.

@@ -3,9 +3,7 @@
 use std::fmt;
 
 mod candidate;
-mod crypto;
 mod direction;
-mod extmap;
 mod fingerprint;
 pub mod flag;
 mod fmtp;
@@ -20,13 +18,11 @@ mod setup;
 mod ssrc;
 
 pub use candidate::{Candidate, CandidateKind, CandidateTransport, TcpType};
-pub use crypto::Crypto;
 pub use direction::Direction;
-pub use extmap::Extmap;
 pub use fingerprint::{Fingerprint, HashFunction};
 pub use fmtp::{Fmtp, FmtpParameter};
 pub use group::Group;
-pub use ice::{IceOptions, IcePwd, IceUfrag};
+pub use ice::{IcePwd, IceUfrag};
 pub use mid::Mid;
 pub use msid::Msid;
 pub use ptime::{MaxPtime, Ptime};

@@ -42,11 +42,6 @@ impl Host {
         }
     }
 
-    /// True for a browser's `….local` name (RFC 8828 §3.1.1).
-    pub fn is_mdns(&self) -> bool {
-        matches!(self, Host::Name(name) if name.len() > 6 && name.to_ascii_lowercase().ends_with(".local"))
-    }
-
     /// `IP4` or `IP6`; names count as IPv4.
     pub(crate) fn family(&self) -> &'static str {
         match self {

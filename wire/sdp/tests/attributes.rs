@@ -61,12 +61,16 @@ fn rfc8839_candidates_of_every_kind() {
         "842163049 1 udp 1677729535 203.0.113.9 51234 typ srflx raddr 0.0.0.0 rport 0 generation 0 ufrag 9Xw2",
     );
     assert_eq!(reflexive.kind, CandidateKind::ServerReflexive);
-    assert_eq!(reflexive.extension("ufrag"), Some("9Xw2"));
+    assert!(
+        reflexive
+            .extensions
+            .contains(&("ufrag".to_owned(), "9Xw2".to_owned()))
+    );
     assert!(reflexive.related.is_some());
     let hidden = round_trip::<Candidate>(
         "1 1 udp 2113937151 6f0d8c.local 51234 typ host generation 0 network-cost 999",
     );
-    assert!(hidden.host.is_mdns() && hidden.address().is_none());
+    assert!(hidden.address().is_none());
     let tcp: Candidate = round_trip("3 1 tcp 1518280447 192.0.2.5 9 typ host tcptype active");
     assert_eq!(
         (tcp.transport, tcp.tcp_type),
@@ -100,7 +104,6 @@ fn ice_credentials_have_their_lengths_and_stay_out_of_debug_output() {
     assert_eq!(round_trip::<IceUfrag>("9Xw2").0, "9Xw2");
     let password: IcePwd = round_trip("Zt1bZt1bZt1bZt1bZt1bZt");
     assert!(!format!("{password:?}").contains("Zt1b"));
-    assert!(round_trip::<IceOptions>("trickle renomination").trickle());
     refuse::<IceUfrag>(&["", "abc", "a b c", &"x".repeat(257)]);
     refuse::<IcePwd>(&["tooshort", "Zt1bZt1bZt1bZt1bZt1b\u{e9}\u{e9}"]);
 }
@@ -145,27 +148,9 @@ fn the_small_ones_read_and_write() {
     assert_eq!(round_trip::<Rtcp>("53020").host, None);
     assert_eq!(round_trip::<Setup>("actpass"), Setup::ActPass);
     assert_eq!(round_trip::<Mid>("audio").0, "audio");
-    let extension: Extmap = round_trip("2/sendonly urn:ietf:params:rtp-hdrext:ssrc-audio-level vad=on");
-    assert_eq!(
-        (extension.id, extension.direction),
-        (2, Some(Direction::SendOnly))
-    );
-    refuse::<Extmap>(&["0 urn:x", "1/both urn:x", "1"]);
     refuse::<Rtcp>(&["70000", "9 IN IP4", ""]);
     refuse::<Setup>(&["server", ""]);
     refuse::<Mid>(&["", "a b"]);
-}
-
-#[test]
-fn rfc4568_crypto_reads_and_hides_its_key() {
-    let key = "1 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj|2^20|1:32 KDR=1";
-    let crypto: Crypto = round_trip(key);
-    assert_eq!(
-        (crypto.tag, crypto.suite.as_str()),
-        (1, "AES_CM_128_HMAC_SHA1_80")
-    );
-    assert!(!format!("{crypto:?}").contains("d0Rm"));
-    refuse::<Crypto>(&["1 AES_CM_128_HMAC_SHA1_80", "x y inline:z", "1 S other:z"]);
 }
 
 #[test]

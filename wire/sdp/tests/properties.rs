@@ -17,8 +17,6 @@ fn touch_every_type(session: &SessionDescription) -> usize {
         + all::<Fmtp>(session)
         + all::<Candidate>(session)
         + all::<Fingerprint>(session)
-        + all::<Crypto>(session)
-        + all::<Extmap>(session)
         + all::<Group>(session)
         + all::<Ssrc>(session)
         + all::<Rtcp>(session)

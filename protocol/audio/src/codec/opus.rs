@@ -77,16 +77,6 @@ impl OpusEncoder {
     pub fn encode(&mut self, samples: &[i16], payload: &mut [u8]) -> Result<usize, AudioError> {
         self.0.encode(samples, payload).map_err(failure)
     }
-
-    /// Changes the effort while running: the gateway lowers it when it is overloaded.
-    ///
-    /// # Errors
-    /// [`AudioError::Opus`] if libopus refuses.
-    pub fn set_complexity(&mut self, complexity: u8) -> Result<(), AudioError> {
-        self.0
-            .set_complexity(i32::from(complexity.min(10)))
-            .map_err(failure)
-    }
 }
 
 /// An Opus decoder. Its state is libopus' own and cannot be exported: after a move it starts fresh, as it does after

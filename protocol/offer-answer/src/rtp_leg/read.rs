@@ -2,15 +2,12 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use offhook_sdp::attribute::{Crypto, Direction, Rtcp, flag};
+use offhook_sdp::attribute::{Direction, Rtcp, flag};
 use offhook_sdp::{Host, MediaDescription, SessionDescription, TransportProtocol};
 
 use crate::error::OfferAnswerError;
 use crate::read::{AudioTerms, audio_section};
 use crate::rtp_state::{RtpLocal, RtpRemote};
-
-/// Most SDES keys that are kept.
-const CRYPTO_MAX: usize = 8;
 
 /// Reads offer or answer.
 pub(super) fn remote(session: &SessionDescription, local: &RtpLocal) -> Result<RtpRemote, OfferAnswerError> {
@@ -33,12 +30,6 @@ pub(super) fn remote(session: &SessionDescription, local: &RtpLocal) -> Result<R
         max_bitrate_bps: terms.max_bitrate_bps,
         packet_ms: terms.packet_ms,
         max_packet_ms: terms.max_packet_ms,
-        crypto: section
-            .attributes
-            .all()
-            .flatten()
-            .take(CRYPTO_MAX)
-            .collect::<Vec<Crypto>>(),
     })
 }
 
@@ -52,7 +43,7 @@ fn check_transport(section: &MediaDescription) -> Result<(), OfferAnswerError> {
     }
 }
 
-/// Where RTP goes; none where the address is zeros (hold as of RFC 2543).
+/// Where RTP goes; none where the address is zeros (hold as of RFC 2543), or the port (`bundle-only`, which is of no use here).
 fn rtp_address(
     session: &SessionDescription,
     section: &MediaDescription,
@@ -61,7 +52,8 @@ fn rtp_address(
         .connection_of(section)
         .ok_or(OfferAnswerError::MissingConnection)?;
     let address = numeric(&connection.host)?;
-    Ok((!connection.is_unspecified()).then(|| SocketAddr::new(address, section.port)))
+    let is_usable = !connection.is_unspecified() && section.port != 0;
+    Ok(is_usable.then(|| SocketAddr::new(address, section.port)))
 }
 
 /// An unreadable or unusable `a=rtcp` only costs reports: the default port then has to do.

@@ -1,15 +1,14 @@
 //! Reads a browser's description.
 
 use offhook_sdp::attribute::{
-    Candidate, CandidateTransport, Fingerprint, HashFunction, IcePwd, IceUfrag, Mid, Setup, Ssrc,
-    TypedAttribute, flag,
+    Fingerprint, HashFunction, IcePwd, IceUfrag, Mid, Setup, Ssrc, TypedAttribute, flag,
 };
 use offhook_sdp::{MediaDescription, SessionDescription, TransportProtocol};
 
 use crate::codec::Codec;
 use crate::error::OfferAnswerError;
 use crate::read::{AudioTerms, audio_section};
-use crate::webrtc_state::{IceCredentials, REMOTE_CANDIDATES_MAX, WebRtcRemote};
+use crate::webrtc_state::{IceCredentials, WebRtcRemote};
 
 /// Most fingerprints that are kept; a browser has one certificate.
 const FINGERPRINTS_MAX: usize = 8;
@@ -29,15 +28,10 @@ pub(super) fn remote(
         return Err(OfferAnswerError::MissingRtcpMux);
     }
     let terms = AudioTerms::read(session, section, allowed)?;
-    let (candidates, candidates_skipped) = candidates(section);
     Ok(WebRtcRemote {
         ice,
-        ice_lite: session.attributes.has(flag::ICE_LITE),
         fingerprints,
         setup: levels.first::<Setup>()?.unwrap_or(setup_default),
-        candidates,
-        candidates_skipped,
-        end_of_candidates: levels.has(flag::END_OF_CANDIDATES),
         codecs: terms.codecs,
         telephone_events: terms.telephone_events,
         direction: terms.direction,
@@ -66,10 +60,6 @@ impl Levels<'_> {
             Some(value) => Ok(Some(value)),
             None => Ok(self.session.attributes.first()?),
         }
-    }
-
-    fn has(&self, name: &str) -> bool {
-        self.section.attributes.has(name) || self.session.attributes.has(name)
     }
 }
 
@@ -114,22 +104,4 @@ fn fingerprints(levels: &Levels<'_>) -> Result<Vec<Fingerprint>, OfferAnswerErro
     } else {
         Ok(all)
     }
-}
-
-/// The candidates that we could send to, and the number of the others.
-fn candidates(section: &MediaDescription) -> (Vec<Candidate>, usize) {
-    let mut kept = Vec::new();
-    let mut skipped = 0;
-    for candidate in section.attributes.all::<Candidate>() {
-        let usable = |candidate: &Candidate| {
-            candidate.component == 1
-                && candidate.transport == CandidateTransport::Udp
-                && candidate.address().is_some_and(|address| address.port() != 0)
-        };
-        match candidate {
-            Ok(candidate) if usable(&candidate) && kept.len() < REMOTE_CANDIDATES_MAX => kept.push(candidate),
-            _ => skipped += 1,
-        }
-    }
-    (kept, skipped)
 }

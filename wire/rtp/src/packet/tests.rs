@@ -29,11 +29,6 @@ fn reads_csrc_extension_and_padding() {
     let packet = RtpPacket::parse(&bytes).unwrap();
     assert_eq!(packet.fields(), FIELDS);
     assert_eq!(packet.payload(), b"voice");
-    assert_eq!(packet.header_len(), 28);
-    assert_eq!(
-        packet.contributing_sources().collect::<Vec<_>>(),
-        [Ssrc(1), Ssrc(2)]
-    );
 }
 
 #[test]
@@ -42,25 +37,6 @@ fn skips_a_two_byte_extension() {
     bytes[0] |= EXTENSION_BIT;
     bytes.extend([0x10, 0x00, 0, 2, 1, 4, 1, 2, 3, 4, 0, 0, b'x']);
     assert_eq!(RtpPacket::parse(&bytes).unwrap().payload(), b"x");
-}
-
-#[test]
-fn strips_to_header_and_payload_without_moving_the_payload() {
-    let mut bytes = decorated(b"voice");
-    let new = RtpFields {
-        marker: false,
-        payload_type: 0,
-        sequence: 7,
-        timestamp: 8,
-        ssrc: Ssrc(9),
-    };
-    let range = strip_to_payload(&mut bytes, &new).unwrap();
-    assert_eq!(range, 16..33);
-    let packet = RtpPacket::parse(&bytes[range]).unwrap();
-    assert_eq!(
-        (packet.fields(), packet.payload(), packet.header_len()),
-        (new, &b"voice"[..], 12)
-    );
 }
 
 #[test]
@@ -101,11 +77,10 @@ proptest! {
             *first = (*first & 0x3f) | VERSION_BITS;
         }
         if let Ok(packet) = RtpPacket::parse(&bytes) {
-            prop_assert!(packet.header_len() + packet.payload().len() <= bytes.len());
-            let (fields, payload) = (packet.fields(), packet.payload().to_vec());
-            let range = strip_to_payload(&mut bytes, &fields).unwrap();
-            let again = RtpPacket::parse(&bytes[range]).unwrap();
-            prop_assert_eq!((again.fields(), again.payload()), (fields, &payload[..]));
+            let (fields, payload) = (packet.fields(), packet.payload());
+            let plain = [&fields.to_header()[..], payload].concat();
+            let again = RtpPacket::parse(&plain).unwrap();
+            prop_assert_eq!((again.fields(), again.payload()), (fields, payload));
         }
     }
 }

@@ -93,14 +93,6 @@ impl Candidate {
     pub fn address(&self) -> Option<SocketAddr> {
         self.host.ip().map(|ip| SocketAddr::new(ip, self.port))
     }
-
-    /// The value of an extension such as `ufrag`.
-    pub fn extension(&self, name: &str) -> Option<&str> {
-        self.extensions
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
-    }
 }
 
 impl TypedAttribute for Candidate {

@@ -1,4 +1,4 @@
-//! `a=ice-ufrag`, `a=ice-pwd`, `a=ice-options` (RFC 8839 §5.4, §5.6).
+//! `a=ice-ufrag` and `a=ice-pwd` (RFC 8839 §5.4).
 
 use std::fmt;
 
@@ -11,17 +11,6 @@ pub struct IceUfrag(pub String);
 /// Password: 22 to 256 ice-chars. Secret: `Debug` hides it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct IcePwd(pub String);
-
-/// Options, such as `trickle`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IceOptions(pub Vec<String>);
-
-impl IceOptions {
-    /// True if candidates may come later (RFC 8840).
-    pub fn trickle(&self) -> bool {
-        self.0.iter().any(|option| option == "trickle")
-    }
-}
 
 impl TypedAttribute for IceUfrag {
     const NAME: &'static str = "ice-ufrag";
@@ -41,21 +30,6 @@ impl TypedAttribute for IcePwd {
     }
 }
 
-impl TypedAttribute for IceOptions {
-    const NAME: &'static str = "ice-options";
-    const EXPECTED: &'static str = "<option> …";
-
-    fn parse(value: &str) -> Option<Self> {
-        Some(Self(
-            value
-                .split_ascii_whitespace()
-                .take(16)
-                .map(str::to_owned)
-                .collect(),
-        ))
-    }
-}
-
 impl fmt::Display for IceUfrag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -65,12 +39,6 @@ impl fmt::Display for IceUfrag {
 impl fmt::Display for IcePwd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-impl fmt::Display for IceOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join(" "))
     }
 }
 
