@@ -222,6 +222,11 @@ impl LiteAgent {
         self.paths.iter().any(|heard| heard.path == path)
     }
 
+    /// What comes on this path is no longer the peer's, until the next authentic check from there.
+    pub(crate) fn forget(&mut self, path: Path) {
+        self.paths.retain(|heard| heard.path != path);
+    }
+
     /// Takes a STUN message; the second value is the answer to send back on the same path.
     pub(crate) fn handle_message(
         &mut self,

@@ -127,6 +127,11 @@ impl WebRtcLeg {
         self.remote.as_ref()
     }
 
+    /// Another leg has proven that its peer sends from this address: it counts as ours again after the next check from there.
+    pub fn forget_path(&mut self, path: Path) {
+        self.ice.forget(path);
+    }
+
     /// ICE restart (RFC 8445 §9): new local credentials, same DTLS and SRTP; media goes on over the old pair until a pair
     /// is nominated under the new ones.
     pub fn restart_ice(&mut self, rng: &mut StdRng) -> &IceCredentials {

@@ -285,6 +285,14 @@ impl MediaSession {
         }
     }
 
+    /// Another session's peer has proven to send from this address. If that was a lie (the sender of a datagram is easily
+    /// forged), the next check from there proves the contrary.
+    pub fn forget_address(&mut self, leg: LegName, path: Path) {
+        if let Transport::WebRtc(side) = &mut self.leg_mut(leg).transport {
+            side.leg.forget_path(path);
+        }
+    }
+
     fn leg_mut(&mut self, name: LegName) -> &mut Leg {
         match name {
             LegName::Client => &mut self.client,

@@ -8,6 +8,7 @@ use offhook_b2bua_rtc::session::{MediaSession, Output};
 use offhook_media_control::{
     Command, CommandErrorKind, Direction, Event, GoneReason, LegName, Reply, SDP_LEN_MAX,
 };
+use offhook_webrtc::Path;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use std::sync::Arc;
@@ -294,6 +295,27 @@ fn a_renewed_client_leg_connects_anew_and_the_stream_goes_on() {
     let next = world.client_heard[0].fields;
     assert_eq!(next.ssrc, last.ssrc);
     assert_eq!(next.sequence, last.sequence.wrapping_add(1));
+}
+
+/// Who forges the sender of a check of its own session takes nobody's address for longer than until that one's next check.
+#[test]
+fn an_address_that_another_session_has_claimed_is_the_clients_again_after_its_next_check() {
+    let mut world = World::connected("0", "0");
+    let (local, remote) = (support::gateway(), client_address());
+    let added = Output::AddressAdded(LegName::Client, Path { local, remote });
+    world.outputs.clear();
+    world
+        .session
+        .forget_address(LegName::Client, Path { local, remote });
+    let mut client = Voice::new(0, 11);
+    let packet = client.packet(&[0x66; 160], 160);
+    world.client_sends(&packet);
+    assert_eq!(world.session.drops().stranger, 1);
+    world.run_for(Duration::from_secs(10));
+    assert_eq!(world.outputs, [added]);
+    world.client_sends(&client.packet(&[0x67; 160], 160));
+    let heard = world.carrier_heard.last().map(|packet| packet.payload[0]);
+    assert_eq!(heard, Some(0x67));
 }
 
 /// A client that offers again from another peer connection: new ICE, another certificate.

@@ -65,6 +65,9 @@ impl Host {
             }
             RouteNotice::Address { path, mine: true } => {
                 self.foreign_addresses.insert(path, worker);
+                if let Some((key, leg)) = self.by_address.remove(&path) {
+                    self.forget_address(key, leg, path);
+                }
             }
             // It may have gone to a third worker meanwhile.
             RouteNotice::Address { path, mine: false } => {
@@ -138,14 +141,22 @@ impl Host {
     fn add_address(&mut self, key: usize, leg: LegName, path: Path) {
         let path = (path.local, path.remote);
         // The address may have been another session's (a browser that reuses its port): it is ours from now on.
-        if let Some((before, _)) = self.by_address.insert(path, (key, leg))
+        if let Some((before, its_leg)) = self.by_address.insert(path, (key, leg))
             && before != key
-            && let Some(hosted) = self.sessions.get_mut(before)
         {
-            hosted.addresses.retain(|(_, known)| *known != path);
+            self.forget_address(before, its_leg, path);
         }
         self.sessions[key].addresses.push((leg, path));
         self.notices.push(RouteNotice::Address { path, mine: true });
+    }
+
+    /// Another session has claimed the address.
+    fn forget_address(&mut self, key: usize, leg: LegName, path: (SocketAddr, SocketAddr)) {
+        if let Some(hosted) = self.sessions.get_mut(key) {
+            hosted.addresses.retain(|(_, known)| *known != path);
+            let (local, remote) = path;
+            hosted.session.forget_address(leg, Path { local, remote });
+        }
     }
 
     fn remove_address(&mut self, key: usize, leg: LegName, path: Path) {
