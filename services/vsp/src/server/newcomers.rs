@@ -1,6 +1,6 @@
 //! Parties that take another one's place in a call: their legs, and what comes on them.
 
-use super::sip::{digit_of, outgoing_request, q850_of, refused, sdp_of, text_body};
+use super::sip::{digit_of, outgoing_request, q850_of, refused, sdp_of, status_of_taken, text_body};
 use super::{Leg, Server, TimerKey};
 use crate::call::{Action, CallKey, CallTimer, Newcomer, SipPurpose, SipRequest};
 use crate::output::EndedBy;
@@ -83,7 +83,7 @@ impl Server {
         if offers {
             return self.with_call(now, key, |call, out| call.second_offer(incoming, sdp, out));
         }
-        self.send_response(now, incoming, 200, None);
+        self.send_response(now, incoming, status_of_taken(request), None);
         match request.method() {
             Some(Method::Message) => {
                 if let Some(text) = text_body(request) {

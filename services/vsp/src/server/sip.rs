@@ -395,9 +395,9 @@ impl Server {
         let Some(key) = key.filter(|key| self.calls.contains_key(key)) else {
             let status = match request.method() {
                 _ if leg.is_some() => 481,
-                // Only within a call do we know at whose expense a call would be.
-                Some(Method::Refer) => 403,
-                _ => 200,
+                // Only within a call do we know at whose expense a call would be, and which client a text is for.
+                Some(Method::Refer | Method::Message) => 403,
+                _ => 481,
             };
             return self.send_response(now, incoming, status, None);
         };
@@ -406,7 +406,7 @@ impl Server {
                 call.carrier_offer(incoming, sdp_of(request), out)
             });
         }
-        self.send_response(now, incoming, 200, None);
+        self.send_response(now, incoming, status_of_taken(request), None);
         if let (Some(Method::Message), Some(text)) = (request.method(), text_body(request)) {
             return self.with_call(now, key, |call, out| call.carrier_message(text, out));
         }
@@ -535,6 +535,15 @@ pub(super) fn refused(failure: &Failure, allowed: &[String]) -> Refused {
         Failure::TimedOut => own(StatusCode::REQUEST_TIMEOUT),
         Failure::Transport => own(StatusCode::SERVICE_UNAVAILABLE),
     }
+}
+
+/// What a request within a call is answered with that is no offer: who sent a text that is too long has to know.
+pub(super) fn status_of_taken(request: &Message) -> u16 {
+    let too_long = request.body().len() > MESSAGE_LEN_MAX;
+    if too_long && matches!(request.method(), Some(Method::Message)) {
+        return 413;
+    }
+    200
 }
 
 /// The text of a MESSAGE, unless it is longer than one may be.

@@ -264,6 +264,24 @@ fn r66_c22_texts_go_both_ways() {
     );
 }
 
+/// RFC 3428 §7: a 200 says that it has arrived.
+#[test]
+fn a_text_that_reaches_nobody_is_refused() {
+    let mut world = World::new();
+    let (client, _) = world.log_in("alice");
+    let text = ("text/plain", "hello");
+    assert_eq!(world.far_asks_outside(Method::Message, &[], Some(text)), 403);
+    assert_eq!(world.far_asks_outside(Method::Info, &[], None), 481);
+    let leg = world.call(client, "call-1", "9196");
+    let long = "x".repeat(1_001);
+    world.far_request(leg, Method::Message, Some(("text/plain", &long)));
+    let Event::Response { response, .. } = world.far_event() else {
+        panic!()
+    };
+    assert_eq!(response.status().unwrap().code(), 413);
+    assert_eq!(world.frames_left(client), 0);
+}
+
 #[test]
 fn who_calls_is_asserted_and_hidden_when_asked() {
     let mut own = settings();

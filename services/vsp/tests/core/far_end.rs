@@ -172,6 +172,41 @@ impl World {
         self.settle();
     }
 
+    /// The far end sends a request outside of any call; gives the status of the answer.
+    pub(crate) fn far_asks_outside(
+        &mut self,
+        method: Method,
+        headers: &[(&str, &str)],
+        body: Option<(&str, &str)>,
+    ) -> u16 {
+        let address = |uri: &str| user_agent::NameAddr {
+            display_name: String::new(),
+            uri: UriBuf::new(uri.to_owned()).unwrap(),
+        };
+        let target = user_agent::Target {
+            request_uri: UriBuf::new("sip:vsp@127.0.0.1:5070".to_owned()).unwrap(),
+            destination: Flow::udp(vsp_address()),
+            from: address("sip:x@carrier.example"),
+            to: address("sip:alice@voice.example.com"),
+            credentials: None,
+        };
+        let headers = headers.iter();
+        let request = user_agent::OutgoingRequest {
+            method,
+            headers: headers
+                .map(|(name, value)| Header::new(name, value).unwrap())
+                .collect(),
+            body: body.map(typed),
+        };
+        self.far_end.request_to(self.now, target, request).unwrap();
+        self.settle();
+        let answer = self.far_events.pop_front();
+        let Some(user_agent::Event::Response { response, .. }) = answer else {
+            panic!("a response for the far end, not {answer:?}")
+        };
+        response.status().unwrap().code()
+    }
+
     /// The far end sends a request in the dialog.
     pub(crate) fn far_request(
         &mut self,
@@ -179,14 +214,10 @@ impl World {
         method: Method,
         body: Option<(&str, &str)>,
     ) -> user_agent::RequestId {
-        let body = body.map(|(kind, text)| Body {
-            content_type: HeaderValue::new(kind.to_owned()).unwrap(),
-            bytes: Bytes::copy_from_slice(text.as_bytes()),
-        });
         let request = user_agent::OutgoingRequest {
             method,
             headers: Vec::new(),
-            body,
+            body: body.map(typed),
         };
         let id = self.far_end.request(self.now, leg, request).unwrap();
         self.settle();
@@ -196,5 +227,13 @@ impl World {
     /// The next event at the far end.
     pub(crate) fn far_event(&mut self) -> user_agent::Event {
         self.far_events.pop_front().expect("an event at the far end")
+    }
+}
+
+/// A body of this type.
+fn typed((kind, text): (&str, &str)) -> Body {
+    Body {
+        content_type: HeaderValue::new(kind.to_owned()).unwrap(),
+        bytes: Bytes::copy_from_slice(text.as_bytes()),
     }
 }

@@ -1,11 +1,8 @@
 //! RFC 3515: far ends that send our clients to somebody else.
 
-use crate::world::{CARRIER_ANSWER, World, header, settings, vsp_address};
+use crate::world::{CARRIER_ANSWER, World, header, settings};
 use offhook_media_control::{Command, LegName};
-use offhook_sip::Flow;
-use offhook_sip::user_agent::{
-    Event, IncomingId, LegId, NameAddr, Notice, OutgoingRefer, OutgoingRequest, ReplacedDialog, Target,
-};
+use offhook_sip::user_agent::{Event, IncomingId, LegId, NameAddr, Notice, OutgoingRefer, ReplacedDialog};
 use offhook_sip_message::{Message, Method, UriBuf};
 use offhook_vsp::{ConnectionId, FarTransfers, TransferWay};
 use serde_json::{Value, json};
@@ -244,29 +241,7 @@ fn far_ends_that_send_us_in_a_circle_are_stopped() {
 #[test]
 fn a_refer_outside_of_any_call_is_refused() {
     let mut world = world(FarTransfers::Any);
-    let target = Target {
-        request_uri: uri("sip:vsp@127.0.0.1:5070"),
-        destination: Flow::udp(vsp_address()),
-        from: NameAddr {
-            display_name: String::new(),
-            uri: uri("sip:x@carrier.example"),
-        },
-        to: NameAddr {
-            display_name: String::new(),
-            uri: uri("sip:alice@voice.example.com"),
-        },
-        credentials: None,
-    };
-    let request = OutgoingRequest {
-        method: Method::Refer,
-        headers: vec![offhook_sip::Header::new("Refer-To", "<sip:+1900555@x.example>").unwrap()],
-        body: None,
-    };
-    world.far_end.request_to(world.now, target, request).unwrap();
-    world.settle();
-    let Event::Response { response, .. } = world.far_event() else {
-        panic!()
-    };
-    assert_eq!(response.status().unwrap().code(), 403);
+    let to = [("Refer-To", "<sip:+1900555@x.example>")];
+    assert_eq!(world.far_asks_outside(Method::Refer, &to, None), 403);
     assert!(world.far_events.is_empty());
 }
