@@ -113,7 +113,7 @@ fn anonymous() -> String {
 pub struct LimitsConfig {
     /// TCP connections at once. Default 12000.
     pub connections_max: usize,
-    /// TCP connections of one address at once. Default 200: an office behind one address.
+    /// TCP connections of one address (IPv6: of one /64) at once. Default 200: an office behind one address.
     pub connections_per_address_max: usize,
     /// Client sessions at once. Default 10000.
     pub sessions_max: usize,
@@ -125,7 +125,7 @@ pub struct LimitsConfig {
     pub requests_per_second: u32,
     /// Requests of one socket at once beyond that. Default 200.
     pub requests_burst: u32,
-    /// Failed logins of one address at once; one is forgiven every six seconds. Default 10.
+    /// Failed logins of one address (IPv6: of one /64) at once; one is forgiven every six seconds. Default 10.
     pub login_failures_max: u32,
 }
 

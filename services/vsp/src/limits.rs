@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 /// Requests that one socket may send before its answers are awaited while a login is being checked. The SDK sends none.
 pub const QUEUED_WHILE_LOGIN_MAX: usize = 8;
+/// Their bytes: nobody knows yet whose they are, and an invite has some 6 KiB.
+pub const QUEUED_WHILE_LOGIN_LEN_MAX: usize = 64 * 1024;
 /// Candidates that wait for the gateway to know their call. Browsers have some ten; a host with many addresses, forty.
 pub const CANDIDATES_QUEUED_MAX: usize = 64;
 /// Digits in one `info`.
@@ -143,8 +145,8 @@ impl LoginThrottle {
     }
 }
 
-/// An IPv6 customer has a /64 of addresses; an IPv4-mapped one is the IPv4 address.
-fn network(address: IpAddr) -> IpAddr {
+/// Whom an address stands for: an IPv6 customer has a /64 of addresses; an IPv4-mapped one is the IPv4 address.
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => {
             let [a, b, c, d, ..] = v6.segments();

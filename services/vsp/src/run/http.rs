@@ -5,6 +5,7 @@ use super::recordings::{self, Recordings};
 use super::reports;
 use super::{Error, Input, websocket};
 use crate::config::Config;
+use crate::limits::network;
 use crate::output::{ConnectionId, Peer};
 use axum::Router;
 use axum::body::Body;
@@ -299,6 +300,7 @@ impl Door {
 impl Places {
     /// A place for one more connection, if there is one. A trusted proxy speaks for many addresses.
     fn take(places: &Arc<Self>, address: IpAddr, trusted: bool) -> Option<Place> {
+        let address = network(address);
         let mut taken = places.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let of_address = taken.by_address.get(&address).copied().unwrap_or_default();
         if taken.all >= places.max || (of_address >= places.per_address_max && !trusted) {
@@ -354,6 +356,20 @@ mod tests {
         drop(first);
         assert!(Places::take(&places, b, true).is_some());
         assert_eq!(places.taken.lock().unwrap().by_address.len(), 2);
+    }
+
+    #[test]
+    fn all_addresses_of_an_ipv6_customer_are_one() {
+        let places = Arc::new(Places {
+            max: 3,
+            per_address_max: 1,
+            taken: Mutex::default(),
+        });
+        let [one, neighbour, other]: [IpAddr; 3] =
+            ["2001:db8::1", "2001:db8::2", "2001:db8:1::1"].map(|text| text.parse().unwrap());
+        let _first = Places::take(&places, one, false).unwrap();
+        assert!(Places::take(&places, neighbour, false).is_none());
+        assert!(Places::take(&places, other, false).is_some());
     }
 
     #[test]
