@@ -16,11 +16,11 @@ const FILES = {
   "/telnyx.js": [require.resolve("@telnyx/webrtc/lib/bundle.js"), "text/javascript"],
 };
 
-/**
- * Older releases of the public SDK; the page under `/<release>/` uses that one. 2.9.0 is the first that answers pings and
- * is still to be had; those before cannot tell a live page from a dead one.
- */
-export const OLDER_RELEASES = ["2.9.0", "2.22.18", "2.25.17", "2.25.25", "2.26.4", "2.27.1", "2.27.6"];
+/** Older releases of the public SDK, from the first that is still to be had; the page under `/<release>/` uses that one. */
+export const OLDER_RELEASES = [
+  ...["2.1.5", "2.1.6", "2.2.0", "2.3.5", "2.5.6", "2.6.0", "2.9.0"],
+  ...["2.22.18", "2.25.17", "2.25.25", "2.26.4", "2.27.1", "2.27.6"],
+];
 for (const release of OLDER_RELEASES) {
   FILES[`/${release}/`] = FILES["/"];
   const bundle = require.resolve(`telnyx-webrtc-${release}/lib/bundle.js`);

@@ -1,6 +1,8 @@
-// Ten idle minutes of a client, as many as R11 asks for; run.mjs has them pass beside the other tests. R11, M4.
+// Ten idle minutes of a client, as many as R11 asks for, and some of one whose SDK knows no pings; run.mjs has them pass beside the
+// other tests. R11, M4.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { describe, test } from "node:test";
+import { USERS } from "../lib/config.mjs";
 import { throughout, until } from "../lib/wait.mjs";
 import { World } from "../lib/world.mjs";
 
@@ -10,17 +12,22 @@ const LOOK_MS = 2_000;
 const PING_MS = 15_000;
 const PING = "telnyx_rtc.ping";
 const ANSWER_MS = 1_000;
-/** Not those of the tests beside this one. */
-const RTP_PORTS = "20800-20999";
+/** Not those of the tests beside this one, nor those of each other. */
+const RTP_PORTS = { idle: "20900-20999", older: "20800-20899" };
+const OLDER = "2.6.0";
+/** More than the 60 s after which the server gives a silent socket up. */
+const OLDER_IDLE_MS = 80_000;
 
-let world;
-before(async () => {
-  world = await World.open({ rtpPorts: RTP_PORTS });
-});
-after(async () => {
-  await world.closeCarriers();
-  await world.close();
-});
+/** Runs a test in a world of its own. */
+async function inWorld(rtpPorts, run) {
+  const world = await World.open({ rtpPorts });
+  try {
+    await run(world);
+  } finally {
+    await world.closeCarriers();
+    await world.close();
+  }
+}
 
 async function call(phone) {
   const id = await phone.call("+491000");
@@ -47,7 +54,14 @@ async function pings(phone, since) {
   return { servers, clients };
 }
 
-test("R11, M4: login, three calls, ten idle minutes and a fourth call: one socket, and every ping answered", async () => {
+describe("idle clients", { concurrency: true }, () => {
+  test("R11, M4: login, three calls, ten idle minutes and a fourth call: one socket, and every ping answered", () =>
+    inWorld(RTP_PORTS.idle, idle));
+  test(`${OLDER}, which answers no pings, keeps its socket and its call by the WebSocket's own`, () =>
+    inWorld(RTP_PORTS.older, olderIdle));
+});
+
+async function idle(world) {
   const carrier = await world.carrier();
   const phone = await world.loggedIn();
   for (let nth = 0; nth < CALLS; nth += 1) await call(phone);
@@ -56,7 +70,7 @@ test("R11, M4: login, three calls, ten idle minutes and a fourth call: one socke
   const since = Date.now();
   const { warnings: before } = await phone.records();
   const oneSocket = async () => {
-    const { websockets, sessions } = await atServer();
+    const { websockets, sessions } = await atServer(world);
     const { sockets, closes } = await phone.records();
     return [websockets, sessions, await phone.ask("socketsMade"), sockets, closes].join() === "1,1,1,1,0";
   };
@@ -77,10 +91,28 @@ test("R11, M4: login, three calls, ten idle minutes and a fourth call: one socke
   assert.equal(carrier.calls.length, CALLS + 1);
   assert.ok(await oneSocket());
   await phone.close();
-});
+}
+
+async function olderIdle(world) {
+  await world.carrier();
+  const phone = await world.phone(OLDER);
+  await phone.logIn("alice", USERS.alice);
+  const id = await phone.call("+491000");
+  await phone.untilState(id, "active");
+  const since = Date.now();
+  const sameSocket = async () =>
+    (await phone.ask("socketsMade")) === 1 && (await phone.state(id)) === "active";
+  await throughout("one socket, and the call up", sameSocket, OLDER_IDLE_MS, LOOK_MS);
+  const { servers, clients } = await pings(phone, since);
+  assert.ok(servers.length >= OLDER_IDLE_MS / PING_MS - 2, `${servers.length} pings of the server`);
+  assert.equal(clients.length, 0);
+  await phone.ask("hangup", id);
+  await phone.untilEnded(id);
+  await phone.close();
+}
 
 /** What the server counts. */
-async function atServer() {
+async function atServer(world) {
   const gauges = await world.offhook.gauges();
   return { websockets: gauges.offhook_vsp_websockets, sessions: gauges.offhook_vsp_sessions };
 }

@@ -101,7 +101,7 @@ test("early media is heard before the answer", async () => {
   assert.equal(await sipp.finished(), 0, sipp.errors());
 });
 
-test("with early_sdp_answer the audio path is up before the far end answers", async () => {
+test("C10: with early_sdp_answer `media` follows the result of the invite, and the audio path is up before the far end answers", async () => {
   const early = await world.loggedIn("bob", { earlySdpAnswer: true });
   let answer;
   await world.carrier({
@@ -116,7 +116,10 @@ test("with early_sdp_answer the audio path is up before the far end answers", as
     "connected while ringing",
     async () => (await early.ask("connection", id))?.state === "connected",
   );
-  assert.notEqual(await early.state(id), "active");
+  assert.equal(await early.state(id), "early");
+  const frames = (await early.frames()).filter(({ from }) => from === "server").map(({ frame }) => frame);
+  const created = frames.findIndex(({ result }) => result?.message === "CALL CREATED");
+  assert.equal(frames[created + 1]?.method, "telnyx_rtc.media");
   answer();
   await early.untilState(id, "active");
   await early.untilHears(id, CARRIER_HZ);

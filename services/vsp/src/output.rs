@@ -93,6 +93,13 @@ pub enum Output {
         /// JSON.
         text: String,
     },
+    /// Send this Ping frame (RFC 6455 §5.5.2); its Pong comes back by [`crate::Server::handle_pong`].
+    Ping {
+        /// Socket.
+        to: ConnectionId,
+        /// Number that the Pong repeats.
+        number: u64,
+    },
     /// Close this socket. The core has forgotten it already.
     Close {
         /// Socket.

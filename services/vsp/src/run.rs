@@ -104,6 +104,8 @@ enum Input {
     Opened(ConnectionId, Peer, websocket::Writer),
     Text(ConnectionId, String),
     Binary(ConnectionId),
+    /// The Pong of our last Ping frame.
+    Pong(ConnectionId, u64),
     Closed(ConnectionId, Departure),
     /// A frame that the WebSocket layer refused; the socket is closed.
     Broken(ConnectionId, String),
@@ -278,6 +280,7 @@ impl Shell {
             }
             Input::Text(id, text) => self.server.handle_text(now, id, &text),
             Input::Binary(id) => self.server.handle_binary(now, id),
+            Input::Pong(id, number) => self.server.handle_pong(now, id, number),
             Input::Closed(id, how) => {
                 self.writers.remove(&id);
                 self.server.handle_closed(now, id, how);
@@ -320,15 +323,8 @@ impl Shell {
     fn send_outputs(&mut self) {
         while let Some(output) = self.server.poll_output() {
             match output {
-                Output::Text { to, text } => {
-                    if self
-                        .writers
-                        .get(&to)
-                        .is_some_and(|writer| writer.send(text).is_err())
-                    {
-                        self.drop_slow(Instant::now(), to);
-                    }
-                }
+                Output::Text { to, text } => self.send_to(to, |writer| writer.send(text)),
+                Output::Ping { to, number } => self.send_to(to, |writer| writer.ping(number)),
                 Output::Close { to, reason } => {
                     if let Some(writer) = self.writers.remove(&to) {
                         writer.close(reason);
@@ -351,6 +347,16 @@ impl Shell {
                 Output::Trace(call_id, event) => self.notes.trace(&call_id, event),
                 Output::Note(note) => self.notes.take(note),
             }
+        }
+    }
+
+    fn send_to(
+        &mut self,
+        to: ConnectionId,
+        send: impl FnOnce(&websocket::Writer) -> Result<(), websocket::Slow>,
+    ) {
+        if self.writers.get(&to).is_some_and(|writer| send(writer).is_err()) {
+            self.drop_slow(Instant::now(), to);
         }
     }
 

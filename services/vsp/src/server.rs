@@ -164,6 +164,12 @@ impl Server {
         self.on_binary(now, connection);
     }
 
+    /// A Pong frame came, for the Ping frame of this number.
+    pub fn handle_pong(&mut self, now: Instant, connection: ConnectionId, number: u64) {
+        self.on_pong(now, connection, number);
+        self.drain_user_agent(now);
+    }
+
     /// A WebSocket is gone, in this way.
     pub fn handle_closed(&mut self, now: Instant, connection: ConnectionId, how: Departure) {
         self.on_socket_gone(now, connection, how);

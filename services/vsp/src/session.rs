@@ -10,7 +10,10 @@
 //! ```
 
 use crate::call::CallKey;
-use crate::limits::{Limits, PING_INTERVAL, TokenBucket, UNAUTHENTICATED_MAX};
+use crate::limits::{
+    Limits, PING_INTERVAL, QUEUED_WHILE_LOGIN_LEN_MAX, QUEUED_WHILE_LOGIN_MAX, TokenBucket,
+    UNAUTHENTICATED_MAX,
+};
 use crate::output::{AskToken, ConnectionId, Departure, Peer};
 use crate::server::speed_test::Test as SpeedTest;
 use offhook_rpc_message::validate::Destination;
@@ -35,6 +38,8 @@ pub(crate) struct Connection {
     pub(crate) stage: Stage,
     pub(crate) last_frame: Instant,
     pub(crate) next_ping: Instant,
+    /// Number of our last ping.
+    pub(crate) last_ping: Option<u64>,
     /// Closed then, if nobody has logged in.
     pub(crate) login_by: Instant,
     pub(crate) requests: TokenBucket,
@@ -99,6 +104,11 @@ pub(crate) struct Session {
     pub(crate) report_id: Option<String>,
     /// The client's SDK acknowledges what it is sent; those for phones do not.
     pub(crate) acknowledges: bool,
+    /// The client's SDK answers pings of the dialect. Who names no SDK may have one from before there were any, until a ping
+    /// has come.
+    pub(crate) answers_pings: bool,
+    /// The client reads its gateway state in messages of ours alone, not in results.
+    pub(crate) wants_state_messages: bool,
     /// Live calls.
     pub(crate) calls: BTreeMap<ClientCallId, CallKey>,
     /// `None` while detached.
@@ -131,6 +141,7 @@ impl Connection {
             stage: Stage::Connected,
             last_frame: now,
             next_ping: now + PING_INTERVAL,
+            last_ping: None,
             login_by: now + UNAUTHENTICATED_MAX,
             requests: TokenBucket::new(now, limits.requests_burst, f64::from(limits.requests_per_second)),
             speed_test: None,
@@ -169,6 +180,18 @@ impl Connection {
     }
 }
 
+impl PendingLogin {
+    /// Keeps a frame until the login is decided, if there is room.
+    pub(crate) fn queue(&mut self, text: &str) -> bool {
+        let len = text.len() + self.queued.iter().map(String::len).sum::<usize>();
+        let fits = self.queued.len() < QUEUED_WHILE_LOGIN_MAX && len <= QUEUED_WHILE_LOGIN_LEN_MAX;
+        if fits {
+            self.queued.push(text.to_owned());
+        }
+        fits
+    }
+}
+
 impl Session {
     /// A session of `user` on `connection`.
     pub(crate) fn new(user: String, voice_sdk_id: VoiceSdkId, connection: ConnectionId) -> Self {
@@ -180,6 +203,8 @@ impl Session {
             early_answer: false,
             report_id: None,
             acknowledges: true,
+            answers_pings: true,
+            wants_state_messages: false,
             calls: BTreeMap::new(),
             connection: Some(connection),
             returned: None,

@@ -124,6 +124,7 @@ impl Vsp {
                 }
                 Output::Datagram { bytes, .. } => self.words.note_sip(&bytes),
                 Output::Text { text, .. } => self.note_call(&text),
+                Output::Ping { to, number } => self.server.handle_pong(self.now, to, number),
                 Output::Close { .. } | Output::Locate { .. } | Output::Trace(..) | Output::Note(_) => {}
             }
         }

@@ -446,8 +446,8 @@ impl World {
                 token,
                 verdict: verdict::on(&question, self.unix_now_s()),
             },
-            // Nobody is an account elsewhere here.
-            Output::Locate { .. } => return,
+            // Nobody is an account elsewhere here, or shows by Pong frames that it lives.
+            Output::Locate { .. } | Output::Ping { .. } => return,
             Output::Trace(call, event) => return self.keep(call, event),
             Output::Note(Note::CallEnded(record)) => return self.ended_calls.push(*record),
             Output::Note(_) => return,

@@ -36,7 +36,11 @@ pub enum ClientMethod {
         call: ClientCallId,
     },
     /// `telnyx_rtc.gatewayState`.
-    GatewayState,
+    GatewayState {
+        /// The client takes the state from a message of the server alone, and reads no result: releases 2.5 and 2.6 of the
+        /// JS SDK, which repeat the method in `params`.
+        in_message: bool,
+    },
     /// `telnyx_rtc.ping`.
     Ping,
     /// `telnyx_rtc.subscribe`.
@@ -80,7 +84,7 @@ impl ClientMethod {
             ClientMethod::Info { .. } => "info",
             ClientMethod::Candidate(_) => "candidate",
             ClientMethod::EndOfCandidates { .. } => "endOfCandidates",
-            ClientMethod::GatewayState => "gatewayState",
+            ClientMethod::GatewayState { .. } => "gatewayState",
             ClientMethod::Ping => "ping",
             ClientMethod::Subscribe { .. } => "subscribe",
             ClientMethod::Unsubscribe { .. } => "unsubscribe",
@@ -106,7 +110,7 @@ impl ClientMethod {
             | ClientMethod::RingingAck { call } => Some(call),
             ClientMethod::Login(_)
             | ClientMethod::AnonymousLogin(_)
-            | ClientMethod::GatewayState
+            | ClientMethod::GatewayState { .. }
             | ClientMethod::Ping
             | ClientMethod::Subscribe { .. }
             | ClientMethod::Unsubscribe { .. }
@@ -134,7 +138,7 @@ pub struct Login {
     pub reconnection: bool,
     /// The client wants the SDP answer of its calls before the far end has answered.
     pub early_sdp_answer: bool,
-    /// SDK name and version, for logs.
+    /// SDK name and version.
     pub user_agent: Option<String>,
 }
 
@@ -158,6 +162,8 @@ pub struct AnonymousLogin {
     pub target_id: Option<String>,
     /// Session that the client wants back.
     pub session: Option<String>,
+    /// SDK name and version.
+    pub user_agent: Option<String>,
 }
 
 /// Parameters of `invite`.

@@ -18,6 +18,7 @@ pub(crate) fn read_method(method: &str, params: Option<&RawValue>) -> Result<Cli
         "anonymous_login" => {
             let params = params()?;
             ClientMethod::AnonymousLogin(Box::new(AnonymousLogin {
+                user_agent: params.user_agent(),
                 target_type: params.target_type,
                 target_id: params.target_id,
                 session: params.sessid,
@@ -56,20 +57,7 @@ fn read_call_method(
         "answer" => ClientMethod::Answer(Box::new(params()?.with_sdp()?)),
         "attach" => ClientMethod::Attach(Box::new(params()?.with_sdp()?)),
         "modify" => ClientMethod::Modify(Box::new(params()?.modify()?)),
-        "bye" => {
-            let params = params()?;
-            ClientMethod::Bye(Box::new(Bye {
-                call: params.call()?,
-                cause: params.cause,
-                cause_code: params.cause_code,
-                sip_code: params.sip_code,
-                headers: {
-                    let mut headers = params.dialog_params.custom_headers;
-                    headers.extend(params.dialog_params.custom_headers_camel);
-                    headers
-                },
-            }))
-        }
+        "bye" => ClientMethod::Bye(Box::new(params()?.bye()?)),
         "info" => {
             let params = params()?;
             ClientMethod::Info {
@@ -87,7 +75,9 @@ fn read_call_method(
         "endOfCandidates" => ClientMethod::EndOfCandidates {
             call: params()?.call()?,
         },
-        "gatewayState" => ClientMethod::GatewayState,
+        "gatewayState" => ClientMethod::GatewayState {
+            in_message: params().is_ok_and(|params| params.method.is_some()),
+        },
         "ping" => ClientMethod::Ping,
         "subscribe" => ClientMethod::Subscribe {
             channels: params()?.channels,
@@ -123,6 +113,8 @@ struct Params {
     login_params: Value,
     #[serde(rename = "User-Agent")]
     user_agent: Value,
+    #[serde(deserialize_with = "lenient::text")]
+    method: Option<String>,
     #[serde(deserialize_with = "lenient::text")]
     target_type: Option<String>,
     #[serde(deserialize_with = "lenient::text")]
@@ -197,8 +189,14 @@ impl Params {
         })
     }
 
-    fn login(self) -> Login {
+    /// A text, or an object with the version.
+    fn user_agent(&self) -> Option<String> {
         let text = |value: &Value| value.as_str().map(|text| cut(text, METHOD_LEN_MAX));
+        text(&self.user_agent).or_else(|| self.user_agent.get("sdkVersion").and_then(text))
+    }
+
+    fn login(self) -> Login {
+        let user_agent = self.user_agent();
         let early = self.login_params.get("early_sdp_answer");
         Login {
             user: self.login,
@@ -207,7 +205,7 @@ impl Params {
             session: self.sessid,
             reconnection: self.reconnection,
             early_sdp_answer: early.is_some_and(|flag| *flag == Value::Bool(true) || *flag == "true"),
-            user_agent: text(&self.user_agent).or_else(|| self.user_agent.get("sdkVersion").and_then(text)),
+            user_agent,
         }
     }
 
@@ -219,6 +217,19 @@ impl Params {
             sdp: self.sdp.filter(|sdp| !sdp.is_empty()).ok_or_else(missing)?,
             trickle: self.trickle || self.dialog_params.trickle || self.dialog_params.use_trickle_ice,
             dialog: self.dialog_params,
+        })
+    }
+
+    fn bye(self) -> Result<Bye, RpcError> {
+        let call = self.call()?;
+        let mut headers = self.dialog_params.custom_headers;
+        headers.extend(self.dialog_params.custom_headers_camel);
+        Ok(Bye {
+            call,
+            cause: self.cause,
+            cause_code: self.cause_code,
+            sip_code: self.sip_code,
+            headers,
         })
     }
 

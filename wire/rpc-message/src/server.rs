@@ -1,6 +1,6 @@
 //! Requests and events of the server.
 
-use crate::{CUSTOM_HEADERS_MAX, ClientCallId, VoiceSdkId, validate::CustomHeader};
+use crate::{CUSTOM_HEADERS_MAX, ClientCallId, GatewayState, VoiceSdkId, validate::CustomHeader};
 use serde_json::{Value, json};
 
 /// Name and number of one side of a call, as an application shows them. May be empty.
@@ -124,6 +124,11 @@ pub enum ServerMessage {
         /// Any number; React Native wants one.
         serno: u64,
     },
+    /// State of the way to the carriers, for clients that read it in no result.
+    GatewayState {
+        /// The state.
+        state: GatewayState,
+    },
     /// Sends the client away for good.
     Punt {},
     /// Something happened to a call or the session.
@@ -172,6 +177,7 @@ impl ServerMessage {
             ServerMessage::Invite { .. } => "invite",
             ServerMessage::Attach { .. } => "attach",
             ServerMessage::Ping { .. } => "ping",
+            ServerMessage::GatewayState { .. } => "gatewayState",
             ServerMessage::Punt {} => "punt",
             ServerMessage::Event { .. } => "event",
             ServerMessage::Info { .. } | ServerMessage::Text { .. } => "info",
@@ -244,6 +250,7 @@ impl ServerMessage {
                 params
             }
             ServerMessage::Ping { serno } => json!({"serno": serno}),
+            ServerMessage::GatewayState { state } => json!({"state": state.as_str()}),
             ServerMessage::Event { channel, data } => json!({"eventChannel": channel, "eventData": data}),
             ServerMessage::Info {
                 call,

@@ -207,6 +207,12 @@ fn inbound() -> Vec<(u64, ServerMessage)> {
                 data,
             },
         ),
+        (
+            64,
+            ServerMessage::GatewayState {
+                state: GatewayState::Reged,
+            },
+        ),
         (65, ServerMessage::Punt {}),
         (70, attach),
     ]

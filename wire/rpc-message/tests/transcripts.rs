@@ -59,6 +59,12 @@ fn logins_of_old_and_new_sdks() {
         panic!()
     };
     assert_eq!(login.target_type.as_deref(), Some("ai_assistant"));
+    assert_eq!(login.user_agent.as_deref(), Some("2.27.10"));
+
+    let ClientMethod::Login(login) = method("c-33") else {
+        panic!()
+    };
+    assert_eq!((login.user_agent, login.session), (None, Some("s-1".to_owned())));
 }
 
 #[test]
@@ -151,7 +157,8 @@ fn what_requests_of_a_call_say() {
 fn the_other_methods() {
     let channels = vec!["conference-liveArray.sales".to_owned()];
     assert_eq!(method("c-05"), ClientMethod::Ping);
-    assert_eq!(method("c-06"), ClientMethod::GatewayState);
+    assert_eq!(method("c-06"), ClientMethod::GatewayState { in_message: false });
+    assert_eq!(method("c-34"), ClientMethod::GatewayState { in_message: true });
     assert_eq!(
         method("c-22"),
         ClientMethod::Subscribe {

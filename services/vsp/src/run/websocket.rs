@@ -4,6 +4,7 @@ use super::Input;
 use super::http::Place;
 use crate::output::{CloseReason, ConnectionId, Departure, Peer};
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -39,6 +40,7 @@ pub(super) struct Writer {
 #[derive(Debug)]
 enum ToSend {
     Text(String),
+    Ping(u64),
     Close(CloseReason),
 }
 
@@ -47,13 +49,28 @@ enum ToSend {
 pub(super) struct Slow;
 
 impl Writer {
+    fn new() -> (Self, mpsc::Receiver<ToSend>) {
+        let (queue, to_send) = mpsc::channel(QUEUE_LEN_MAX);
+        let queued_bytes = Arc::default();
+        (Self { queue, queued_bytes }, to_send)
+    }
+
     /// Queues a text frame.
     pub(super) fn send(&self, text: String) -> Result<(), Slow> {
         let len = text.len();
         if self.queued_bytes.fetch_add(len, Ordering::Relaxed) + len > QUEUE_BYTES_MAX {
             return Err(Slow);
         }
-        match self.queue.try_send(ToSend::Text(text)) {
+        self.queue(ToSend::Text(text))
+    }
+
+    /// Queues a Ping frame with this number.
+    pub(super) fn ping(&self, number: u64) -> Result<(), Slow> {
+        self.queue(ToSend::Ping(number))
+    }
+
+    fn queue(&self, what: ToSend) -> Result<(), Slow> {
+        match self.queue.try_send(what) {
             // The socket is gone already, and says so itself.
             Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),
             Err(mpsc::error::TrySendError::Full(_)) => Err(Slow),
@@ -74,22 +91,26 @@ pub(super) async fn serve(
     inbox: mpsc::Sender<Input>,
     _place: Place,
 ) {
-    let (queue, mut to_send) = mpsc::channel(QUEUE_LEN_MAX);
-    let queued_bytes = Arc::new(AtomicUsize::new(0));
-    let writer = Writer {
-        queue,
-        queued_bytes: queued_bytes.clone(),
-    };
+    let (writer, mut to_send) = Writer::new();
+    let queued_bytes = writer.queued_bytes.clone();
     if inbox.send(Input::Opened(id, peer, writer)).await.is_err() {
         return;
     }
     let mut how = Departure::Lost;
+    // The number in our last Ping frame, until its Pong: others, which nobody asked for, are no news for the core.
+    let mut pinged = None;
     loop {
         let input = tokio::select! {
             received = socket.recv() => match received {
                 Some(Ok(Message::Text(text))) => Input::Text(id, text.as_str().to_owned()),
                 Some(Ok(Message::Binary(_))) => Input::Binary(id),
-                Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
+                Some(Ok(Message::Ping(_))) => continue,
+                Some(Ok(Message::Pong(content))) => {
+                    match pinged.take_if(|number: &mut u64| content[..] == number.to_be_bytes()) {
+                        Some(number) => Input::Pong(id, number),
+                        None => continue,
+                    }
+                }
                 Some(Ok(Message::Close(frame))) => {
                     if frame.is_some_and(|frame| frame.code == PAGE_LEFT) {
                         how = Departure::PageLeft;
@@ -102,22 +123,28 @@ pub(super) async fn serve(
                     Input::Broken(id, error.to_string())
                 }
             },
-            queued = to_send.recv() => match queued {
-                Some(ToSend::Text(text)) => {
-                    queued_bytes.fetch_sub(text.len(), Ordering::Relaxed);
-                    match timeout(WRITE_WAIT, socket.send(Message::text(text))).await {
-                        Ok(Ok(())) => continue,
-                        Ok(Err(_)) => break,
-                        Err(_) => Input::Slow(id),
+            queued = to_send.recv() => {
+                let message = match queued {
+                    Some(ToSend::Text(text)) => {
+                        queued_bytes.fetch_sub(text.len(), Ordering::Relaxed);
+                        Message::text(text)
                     }
+                    Some(ToSend::Ping(number)) => {
+                        Message::Ping(Bytes::copy_from_slice(&pinged.insert(number).to_be_bytes()))
+                    }
+                    Some(ToSend::Close(reason)) => {
+                        close(&mut socket, reason.code(), reason.text()).await;
+                        break;
+                    }
+                    // The core has dropped us.
+                    None => break,
+                };
+                match timeout(WRITE_WAIT, socket.send(message)).await {
+                    Ok(Ok(())) => continue,
+                    Ok(Err(_)) => break,
+                    Err(_) => Input::Slow(id),
                 }
-                Some(ToSend::Close(reason)) => {
-                    close(&mut socket, reason.code(), reason.text()).await;
-                    break;
-                }
-                // The core has dropped us.
-                None => break,
-            },
+            }
         };
         let ends = matches!(input, Input::Broken(..) | Input::Slow(_));
         if inbox.send(input).await.is_err() || ends {

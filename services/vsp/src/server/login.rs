@@ -45,7 +45,7 @@ impl Server {
         else {
             return self.refuse_login(now, asked.connection, &asked.frame, Refusal::Anonymous);
         };
-        if self.draining {
+        if self.draining && !self.has_calls_here(asked.connection, login.session.as_deref()) {
             return self.close_socket(now, asked.connection, CloseReason::Restart);
         }
         let Some(connection) = self.connections.get(&asked.connection) else {
@@ -61,6 +61,7 @@ impl Server {
             login: Login {
                 session: login.session.clone(),
                 reconnection: login.session.is_some(),
+                user_agent: login.user_agent.clone(),
                 ..Login::default()
             },
             valid_until: None,
@@ -77,8 +78,7 @@ impl Server {
         let Some(connection) = self.connections.get(&asked.connection) else {
             return;
         };
-        // Who has calls here may still renew its credentials.
-        if self.draining && connection.session().is_none() {
+        if self.draining && !self.has_calls_here(asked.connection, login.session.as_deref()) {
             return self.close_socket(now, asked.connection, CloseReason::Restart);
         }
         if self.throttle.refuses(now, connection.peer.address) {
@@ -116,6 +116,23 @@ impl Server {
             self.questions.insert(token, asked.connection);
             self.outputs.push_back(Output::Ask { token, question });
         }
+    }
+
+    /// Whether a client that logs in says that it has calls here: while we drain it may renew its credentials, or come back
+    /// to them, and others go elsewhere.
+    fn has_calls_here(&self, id: ConnectionId, session: Option<&str>) -> bool {
+        let Some(connection) = self.connections.get(&id) else {
+            return false;
+        };
+        let offered = connection.peer.voice_sdk_id.as_deref();
+        let meant = |id: &SessionId, known: &Session| {
+            session == Some(&*id.0) || offered == Some(&*known.voice_sdk_id.0)
+        };
+        connection.session().is_some()
+            || self
+                .sessions
+                .iter()
+                .any(|(id, known)| !known.calls.is_empty() && meant(id, known))
     }
 
     pub(super) fn on_verdict(&mut self, now: Instant, token: AskToken, verdict: Verdict) {
@@ -265,6 +282,9 @@ impl Server {
     }
 
     fn new_session(&mut self, now: Instant, id: ConnectionId, pending: PendingLogin, user: String) {
+        if self.draining {
+            return self.close_socket(now, id, CloseReason::Restart);
+        }
         let of_user = self
             .sessions
             .values()
@@ -398,6 +418,7 @@ impl Server {
             session.valid_until = pending.valid_until;
             session.target = pending.target.clone();
             session.early_answer = login.early_sdp_answer;
+            session.answers_pings = login.user_agent.is_some();
             let agent = login
                 .user_agent
                 .as_deref()
@@ -471,8 +492,8 @@ impl Server {
         }
     }
 
-    /// A ping came on this socket, as SDKs answer ours: it lives, and keeps a session that another one asks for. Other
-    /// frames may have been on their way when it was left.
+    /// Our ping was answered on this socket: it lives, and keeps a session that another one asks for. Other frames may have
+    /// been on their way when it was left.
     pub(super) fn rival_lives(&mut self, now: Instant, rival: ConnectionId) {
         for (id, pending, probe) in self.take_probes(rival) {
             self.new_session(now, id, *pending, probe.user);

@@ -3,7 +3,7 @@
 use super::{Server, TimerKey, places};
 use crate::call::Asked;
 use crate::settings::Registrar;
-use offhook_rpc_message::{FrameId, GatewayState, ResultBody, SessionId};
+use offhook_rpc_message::{FrameId, GatewayState, ResultBody, ServerMessage, SessionId};
 use offhook_sip::Flow;
 use offhook_sip::digest::Credentials;
 use offhook_sip::user_agent::{NameAddr, OutgoingRegistration, RegistrationId, RegistrationState};
@@ -220,12 +220,18 @@ impl Server {
     }
 
     /// Answers a client that asks whether it can be called, as soon as that is known.
-    pub(super) fn on_gateway_state(&mut self, now: Instant, asked: Asked, session: &SessionId) {
-        let user = self
-            .sessions
-            .get(session)
-            .map(|session| session.user.clone())
-            .unwrap_or_default();
+    pub(super) fn on_gateway_state(
+        &mut self,
+        now: Instant,
+        asked: Asked,
+        session: &SessionId,
+        in_message: bool,
+    ) {
+        let asking = self.sessions.get_mut(session).map(|session| {
+            session.wants_state_messages = in_message;
+            session.user.clone()
+        });
+        let user = asking.unwrap_or_default();
         let state = self.account_state(now, &user);
         if state == GatewayState::NoReg
             && let Some(account) = self.accounts.get_mut(&user)
@@ -239,11 +245,15 @@ impl Server {
     }
 
     fn tell_gateway_state(&mut self, asked: &Asked, session: &SessionId, state: GatewayState) {
-        if let Some(session) = self.sessions.get_mut(session) {
-            session.awaits_registration = state != GatewayState::Reged;
-        }
         let status = self.gateway_status(session, state);
         self.reply(asked, Ok(ResultBody::Gateway(status)));
+        if let Some(session) = self.sessions.get_mut(session) {
+            session.awaits_registration = state != GatewayState::Reged;
+            // Told of anything else in a message, these clients ask again at once, without end.
+            if session.wants_state_messages && state == GatewayState::Reged {
+                self.send_message(asked.connection, None, &ServerMessage::GatewayState { state });
+            }
+        }
     }
 
     /// The registrar has answered, or takes its time.
@@ -266,16 +276,24 @@ impl Server {
             let awaits = session.awaits_registration && session.user == user;
             Some((id.clone(), session.connection.filter(|_| awaits)?))
         });
-        for (session, connection) in told.collect::<Vec<_>>() {
-            let Some(socket) = self.connections.get_mut(&connection) else {
+        for (id, connection) in told.collect::<Vec<_>>() {
+            let (Some(socket), Some(session)) =
+                (self.connections.get_mut(&connection), self.sessions.get_mut(&id))
+            else {
                 continue;
             };
+            let state = GatewayState::Reged;
+            if session.wants_state_messages {
+                session.awaits_registration = false;
+                self.send_message(connection, None, &ServerMessage::GatewayState { state });
+                continue;
+            }
             let asked = Asked {
                 connection,
                 frame: FrameId::number(socket.next_id(None)),
                 method: "gatewayState",
             };
-            self.tell_gateway_state(&asked, &session, GatewayState::Reged);
+            self.tell_gateway_state(&asked, &id, state);
         }
     }
 

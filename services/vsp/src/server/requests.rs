@@ -32,7 +32,12 @@ impl Server {
             .sessions
             .get(session)
             .is_some_and(|session| session.is_expired(now));
-        if expired && matches!(method, ClientMethod::Invite(_) | ClientMethod::GatewayState) {
+        if expired
+            && matches!(
+                method,
+                ClientMethod::Invite(_) | ClientMethod::GatewayState { .. }
+            )
+        {
             // What is about calls that are up is still done: no call ends because a token does.
             let error = RpcError::new(
                 ErrorCode::AuthenticationRequired,
@@ -42,7 +47,9 @@ impl Server {
         }
         let result = match method {
             ClientMethod::Invite(invite) => return self.on_invite(now, asked, session, *invite, text),
-            ClientMethod::GatewayState => return self.on_gateway_state(now, asked, session),
+            ClientMethod::GatewayState { in_message } => {
+                return self.on_gateway_state(now, asked, session, in_message);
+            }
             ClientMethod::Subscribe { channels } => Ok(ResultBody::NotSubscribed { channels }),
             ClientMethod::Unsubscribe { channels } => Ok(ResultBody::NotUnsubscribed { channels }),
             ClientMethod::Broadcast => Ok(ResultBody::Broadcast),

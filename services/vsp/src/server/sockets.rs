@@ -2,7 +2,7 @@
 
 use super::{Server, TimerKey};
 use crate::call::Asked;
-use crate::limits::{PING_INTERVAL, QUEUED_WHILE_LOGIN_MAX, SILENCE_MAX};
+use crate::limits::{PING_INTERVAL, SILENCE_MAX};
 use crate::output::{CloseReason, ConnectionId, Departure, EndedBy, Note, Output, Peer, Rejection};
 use crate::session::{Connection, Session, Stage};
 use crate::translate::End;
@@ -21,7 +21,9 @@ const EXCERPT_LEN_MAX: usize = 200;
 
 impl Server {
     pub(super) fn open_socket(&mut self, now: Instant, id: ConnectionId, peer: Peer) {
-        if self.draining {
+        // Whoever has a call here may have lost its socket.
+        let awaited = |session: &Session| !session.calls.is_empty();
+        if self.draining && !self.sessions.values().any(awaited) {
             self.outputs.push_back(Output::Close {
                 to: id,
                 reason: CloseReason::Restart,
@@ -41,6 +43,27 @@ impl Server {
             connection.last_frame = now;
             self.reject(id, Rejection::Binary, "binary frame ignored");
         }
+    }
+
+    /// Browsers answer Ping frames by themselves, whatever the page does. That counts for clients alone that answer no others.
+    pub(super) fn on_pong(&mut self, now: Instant, id: ConnectionId, number: u64) {
+        if self.answers_pings(id) {
+            return;
+        }
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        connection.last_frame = now;
+        if connection.last_ping == Some(number) {
+            self.rival_lives(now, id);
+        }
+    }
+
+    /// Whether this socket's client has to show by frames of the dialect that it lives.
+    fn answers_pings(&self, id: ConnectionId) -> bool {
+        let session = self.connections.get(&id).and_then(Connection::session);
+        let session = session.and_then(|session| self.sessions.get(session));
+        session.is_none_or(|session| session.answers_pings)
     }
 
     pub(super) fn on_text(&mut self, now: Instant, id: ConnectionId, text: &str) {
@@ -129,14 +152,15 @@ impl Server {
         match (&mut connection.stage, method) {
             (_, ClientMethod::Ping) => {
                 let id = asked.connection;
+                if let Some(session) = connection.session().and_then(|id| self.sessions.get_mut(id)) {
+                    session.answers_pings = true;
+                }
                 self.reply(&asked, Ok(ResultBody::Pong));
                 self.on_client_ping(now, id);
                 self.rival_lives(now, id);
             }
             (Stage::Authenticating(pending, _) | Stage::Probing(pending, _), _) => {
-                if pending.queued.len() < QUEUED_WHILE_LOGIN_MAX {
-                    pending.queued.push(text.to_owned());
-                } else {
+                if !pending.queue(text) {
                     self.reject(
                         asked.connection,
                         Rejection::Limit,
@@ -169,6 +193,9 @@ impl Server {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
+        if connection.last_ping == Some(sent) {
+            return self.rival_lives(now, id);
+        }
         let session = connection.session().cloned();
         let Some((key, name)) = connection.acknowledged(sent) else {
             return;
@@ -218,10 +245,16 @@ impl Server {
     }
 
     pub(super) fn ping(&mut self, id: ConnectionId) {
+        let answers = self.answers_pings(id);
         if let Some(connection) = self.connections.get_mut(&id) {
             let serno = connection.next_id(None);
+            connection.last_ping = Some(serno);
             let text = ServerMessage::Ping { serno }.encode(serno, &connection.voice_sdk_id);
             self.outputs.push_back(Output::Text { to: id, text });
+            if !answers {
+                let number = serno;
+                self.outputs.push_back(Output::Ping { to: id, number });
+            }
         }
     }
 

@@ -432,3 +432,21 @@ fn a_caller_that_hangs_up_before_it_acknowledges_and_one_that_never_does() {
     }
     assert_eq!(world.server.counts().sip.legs, 0);
 }
+
+/// Nobody knows yet whose they are.
+#[test]
+fn frames_that_wait_for_a_login_are_bounded_in_number_and_bytes() {
+    for (len, fit) in [(10, 8), (30 * 1024, 2), (100 * 1024, 0)] {
+        let mut world = World::new();
+        world.auto_verdict = false;
+        let client = world.open();
+        world.request(client, "login", json!({"login": "alice", "passwd": "alice-pw"}));
+        let params = json!({"eventChannel": ["x".repeat(len)]});
+        for _ in 0..12 {
+            world.request(client, "telnyx_rtc.subscribe", params.clone());
+        }
+        let refused = world.take_frames(client);
+        assert_eq!(refused.len(), 12 - fit, "{len} bytes each");
+        assert!(refused.iter().all(|frame| frame["error"]["code"] == -32600));
+    }
+}

@@ -17,6 +17,7 @@ mod login;
 mod many_calls;
 mod midcall;
 mod mobile;
+mod old_releases;
 mod operator;
 mod outbound_call;
 mod reconnect;

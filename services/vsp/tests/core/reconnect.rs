@@ -112,10 +112,7 @@ fn c03_the_session_of_somebody_else_is_not_to_be_had() {
 fn two_clients_of_one_page_do_not_take_each_others_session() {
     let mut world = World::new();
     let (alice, session) = world.log_in("alice");
-    let sticky = world.ask(alice, "telnyx_rtc.ping", json!({}))["voice_sdk_id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let sticky = world.sticky_id(alice);
     world.call(alice, "call-1", "9196");
 
     let bob = world.open_with(Some(&sticky));
@@ -143,6 +140,17 @@ fn two_clients_of_one_page_do_not_take_each_others_session() {
         world.ask(alice, "telnyx_rtc.gatewayState", json!({}))["result"]["sessid"],
         json!(session)
     );
+}
+
+#[test]
+fn a_client_that_answers_pings_with_results_keeps_its_session() {
+    let mut world = World::new();
+    let (alice, session) = world.log_in("alice");
+    let tab = world.open();
+    world.request(tab, "login", returning("alice", &session));
+    world.expect(alice, "ping");
+    assert_ne!(sessid(&world.frame(tab)), session);
+    assert!(world.closed.is_empty());
 }
 
 #[test]
@@ -203,10 +211,7 @@ fn the_sticky_id_alone_finds_a_session_that_waits() {
     let without_session_id = || json!({"login": "alice", "passwd": "alice-pw", "reconnection": true});
     let mut world = World::new();
     let (old, session) = world.log_in("alice");
-    let sticky = world.ask(old, "telnyx_rtc.ping", json!({}))["voice_sdk_id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let sticky = world.sticky_id(old);
     world.call(old, "call-1", "9196");
 
     let tab = world.open_with(Some(&sticky));

@@ -88,6 +88,21 @@ fn c06_a_slow_registrar_means_ask_again() {
     assert_eq!(ask_state(&mut world, client), "REGED");
 }
 
+/// Told otherwise in a message, releases 2.5 and 2.6 ask without end.
+#[test]
+fn c06_who_is_told_in_messages_hears_good_news_alone() {
+    let mut world = world();
+    let (client, _) = world.log_in_nameless("alice");
+    let params = json!({"method": "telnyx_rtc.gatewayState", "jsonrpc": "2.0", "params": {}});
+    world.request(client, "telnyx_rtc.gatewayState", params);
+    world.advance(Duration::from_millis(2_500));
+    assert_eq!(state(&world.frame(client)), "NOREG");
+    assert_eq!(world.frames_left(client), 0);
+    accept(&mut world);
+    assert_eq!(world.expect(client, "gatewayState"), json!({"state": "REGED"}));
+    assert_eq!(world.frames_left(client), 0);
+}
+
 #[test]
 fn c06_a_registrar_that_refuses_or_is_down_is_told() {
     for status in [403, 503] {

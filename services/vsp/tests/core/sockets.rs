@@ -145,7 +145,8 @@ fn draining_lets_calls_end_and_then_ends_them() {
     assert_eq!(world.frame(busy)["result"]["message"], "CALL CREATED");
     assert_eq!(world.expect(busy, "bye")["sipCode"], 503, "no new calls");
     let late = world.open();
-    assert_eq!(world.closed[&late], CloseReason::Restart, "and no new sockets");
+    world.request(late, "login", json!({"login": "bob", "passwd": "bob-pw"}));
+    assert_eq!(world.closed[&late], CloseReason::Restart, "and no new sessions");
 
     world.advance(Duration::from_secs(20));
     let bye = world.find_bye(busy);
@@ -167,6 +168,53 @@ fn draining_does_not_wait_for_a_client_that_is_gone() {
     assert_eq!(world.server.counts().calls, 1);
     world.far_bye(leg, None);
     assert!(world.server.is_empty(), "{:?}", world.server.counts());
+}
+
+#[test]
+fn draining_lets_a_client_come_back_to_its_call_and_nobody_else() {
+    let mut world = World::new();
+    let (old, session) = world.log_in("alice");
+    let sticky = world.sticky_id(old);
+    world.call(old, "call-1", "9196");
+    let until = world.now + Duration::from_secs(50);
+    world.server.handle_drain(world.now, until);
+    world.settle();
+    world.cut(old);
+
+    let foreign = world.open();
+    world.request(foreign, "login", world::returning("bob", &session));
+    assert_eq!(world.closed[&foreign], CloseReason::Restart);
+    let wrong = world.open();
+    world.request(
+        wrong,
+        "login",
+        json!({"login": "alice", "passwd": "x", "sessid": session}),
+    );
+    assert_eq!(world.frame(wrong)["error"]["code"], -32001);
+
+    let client = world.open_with(Some(&sticky));
+    let login = json!({"login": "alice", "passwd": "alice-pw", "reconnection": true});
+    assert_eq!(
+        world.ask(client, "login", login)["result"]["sessid"],
+        json!(session)
+    );
+    let ready = world.expect(client, "clientReady");
+    assert_eq!(ready, json!({"reattached_sessions": ["call-1"]}));
+    world.cut(client);
+    let client = world.open();
+    world.ask(client, "login", world::returning("alice", &session));
+    world.expect(client, "clientReady");
+
+    world.modify(client, json!({"action": "hold"}));
+    let bye = json!({"dialogParams": {"callID": "call-1"}});
+    world.request(client, "telnyx_rtc.bye", bye);
+    assert_eq!(
+        world.closed[&client],
+        CloseReason::Restart,
+        "the last call is over"
+    );
+    let late = world.open();
+    assert_eq!(world.closed[&late], CloseReason::Restart, "and nobody is awaited");
 }
 
 /// A call is not cut because its token ends during a drain.

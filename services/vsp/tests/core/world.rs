@@ -35,6 +35,8 @@ pub(crate) struct World {
     pub(crate) far_notices: Vec<user_agent::Notice>,
     pub(crate) gateway: Gateway,
     pub(crate) closed: HashMap<ConnectionId, CloseReason>,
+    /// Ping frames of the WebSocket itself: to whom, and their numbers.
+    pub(crate) pings: Vec<(ConnectionId, u64)>,
     pub(crate) traces: Vec<(CallId, TraceEvent)>,
     pub(crate) records: Vec<CallRecord>,
     /// Transfers that have ended: who made them, and with which status.
@@ -135,6 +137,7 @@ impl World {
                 ..Gateway::default()
             },
             closed: HashMap::new(),
+            pings: Vec::new(),
             traces: Vec::new(),
             records: Vec::new(),
             transfers: Vec::new(),
@@ -231,6 +234,20 @@ impl World {
             .expect("a bye for the client")
     }
 
+    /// The `voice_sdk_id` of a client.
+    pub(crate) fn sticky_id(&mut self, client: ConnectionId) -> String {
+        let pong = self.ask(client, "telnyx_rtc.ping", json!({}));
+        pong["voice_sdk_id"].as_str().unwrap().to_owned()
+    }
+
+    /// Answers all Ping frames so far, as browsers do.
+    pub(crate) fn pong(&mut self) {
+        for (client, number) in std::mem::take(&mut self.pings) {
+            self.server.handle_pong(self.now, client, number);
+        }
+        self.settle();
+    }
+
     /// The socket breaks.
     pub(crate) fn cut(&mut self, connection: ConnectionId) {
         self.server.handle_closed(self.now, connection, Departure::Lost);
@@ -250,9 +267,18 @@ impl World {
     }
 
     pub(crate) fn log_in_with(&mut self, user: &str, login_params: Value) -> (ConnectionId, String) {
-        let connection = self.open();
         let params = json!({"login": user, "passwd": format!("{user}-pw"), "reconnection": false,
             "loginParams": login_params, "User-Agent": {"sdkVersion": "2.27.10", "data": "test"}});
+        self.log_in_by(params)
+    }
+
+    /// Logs in as the SDK's releases up to 2.9 do: without a word of which one it is.
+    pub(crate) fn log_in_nameless(&mut self, user: &str) -> (ConnectionId, String) {
+        self.log_in_by(json!({"login": user, "passwd": format!("{user}-pw"), "loginParams": {}}))
+    }
+
+    fn log_in_by(&mut self, params: Value) -> (ConnectionId, String) {
+        let connection = self.open();
         let result = self.ask(connection, "login", params);
         assert_eq!(result["result"]["message"], "logged in", "{result}");
         let ready = self.expect(connection, "clientReady");
@@ -412,6 +438,7 @@ impl World {
                 assert!(frame["voice_sdk_id"].is_string(), "{frame}");
                 self.frames.entry(to).or_default().push_back(frame);
             }
+            Output::Ping { to, number } => self.pings.push((to, number)),
             Output::Close { to, reason } => {
                 self.closed.insert(to, reason);
             }

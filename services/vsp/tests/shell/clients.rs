@@ -4,7 +4,7 @@ use crate::vsp::{self, Client, SOON, eventually, metric};
 use futures_util::SinkExt;
 use offhook_vsp::config::{AuthConfig, TlsConfig};
 use rustls::pki_types::{CertificateDer, ServerName};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -206,4 +206,55 @@ async fn pages_of_other_origins_are_turned_away_where_origins_are_named() {
         stream.read_exact(&mut head).await.unwrap();
         assert_eq!(String::from_utf8_lossy(&head), format!("HTTP/1.1 {status}"));
     }
+}
+
+/// A client with a call, and another one that asks for its session: the first is asked at once whether it lives.
+async fn two_for_one_session(vsp: &vsp::Vsp) -> (Client, Client, Value) {
+    let mut first = Client::connect(vsp).await;
+    let answer = first.log_in("alice", "alice-demo").await;
+    let session = answer["result"]["sessid"].clone();
+    first.expect("clientReady").await;
+    first.call("call-1").await;
+    (first, Client::connect(vsp).await, session)
+}
+
+fn login_for(session: &Value) -> Value {
+    json!({"login": "alice", "passwd": "alice-demo", "sessid": session})
+}
+
+#[tokio::test]
+async fn a_pong_frame_shows_that_a_client_lives_that_answers_nothing_else() {
+    let vsp = vsp::start().await;
+    let (mut first, mut second, session) = two_for_one_session(&vsp).await;
+    let answers = async {
+        first.expect("ping").await;
+        let ping = first.next_message().await;
+        assert!(matches!(ping, Some(Message::Ping(_))), "{ping:?}");
+        // The library answers by itself, as browsers do.
+        first.socket.flush().await.unwrap();
+    };
+    let (answer, ()) = tokio::join!(second.ask("login", login_for(&session)), answers);
+    assert_ne!(answer["result"]["sessid"], session);
+    eventually("both are there", || metric(&vsp, "offhook_vsp_sessions") == 2.0).await;
+}
+
+#[tokio::test]
+async fn a_pong_frame_that_nobody_asked_for_shows_nothing() {
+    let vsp = vsp::start().await;
+    let (mut first, mut second, session) = two_for_one_session(&vsp).await;
+    let sends = async {
+        for number in 0..1_000_u64 {
+            let content = (number << 32).to_be_bytes().to_vec();
+            first.socket.send(Message::Pong(content.into())).await.unwrap();
+        }
+        std::future::pending().await
+    };
+    let answer = tokio::select! {
+        answer = second.ask("login", login_for(&session)) => answer,
+        never = sends => never,
+    };
+    assert_eq!(
+        answer["result"]["sessid"], session,
+        "who sends no more than that is gone"
+    );
 }
