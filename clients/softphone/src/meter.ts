@@ -4,7 +4,7 @@ import { LevelProbe } from "./sound.js";
 
 const BARS = 44;
 /** The number that screen readers find changes this often: at the pace of the bars it would only keep them busy. */
-const NUMBER_MS = 1_000;
+const NUMBER_MS = 500;
 /** A new bar this often: the strip covers about three seconds. */
 const BAR_MS = 70;
 
@@ -17,6 +17,8 @@ export class Meter {
   #peak = 0;
   #lastBarAt = 0;
   #lastNumberAt = 0;
+  /** The loudest since the number changed. */
+  #loudest = 0;
   #frame = 0;
 
   constructor(label: string, className: string) {
@@ -56,9 +58,11 @@ export class Meter {
       this.#lastBarAt = now;
       this.#history.push(this.#peak);
       this.#history.shift();
+      this.#loudest = Math.max(this.#loudest, this.#peak);
       if (now - this.#lastNumberAt >= NUMBER_MS) {
         this.#lastNumberAt = now;
-        this.element.setAttribute("aria-valuenow", String(Math.round(this.#peak * 100)));
+        this.element.setAttribute("aria-valuenow", String(Math.round(this.#loudest * 100)));
+        this.#loudest = 0;
       }
       this.#peak = 0;
       this.#draw();
