@@ -13,6 +13,8 @@ pub use redact::{redact_json, redact_sip};
 
 /// Name of the SIP header that carries a [`CallId`] between the parts (value: the id alone).
 pub const CALL_ID_HEADER: &str = "X-Offhook-Call-Id";
+/// Name of the SIP header by which a VSP tells the SIP proxy which of our users calls, as the calls of a user are counted there.
+pub const USER_HEADER: &str = "X-Offhook-User";
 /// Name of the SIP header by which the SIP proxy tells a VSP whose media packets are to be taken from the carrier behind it:
 /// `off`, `same-address` or `any`. Where it is missing, the gateway's own rule counts.
 pub const LATCHING_HEADER: &str = "X-Offhook-Latching";

@@ -3,7 +3,7 @@
 use crate::chars;
 use crate::header::{self, Header, Via};
 use crate::limits::{HEADER_LINES_MAX, MESSAGE_MAX};
-use crate::message::Message;
+use crate::message::{HeaderLine, Message};
 use crate::name::HeaderName;
 use crate::uri::Uri;
 use crate::value::HeaderValue;
@@ -117,6 +117,16 @@ impl<'a> Edit<'a> {
             .collect();
         for range in lines {
             self.splice(range, &[]);
+        }
+    }
+
+    /// Removes each header line that is `unwanted`, in one pass over all.
+    pub fn remove_lines(&mut self, unwanted: impl Fn(&HeaderLine<'_>) -> bool) {
+        let message = self.message;
+        for (header, line) in message.headers().zip(message.lines()) {
+            if unwanted(&header) {
+                self.splice(line.start.into()..line.end.into(), &[]);
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::StatusCode;
 use crate::header::{CSeq, CallId, Contact, ContentLength, From, HeaderError, MaxForwards, Route, To, Via};
+use crate::limits::{GROWTH_LEN, GROWTH_LINES, HEADER_LINES_MAX, MESSAGE_MAX};
 use crate::message::{Message, StartLine};
 use crate::name::HeaderName;
 use crate::uri::{InvalidUri, Uri};
@@ -32,6 +33,9 @@ pub enum Defect {
     /// The request URI carries headers, which only other URIs may (§19.1.1).
     #[error("the request URI holds headers")]
     RequestUriHeaders,
+    /// A request so near to the limits that it could be neither answered nor passed on.
+    #[error("the request is so large that nothing can be added to it")]
+    NoRoom,
 }
 
 impl Defect {
@@ -44,6 +48,7 @@ impl Defect {
             | Self::BodyCut { .. }
             | Self::RequestUri(_)
             | Self::RequestUriHeaders => StatusCode::BAD_REQUEST,
+            Self::NoRoom => StatusCode::MESSAGE_TOO_LARGE,
         }
     }
 }
@@ -112,6 +117,10 @@ pub fn validate(message: &Message) -> Result<(), Defect> {
         }
         if !Uri::parse(uri)?.headers().is_empty() {
             return Err(Defect::RequestUriHeaders);
+        }
+        let lines = message.lines().len();
+        if message.bytes().len() > MESSAGE_MAX - GROWTH_LEN || lines > HEADER_LINES_MAX - GROWTH_LINES {
+            return Err(Defect::NoRoom);
         }
     }
     Ok(())

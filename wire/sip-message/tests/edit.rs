@@ -196,3 +196,18 @@ fn a_value_with_a_line_break_never_gets_in() {
         b"one two"
     );
 }
+
+#[test]
+fn lines_are_removed_by_what_they_are_however_many() {
+    let out =
+        edited(|edit| edit.remove_lines(|line| line.name == HeaderName::Route || line.raw_name == b"l"));
+    let expected = INVITE
+        .replacen(
+            "Route: <sip:p1.example.com;lr>,\r\n <sip:p2.example.com;lr>\r\n",
+            "",
+            1,
+        )
+        .replacen("route: <sip:p3.example.com;lr>\r\n", "", 1)
+        .replacen("l: 4\r\n", "", 1);
+    assert_eq!(out, expected);
+}

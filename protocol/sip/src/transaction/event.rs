@@ -142,6 +142,6 @@ pub struct Counts {
     pub malformed_total: u64,
     /// Responses that belong to no transaction of ours.
     pub stray_responses_total: u64,
-    /// Requests refused with 503 and own ones not sent because [`super::TRANSACTIONS_MAX`] was reached.
+    /// Requests refused with 503 and own ones not sent because there were as many as may be.
     pub overload_total: u64,
 }

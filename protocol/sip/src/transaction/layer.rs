@@ -23,8 +23,7 @@ use rand::rngs::StdRng;
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-/// Most transactions at a time in each direction: 100,000 at about 2 KiB each is what a node may spend on signaling.
-/// Over it, requests are answered with 503 and Retry-After, and own requests fail with [`SendError::Full`].
+/// Most transactions at a time in each direction unless told otherwise: 100,000 at about 2 KiB each. Over it, requests are answered with 503 and Retry-After, and own requests fail with [`SendError::Full`].
 pub const TRANSACTIONS_MAX: usize = 100_000;
 
 /// Settings of a layer.
@@ -32,7 +31,7 @@ pub const TRANSACTIONS_MAX: usize = 100_000;
 pub struct Config {
     /// T1, T2, T4.
     pub timing: Timing,
-    /// Most transactions in each direction; at most [`TRANSACTIONS_MAX`].
+    /// Most transactions in each direction.
     pub transactions_max: usize,
 }
 
@@ -104,6 +103,8 @@ pub struct TransactionLayer {
     rng: StdRng,
     pub(super) clients: IdMap<ClientTransactionId, ClientEntry>,
     pub(super) client_keys: HashMap<Box<[u8]>, ClientTransactionId>,
+    /// Those that wait for a final response, and from where: few of all that are kept for repetitions.
+    waiting: IdMap<ClientTransactionId, Flow>,
     pub(super) servers: IdMap<ServerTransactionId, ServerEntry>,
     pub(super) server_keys: HashMap<Box<[u8]>, ServerTransactionId>,
     timers: Deadlines<TransactionId>,
@@ -156,6 +157,7 @@ impl TransactionLayer {
             rng,
             clients: IdMap::default(),
             client_keys: HashMap::new(),
+            waiting: IdMap::default(),
             servers: IdMap::default(),
             server_keys: HashMap::new(),
             timers: Deadlines::new(),
@@ -168,16 +170,12 @@ impl TransactionLayer {
     }
 
     /// The transport could not send to `flow`: ends the client transactions that still wait for something there.
-    /// O(number of transactions); errors are rare.
+    /// O(number of requests without a final response): whoever is down at a busy hour causes an error with each call.
     pub fn handle_transport_error(&mut self, flow: Flow) {
-        let waiting = |entry: &ClientEntry| match &entry.machine {
-            ClientMachine::Invite(machine) => machine.is_waiting(),
-            ClientMachine::Other(machine) => machine.is_waiting(),
-        };
         let mut failed: Vec<_> = self
-            .clients
+            .waiting
             .iter()
-            .filter(|(_, entry)| entry.flow == flow && waiting(entry))
+            .filter(|(_, waiting)| **waiting == flow)
             .map(|(id, _)| *id)
             .collect();
         failed.sort_unstable();
@@ -308,6 +306,7 @@ impl TransactionLayer {
         let id = ClientTransactionId(self.new_id());
         let key: Box<[u8]> = self.key_buffer.as_slice().into();
         self.client_keys.insert(key.clone(), id);
+        self.waiting.insert(id, flow);
         self.clients.insert(
             id,
             ClientEntry {
@@ -482,11 +481,18 @@ impl TransactionLayer {
         let Some(entry) = self.clients.get(&id) else {
             return;
         };
-        let (over, next) = match &entry.machine {
-            ClientMachine::Invite(machine) => (machine.is_over(), machine.poll_timeout()),
-            ClientMachine::Other(machine) => (machine.is_over(), machine.poll_timeout()),
+        let (waits, over, next) = match &entry.machine {
+            ClientMachine::Invite(machine) => {
+                (machine.is_waiting(), machine.is_over(), machine.poll_timeout())
+            }
+            ClientMachine::Other(machine) => {
+                (machine.is_waiting(), machine.is_over(), machine.poll_timeout())
+            }
         };
         self.timers.set(id.into(), next);
+        if !waits {
+            self.waiting.remove(&id);
+        }
         if over {
             self.remove_client(id);
         }
@@ -497,6 +503,7 @@ impl TransactionLayer {
             return;
         };
         self.client_keys.remove(&entry.key);
+        self.waiting.remove(&id);
         self.timers.set(id.into(), None);
         if entry.cancels.is_none() {
             self.push_event(Event::Terminated {

@@ -232,3 +232,21 @@ fn contacts_are_checked_one_by_one() {
     assert!(matches!(defect(&raw), Defect::Header(error) if error.header == HeaderName::Contact));
     assert_eq!(parse(&raw).all::<Contact<'_>>().filter(Result::is_ok).count(), 1);
 }
+
+#[test]
+fn a_request_that_nothing_can_be_added_to_is_too_large() {
+    let request = |line: &str, count: usize| {
+        format!(
+            "OPTIONS sip:h SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1\r\nFrom: <sip:a@h>;tag=1\r\nTo: <sip:h>\r\n\
+             Call-ID: 1\r\nCSeq: 1 OPTIONS\r\n{}\r\n",
+            line.repeat(count)
+        )
+    };
+    assert_eq!(validate(&parse(request("X: 1\r\n", 235).as_bytes())), Ok(()));
+    let long = format!("X: {}\r\n", "1".repeat(1000));
+    assert_eq!(validate(&parse(request(&long, 60).as_bytes())), Ok(()));
+    for large in [request("X: 1\r\n", 236), request(&long, 62)] {
+        let defect = validate(&parse(large.as_bytes())).expect_err("there is no room");
+        assert_eq!((defect, defect.status().code()), (Defect::NoRoom, 513));
+    }
+}
