@@ -140,6 +140,7 @@ impl Config {
             caller_id: user.caller_id.clone(),
             display_name: user.display_name.clone(),
             hide_caller: user.hide_caller,
+            calls_max: user.calls_max,
         });
         Some(offhook_sip_proxy::Config {
             sip_proxy: self.sip_proxy.clone()?,

@@ -452,6 +452,7 @@ mod tests {
                 caller_id: None,
                 display_name: None,
                 hide_caller: false,
+                calls_max: None,
             }],
         }
     }

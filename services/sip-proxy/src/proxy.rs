@@ -27,6 +27,7 @@ mod response_context;
 mod servers;
 mod settings;
 mod targets;
+mod user_calls;
 
 pub(crate) use output::event_of;
 pub use output::{CarrierFailure, Counts, Output, Refusal, Traced};
@@ -67,9 +68,6 @@ const ALLOW: &str =
 /// Those that we take outside of calls.
 const ALLOW_OUTSIDE: &str = "INVITE, ACK, CANCEL, OPTIONS";
 
-/// Most dialogs with a CSeq shift of their own: only challenges within a call make one.
-const SHIFTED_DIALOGS_MAX: usize = 10_000;
-
 /// Strangers answered per second; the others meet silence, so that nobody can use us to flood a third party.
 const STRANGERS_ANSWERED_MAX: u32 = 10;
 
@@ -97,8 +95,6 @@ pub struct Proxy {
     floods: Floods,
     nonces: Nonces,
     failures: Failures,
-    /// CSeq shifts that arose within a call, by hash of Call-ID and From tag of the side that counts.
-    shifts: HashMap<u64, u32>,
     unanswered: usize,
     draining: bool,
     strangers: (Option<Instant>, u32),
@@ -129,7 +125,6 @@ impl Proxy {
             floods: Floods::default(),
             nonces: Nonces::default(),
             failures: Failures::default(),
-            shifts: HashMap::new(),
             unanswered: 0,
             draining: false,
             strangers: (None, 0),
@@ -248,7 +243,7 @@ impl Proxy {
             branches: self.branches.len(),
             dialogs: self.dialogs.len(),
             places: self.limits.held(),
-            shifted_dialogs: self.shifts.len(),
+            shifted_dialogs: self.dialogs.shifted(),
             phones: self.registrar.len(),
             timers: self.ring_timers.len() + transactions.timers,
             transactions,
@@ -396,7 +391,8 @@ impl Proxy {
             self.ring_timers.remove(&(at, id));
         }
         let held = context.branches.iter().filter_map(|branch| branch.held);
-        self.limits.release(held.chain(context.held));
+        self.limits.release(held);
+        self.limits.release(context.take_held());
         self.contexts.remove(&id);
     }
 

@@ -201,7 +201,7 @@ pub struct UserConfig {
     /// Default false.
     #[serde(default)]
     pub hide_caller: bool,
-    /// Calls at once, over all clients of the user; over it the user is busy. Default: no limit.
+    /// Calls at once, over all browsers and SIP phones of the user; over it the user is busy. Default: no limit.
     #[serde(default)]
     pub calls_max: Option<usize>,
 }

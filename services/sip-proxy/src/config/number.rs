@@ -90,6 +90,8 @@ pub struct UserNumbers {
     pub display_name: Option<String>,
     /// Whether those called may not see who calls.
     pub hide_caller: bool,
+    /// Most calls at a time, over browsers and phones; without it there is no limit.
+    pub calls_max: Option<usize>,
 }
 
 impl NumberConfig {

@@ -4,7 +4,7 @@ use super::challenge::credentials;
 use super::forward::{Forward, loop_mark};
 use super::identity::{Audience, privacy};
 use super::limits::Held;
-use super::own_route::{OwnRoute, hash};
+use super::own_route::OwnRoute;
 use super::response_context::{Branch, Outcome, Progress, ResponseContext, Scope, Side, State, Step, Target};
 use super::{CarrierFailure, Output, Proxy};
 use offhook_call_trace::CallId;
@@ -12,7 +12,7 @@ use offhook_sip::digest::Authenticator;
 use offhook_sip::transaction::{ClientTransactionId, Outgoing, SendOptions, ServerTransactionId};
 use offhook_sip::{Flow, Header};
 use offhook_sip_message::header::From;
-use offhook_sip_message::{HeaderName, HeaderValue, Message, Method, StatusCode};
+use offhook_sip_message::{HeaderValue, Message, Method, StatusCode};
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -38,6 +38,13 @@ impl Proxy {
                     .unwrap_or(Outcome::Own(StatusCode::SERVER_INTERNAL_ERROR));
                 return self.finish(now, id, best);
             };
+            if !self.enters(id, &target) {
+                let busy = Outcome::Own(StatusCode::BUSY_HERE);
+                if self.passes_over(id, target.group, &busy) {
+                    continue;
+                }
+                return self.finish(now, id, busy);
+            }
             let tried = target.clone();
             let forward = self.forward_to(id, &target);
             let started = self.start_branch(now, id, target, forward, None);
@@ -155,10 +162,10 @@ impl Proxy {
         let bytes = bytes.map_err(|_| CarrierFailure::Unreachable)?;
         let invite = context.is_invite();
         let begins_call = invite && context.scope == Scope::Initial;
-        let held = target.carrier.filter(|_| begins_call);
-        if held.is_some_and(|carrier| !self.limits.hold(carrier)) {
-            return Err(CarrierFailure::Full);
-        }
+        let held = match target.carrier.filter(|_| begins_call) {
+            Some(carrier) => Some(self.limits.hold(carrier).ok_or(CarrierFailure::Full)?),
+            None => None,
+        };
         let options = SendOptions {
             give_up_after: begins_call.then_some(self.settings.carrier_timeout),
         };
@@ -325,6 +332,7 @@ impl Proxy {
         if invite && scope == Scope::Initial {
             self.counts.answered_total += 1;
             held.extend(context.held.take());
+            held.extend(self.called_by(id, client));
             held = self.dialogs.start(now, response, held);
         } else if refreshes {
             self.dialogs.refresh(now, response);
@@ -524,9 +532,4 @@ pub(super) fn record_route(request: &Message, forward: &Forward, address: Socket
     let called = forward.called_phone.map(|phone| phone.number);
     let route = route.between(caller, called, tag);
     route.to_value(address).ok()
-}
-
-/// Tells the CSeq count of one side of one dialog.
-pub(super) fn shift_key(request: &Message, tag: &[u8]) -> u64 {
-    hash(&[request.first(HeaderName::CallId).unwrap_or_default(), tag])
 }

@@ -1,9 +1,9 @@
 //! Answers carriers' challenges in the caller's place (RFC 3261 §22).
 
-use super::branch::{record_route, shift_key};
+use super::branch::record_route;
 use super::forward::Forward;
 use super::response_context::Scope;
-use super::{CarrierFailure, Proxy, SHIFTED_DIALOGS_MAX};
+use super::{CarrierFailure, Proxy};
 use offhook_sip::digest::Authenticator;
 use offhook_sip::transaction::{ClientTransactionId, ServerTransactionId};
 use offhook_sip_message::header::From;
@@ -49,10 +49,8 @@ impl Proxy {
                     .require::<From<'_>>()
                     .ok()
                     .and_then(|from| from.tag());
-                let key = shift_key(&context.request, tag.unwrap_or_default());
-                if self.shifts.len() < SHIFTED_DIALOGS_MAX || self.shifts.contains_key(&key) {
-                    *self.shifts.entry(key).or_default() += 1;
-                }
+                self.dialogs
+                    .raise_shift(now, &context.request, tag.unwrap_or_default());
             }
         }
         self.authenticators.insert(carrier, authenticator.clone());

@@ -1,13 +1,11 @@
 //! How requests come to their end: final answers, CANCEL, timer C (RFC 3261 §16.7 step 6, §16.8, §16.10).
 
-use super::branch::shift_key;
 use super::rejection::RETRY_AFTER;
 use super::response_context::{Outcome, State, substitute};
 use super::{CarrierFailure, Proxy};
 use crate::dial_plan::Unanswered;
 use offhook_sip::Header;
 use offhook_sip::transaction::ServerTransactionId;
-use offhook_sip_message::header::{From, To};
 use offhook_sip_message::{HeaderName, HeaderValue, Message, Method, StatusCode, Token, respond};
 use std::time::{Duration, Instant};
 
@@ -60,7 +58,7 @@ impl Proxy {
         let Some(context) = self.contexts.get_mut(&id) else {
             return;
         };
-        self.limits.release(context.held.take());
+        self.limits.release(context.take_held());
         if !context.is_invite() {
             // Repetitions are the transaction layer's; only an INVITE can still be answered by others.
             self.settled.push(id);
@@ -70,17 +68,6 @@ impl Proxy {
         }
         let held = self.dialogs.end(&context.request);
         self.limits.release(held);
-        let tags = [
-            context
-                .request
-                .require::<From<'_>>()
-                .ok()
-                .and_then(|from| from.tag()),
-            context.request.require::<To<'_>>().ok().and_then(|to| to.tag()),
-        ];
-        for tag in tags.into_iter().flatten() {
-            self.shifts.remove(&shift_key(&context.request, tag));
-        }
     }
 
     pub(super) fn set_ring_timer(&mut self, id: ServerTransactionId, at: Option<Instant>) {

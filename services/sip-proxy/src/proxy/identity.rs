@@ -12,16 +12,16 @@
 //! The call id header is the one `X-Offhook-…` that carriers see: ours, never theirs. VSPs also see whose media packets are
 //! to be taken from a carrier.
 
+use super::forward::CALL_ID;
 use super::phone_calls::Caller;
 use super::settings::Latching;
-use offhook_call_trace::{CALL_ID_HEADER, LATCHING_HEADER};
+use offhook_call_trace::LATCHING_HEADER;
 use offhook_sip_message::header::From;
 use offhook_sip_message::{Edit, HeaderName, HeaderValue, Message, Token};
-use smallvec::SmallVec;
 
 const CALLED_PARTY: HeaderName<'static> = HeaderName::custom("P-Called-Party-ID");
 const LATCHING: HeaderName<'static> = HeaderName::custom(LATCHING_HEADER);
-const REMOTE_PARTY: &[u8] = b"Remote-Party-ID";
+const REMOTE_PARTY: HeaderName<'static> = HeaderName::custom("Remote-Party-ID");
 const OWN_PREFIX: &[u8] = b"X-Offhook-";
 
 /// Who gets a message.
@@ -57,16 +57,11 @@ pub(super) struct Disclosure {
 impl Disclosure {
     /// With `keep_call_id`, the call id header is right, or set by somebody else.
     pub(super) fn apply(&self, message: &Message, edit: &mut Edit<'_>, keep_call_id: bool) {
-        for name in self.hidden(message, keep_call_id) {
-            if let Ok(name) = HeaderName::new(name) {
-                edit.remove(name);
-            }
-        }
+        self.hide(message, edit, keep_call_id);
         if let Some(called) = &self.called {
             edit.replace(CALLED_PARTY, called);
         }
-        if self.audience == Audience::Vsp
-            && let Some(latching) = self.latching
+        if let Some(latching) = self.shown_latching()
             && let Ok(value) = HeaderValue::new(latching.as_str())
         {
             edit.replace(LATCHING, &value);
@@ -90,26 +85,34 @@ impl Disclosure {
         self.caller.is_some() && self.audience != Audience::Untrusted
     }
 
-    /// The names of the headers that stay behind.
-    fn hidden<'m>(&self, message: &'m Message, keep_call_id: bool) -> SmallVec<[&'m [u8]; 4]> {
+    /// Whose media packets are to be taken, where the next hop has to know.
+    fn shown_latching(&self) -> Option<Latching> {
+        self.latching.filter(|_| self.audience == Audience::Vsp)
+    }
+
+    /// Takes out the headers that stay behind. What is replaced afterwards has to stay until then.
+    fn hide(&self, message: &Message, edit: &mut Edit<'_>, keep_call_id: bool) {
         if self.audience == Audience::Vsp && !self.from_carrier {
-            return SmallVec::new();
+            return;
         }
         let untrusted = self.audience == Audience::Untrusted;
-        let lines = message.headers().filter(|line| match line.name {
+        let keeps_asserted = !untrusted || privacy(message).is_none;
+        let replaces_latching = self.shown_latching().is_some();
+        edit.remove_lines(|line| match line.name {
             HeaderName::PPreferredIdentity => true,
             HeaderName::PAssertedIdentity if self.from_phone => !self.shows_asserted(),
-            HeaderName::PAssertedIdentity => untrusted && !privacy(message).is_none,
+            HeaderName::PAssertedIdentity => !keeps_asserted,
             HeaderName::ProxyAuthorization => self.from_phone,
-            HeaderName::Other(name) => {
-                let name: &[u8] = name.as_bytes();
-                is_ours(name) && !(keep_call_id && name.eq_ignore_ascii_case(CALL_ID_HEADER.as_bytes()))
-                    || name.eq_ignore_ascii_case(b"P-Called-Party-ID") && self.called.is_none()
-                    || (untrusted || self.from_phone) && name.eq_ignore_ascii_case(REMOTE_PARTY)
+            HeaderName::Other(token) => {
+                let is_replaced = keep_call_id && line.name == CALL_ID
+                    || replaces_latching && line.name == LATCHING
+                    || self.called.is_some() && line.name == CALLED_PARTY;
+                let is_foreign =
+                    line.name == CALLED_PARTY || (untrusted || self.from_phone) && line.name == REMOTE_PARTY;
+                !is_replaced && (is_ours(token.as_bytes()) || is_foreign)
             }
             _ => false,
         });
-        lines.map(|line| line.raw_name).collect()
     }
 }
 

@@ -1,6 +1,5 @@
 //! Requests that belong to a call: routed by Route and request URI, loose and strict (RFC 3261 §16.4, §16.6, §16.12).
 
-use super::branch::shift_key;
 use super::forward::{Forward, Routes};
 use super::identity::{Audience, Disclosure};
 use super::own_route::OwnRoute;
@@ -39,7 +38,10 @@ impl Proxy {
             address,
             hop,
             carrier,
-        } = match self.route(&request, peer) {
+        } = match self
+            .check_extensions(&request)
+            .and_then(|()| self.route(&request, peer))
+        {
             Ok(routed) => routed,
             Err(rejection) => return self.reject(now, id, &request, source, rejection),
         };
@@ -58,6 +60,7 @@ impl Proxy {
             group: 0,
             side: Side::Outside,
             phone: None,
+            user: None,
         });
         self.open_context(id, context);
         self.try_next(now, id);
@@ -172,11 +175,7 @@ impl Proxy {
             None if own.trusted => Audience::Trusted,
             None => Audience::Untrusted,
         };
-        let shift_within = self
-            .shifts
-            .get(&shift_key(request, from_tag))
-            .copied()
-            .unwrap_or_default();
+        let shift_within = self.dialogs.shift(request, from_tag);
         let forward = Forward {
             request_uri,
             routes,

@@ -2,11 +2,11 @@
 
 use super::forward::{Forward, Routes, loop_mark};
 use super::identity::Disclosure;
+use super::limits::Slot;
 use super::response_context::{ResponseContext, Scope, Side};
 use super::settings::Peer;
 use super::targets::Destinations;
 use super::{Proxy, Refusal, Rejection, hop_of};
-use crate::dial_plan::CarrierId;
 use offhook_call_trace::{CallId, Hop};
 use offhook_sip::transaction::ServerTransactionId;
 use offhook_sip_message::header::{Header, MaxForwards, RecordRoute, Route, Via};
@@ -41,12 +41,15 @@ impl Proxy {
             self.trace(&call, hop_of(peer), Hop::SipProxy, request.bytes());
         }
         let mut context = self.context_of(request, call, peer, own_routes, destinations);
+        context.held = match self.counted_caller(&context.request, peer, caller.as_ref()) {
+            Some(user) => Some(self.limits.hold_user(user)),
+            None => held,
+        };
         if let Some(caller) = caller {
             let disclosure = &mut context.forward.disclosure;
             disclosure.latching = caller.phone.latching();
             disclosure.caller = Some(Box::new(caller));
         }
-        context.held = held;
         self.counts.calls_total += 1;
         self.open_context(id, context);
         self.try_next(now, id);
@@ -92,12 +95,13 @@ impl Proxy {
     }
 
     /// A call of a carrier takes one of its places.
-    fn take_place(&mut self, peer: Peer) -> Result<Option<CarrierId>, Rejection> {
-        match peer {
-            Peer::Vsp | Peer::Phone => Ok(None),
-            Peer::Carrier(carrier) if self.limits.hold(carrier) => Ok(Some(carrier)),
-            Peer::Carrier(_) => Err(Rejection::unavailable(Refusal::CarrierFull)),
-        }
+    fn take_place(&mut self, peer: Peer) -> Result<Option<Slot>, Rejection> {
+        let Peer::Carrier(carrier) = peer else {
+            return Ok(None);
+        };
+        let slot = self.limits.hold(carrier);
+        slot.map(Some)
+            .ok_or_else(|| Rejection::unavailable(Refusal::CarrierFull))
     }
 
     fn check_room(&mut self, now: Instant, source: SocketAddr, peer: Peer) -> Result<(), Rejection> {
@@ -116,12 +120,7 @@ impl Proxy {
     /// §16.3, beyond what the transaction layer has checked. Says how many Routes on top are ours (§16.4).
     fn check_request(&self, request: &Message) -> Result<usize, Rejection> {
         self.check_hops(request)?;
-        let missing: Vec<&[u8]> = request.values(HeaderName::ProxyRequire).collect();
-        if !missing.is_empty() {
-            let unsupported = HeaderValue::unfold(&missing.join(&b", "[..])).ok();
-            return Err(Rejection::new(StatusCode::BAD_EXTENSION, Refusal::Extension)
-                .with(HeaderName::Unsupported, unsupported));
-        }
+        self.check_extensions(request)?;
         let routes: Vec<bool> = request
             .all::<Route<'_>>()
             .map(|route| route.is_ok_and(|route| self.settings.is_own(&route.uri)))
@@ -131,6 +130,18 @@ impl Proxy {
             return Err(Rejection::new(StatusCode::FORBIDDEN, Refusal::NoRoute));
         }
         Ok(routes.len())
+    }
+
+    /// Proxy-Require: we have no extension that it could ask for (§16.3 step 5). Not for ACK, which has to ignore it
+    /// (§8.2.2.3).
+    pub(super) fn check_extensions(&self, request: &Message) -> Result<(), Rejection> {
+        let missing: Vec<&[u8]> = request.values(HeaderName::ProxyRequire).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let unsupported = HeaderValue::unfold(&missing.join(&b", "[..])).ok();
+        Err(Rejection::new(StatusCode::BAD_EXTENSION, Refusal::Extension)
+            .with(HeaderName::Unsupported, unsupported))
     }
 
     /// Max-Forwards and loops, for every request that goes on.

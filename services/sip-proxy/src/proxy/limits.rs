@@ -1,4 +1,4 @@
-//! How many calls each neighbour may begin per second, and how many a carrier may have at a time.
+//! How many calls each neighbour may begin per second, and how many a carrier or a user may have at a time.
 
 use super::settings::{Peer, Settings};
 use crate::dial_plan::{CarrierId, UserName};
@@ -7,8 +7,19 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// The carriers at which a call takes a place: at most where it came from and where it went, twice if it is a spiral.
-pub(super) type Held = SmallVec<[CarrierId; 2]>;
+/// A user whose calls are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct CountedUser(usize);
+
+/// One of the calls that somebody may have at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Slot {
+    Carrier(CarrierId),
+    User(CountedUser),
+}
+
+/// What a call takes up: at most where it came from and where it went, twice if it is a spiral.
+pub(super) type Held = SmallVec<[Slot; 2]>;
 
 /// What all neighbours have used up.
 #[derive(Debug)]
@@ -18,6 +29,14 @@ pub(super) struct Limits {
     calls_per_second: u32,
     /// Of users whose phones have called: as many as the settings name.
     users: HashMap<UserName, Rate>,
+    counted: HashMap<UserName, CountedUser>,
+    users_calls: Vec<UserCalls>,
+}
+
+#[derive(Debug)]
+struct UserCalls {
+    calls: usize,
+    calls_max: usize,
 }
 
 #[derive(Debug)]
@@ -36,7 +55,15 @@ impl Limits {
             calls: 0,
             calls_max: carrier.calls_max,
         });
+        let users = settings.calls_max.iter().enumerate();
+        let counted = users.map(|(at, (user, _))| (user.clone(), CountedUser(at)));
+        let users_calls = settings.calls_max.values().map(|calls_max| UserCalls {
+            calls: 0,
+            calls_max: *calls_max,
+        });
         Self {
+            counted: counted.collect(),
+            users_calls: users_calls.collect(),
             carriers: carriers.collect(),
             vsps: settings.vsps.iter().map(|_| Rate::default()).collect(),
             calls_per_second: settings.calls_per_second,
@@ -73,28 +100,52 @@ impl Limits {
         rate.is_none_or(|rate| rate.allow(now, limit))
     }
 
-    /// Takes a place for a call at a carrier; `false` if all are taken.
-    pub(super) fn hold(&mut self, carrier: CarrierId) -> bool {
-        let Some(carrier) = self.carriers.get_mut(carrier.0) else {
-            return false;
-        };
+    /// Takes a place for a call at a carrier; `None` if all are taken.
+    pub(super) fn hold(&mut self, id: CarrierId) -> Option<Slot> {
+        let carrier = self.carriers.get_mut(id.0)?;
         let free = carrier.calls_max == 0 || carrier.calls < carrier.calls_max;
         carrier.calls += usize::from(free);
-        free
+        free.then_some(Slot::Carrier(id))
     }
 
-    /// Gives places back.
-    pub(super) fn release(&mut self, held: impl IntoIterator<Item = CarrierId>) {
-        for carrier in held {
-            if let Some(carrier) = self.carriers.get_mut(carrier.0) {
-                carrier.calls = carrier.calls.saturating_sub(1);
+    /// The user of this name, if the user's calls are counted.
+    pub(super) fn counted(&self, user: &str) -> Option<CountedUser> {
+        self.counted.get(user).copied()
+    }
+
+    /// Whether the user has as many calls as may be.
+    pub(super) fn is_busy(&self, user: CountedUser) -> bool {
+        let user = self.users_calls.get(user.0);
+        user.is_some_and(|user| user.calls >= user.calls_max)
+    }
+
+    /// Counts one more call of a user.
+    pub(super) fn hold_user(&mut self, user: CountedUser) -> Slot {
+        if let Some(user) = self.users_calls.get_mut(user.0) {
+            user.calls += 1;
+        }
+        Slot::User(user)
+    }
+
+    /// Gives back what was taken up.
+    pub(super) fn release(&mut self, held: impl IntoIterator<Item = Slot>) {
+        for slot in held {
+            let calls = match slot {
+                Slot::Carrier(CarrierId(at)) => self.carriers.get_mut(at).map(|carrier| &mut carrier.calls),
+                Slot::User(CountedUser(at)) => self.users_calls.get_mut(at).map(|user| &mut user.calls),
+            };
+            if let Some(calls) = calls {
+                *calls = calls.saturating_sub(1);
             }
         }
     }
 
-    /// Places taken at all carriers.
+    /// What is taken up of all carriers and users.
     pub(super) fn held(&self) -> usize {
-        self.carriers.iter().map(|carrier| carrier.calls).sum()
+        let carriers = self.carriers.iter().map(|carrier| carrier.calls);
+        carriers
+            .chain(self.users_calls.iter().map(|user| user.calls))
+            .sum()
     }
 }
 

@@ -199,7 +199,7 @@ pub struct Counts {
     pub branches: usize,
     /// Answered calls without BYE so far.
     pub dialogs: usize,
-    /// Places taken at carriers.
+    /// What calls take up of carriers and users whose calls are limited.
     pub places: usize,
     /// Dialogs whose CSeq was shifted by answering a challenge within the call.
     pub shifted_dialogs: usize,

@@ -1,5 +1,6 @@
 //! Calls that phones of our users place, and where their phones are while a call runs.
 
+use super::limits::CountedUser;
 use super::settings::{Latching, Peer};
 use super::targets::Destinations;
 use super::{Output, Proxy, Refusal, Rejection};
@@ -39,6 +40,8 @@ pub(super) struct Caller {
     /// For those who may know it (RFC 3325).
     pub(super) asserted: HeaderValue,
     pub(super) is_hidden: bool,
+    /// Whose calls it counts as.
+    pub(super) counted: Option<CountedUser>,
 }
 
 impl Proxy {
@@ -90,6 +93,7 @@ impl Proxy {
             from,
             asserted,
             is_hidden: settings.hide_caller,
+            counted: self.limits.counted(user.as_str()),
         })
     }
 

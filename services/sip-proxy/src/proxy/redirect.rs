@@ -87,6 +87,7 @@ fn contacts(
                 group,
                 side: Side::Outside,
                 phone: None,
+                user: None,
             };
             contacts.push((priority(address.params.get("q")), target));
         }

@@ -54,6 +54,11 @@ pub(super) struct Binding {
 }
 
 impl Binding {
+    /// Whether the wish is about this phone (§10.3 step 7: by the rules of §19.1.4).
+    fn is(&self, wish: &Wish) -> bool {
+        self.contact.uri().is_equivalent(&wish.contact.uri())
+    }
+
     /// The phone as a part of a call.
     pub(super) fn to_ref(&self) -> PhoneRef {
         PhoneRef {
@@ -234,7 +239,15 @@ impl Proxy {
             let brief = Rejection::new(StatusCode::INTERVAL_TOO_BRIEF, Refusal::Interval);
             return Err(brief.with(HeaderName::MinExpires, Some(HeaderValue::number(EXPIRES_S_MIN))));
         }
-        for wish in wishes {
+        let is_new = |wish: &&Wish| !self.registrar.phones(&user).iter().any(|phone| phone.is(wish));
+        let (going, staying): (Vec<Wish>, Vec<Wish>) =
+            wishes.into_iter().partition(|wish| wish.expires_s == 0);
+        let gone = going.iter().filter(|wish| !is_new(wish)).count();
+        let left = self.registrar.phones(&user).len().saturating_sub(gone);
+        if left + staying.iter().filter(is_new).count() > PHONES_PER_USER_MAX {
+            return Err(Rejection::new(StatusCode::FORBIDDEN, Refusal::Phones));
+        }
+        for wish in going.into_iter().chain(staying) {
             self.bind(now, &user, wish, source, (call_id, cseq.number))?;
         }
         Ok(user)
@@ -251,7 +264,7 @@ impl Proxy {
     ) -> Result<(), Rejection> {
         let phones = self.registrar.phones(user).iter();
         let known = phones
-            .filter(|phone| phone.contact.as_bytes() == wish.contact.as_bytes())
+            .filter(|phone| phone.is(&wish))
             .map(|phone| (phone.number, phone.call_id == call_id && phone.cseq >= cseq))
             .next();
         let mut number = self.rng.random();

@@ -19,6 +19,7 @@
 
 use super::forward::{Backward, Forward};
 use super::identity::{Audience, Disclosure};
+use super::limits::{CountedUser, Held, Slot};
 use super::output::CarrierFailure;
 use super::phone_calls::PhoneRef;
 use crate::dial_plan::{CarrierId, Unanswered};
@@ -50,8 +51,10 @@ pub(super) struct ResponseContext {
     pub(super) giving_up: bool,
     /// Redirects followed so far.
     pub(super) redirects: usize,
-    /// The place that this call takes at the carrier it came from.
-    pub(super) held: Option<CarrierId>,
+    /// What the call takes up of the carrier or the user that it came from.
+    pub(super) held: Option<Slot>,
+    /// What it takes up of the user who is being tried, with the group of the user's targets.
+    pub(super) called: Option<(usize, Slot)>,
     /// How the request is changed, whatever its target.
     pub(super) forward: Forward,
     /// Not tried yet, the next one last.
@@ -102,6 +105,8 @@ pub(super) struct Target {
     pub(super) side: Side,
     /// Which phone, if it is one.
     pub(super) phone: Option<PhoneRef>,
+    /// Whose calls are counted there.
+    pub(super) user: Option<CountedUser>,
 }
 
 /// What is at a target.
@@ -147,7 +152,7 @@ pub(super) struct Branch {
     /// A 18x came.
     pub(super) rang: bool,
     /// The place that it takes at its carrier.
-    pub(super) held: Option<CarrierId>,
+    pub(super) held: Option<Slot>,
 }
 
 /// How far an attempt is.
@@ -223,6 +228,7 @@ impl ResponseContext {
             giving_up: false,
             redirects: 0,
             held: None,
+            called: None,
             forward,
             targets: SmallVec::new(),
             branches: SmallVec::new(),
@@ -298,6 +304,12 @@ impl ResponseContext {
             record_route: branch.forward.record_route.as_ref().filter(|_| forms_dialog()),
         };
         backward.apply(response)
+    }
+
+    /// What it takes up until it is answered, given back.
+    pub(super) fn take_held(&mut self) -> Held {
+        let called = self.called.take().map(|(_, slot)| slot);
+        self.held.take().into_iter().chain(called).collect()
     }
 
     /// Whether the caller still waits for its final response.

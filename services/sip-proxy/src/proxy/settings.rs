@@ -25,6 +25,8 @@ pub struct Settings {
     pub carriers: Vec<Carrier>,
     /// Routes and numbers.
     pub dial_plan: DialPlan,
+    /// Most calls at a time of users who have such a limit, over all their clients; over it the user is busy.
+    pub calls_max: HashMap<UserName, usize>,
     /// Users who may have SIP phones.
     pub phones: HashMap<UserName, PhoneUser>,
     /// T1, T2, T4.
@@ -55,6 +57,7 @@ impl Settings {
             vsps: Vec::new(),
             carriers: Vec::new(),
             dial_plan: DialPlan::new(),
+            calls_max: HashMap::new(),
             phones: HashMap::new(),
             timing: Timing::default(),
             carrier_timeout: Duration::from_secs(2),

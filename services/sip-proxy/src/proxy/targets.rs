@@ -154,12 +154,14 @@ impl Proxy {
             group,
             side: Side::Outside,
             phone: None,
+            user: None,
         })
     }
 
     /// Each VSP in turn: without shared state only the VSP itself knows whose sessions it has. The user's phones ring at
     /// once with the first.
     fn user_targets(&self, user: &UserName, group: usize) -> Targets {
+        let counted = self.limits.counted(user.as_str());
         let target = |vsp: &SocketAddr| {
             let (host, port) = match &self.settings.domain {
                 Some(_) => (self.host(), None),
@@ -173,6 +175,7 @@ impl Proxy {
                 group,
                 side: Side::User,
                 phone: None,
+                user: counted,
             })
         };
         let mut vsps = self.settings.vsps.iter().filter_map(target);
@@ -184,6 +187,7 @@ impl Proxy {
             group,
             side: Side::Phone,
             phone: Some(phone.to_ref()),
+            user: counted,
         });
         first.into_iter().chain(phones).chain(vsps).collect()
     }

@@ -30,6 +30,7 @@ pub(crate) fn settings(config: &Config, bound: SocketAddr, address: SocketAddr) 
         vsps: proxy.vsp.iter().map(|vsp| vsp.0).collect(),
         carriers,
         dial_plan: dial_plan(config)?,
+        calls_max: calls_max(config),
         phones: phones(config),
         carrier_timeout: Duration::from_millis(proxy.carrier_timeout_ms),
         ring_timeout: Duration::from_millis(proxy.ring_timeout_ms),
@@ -119,6 +120,11 @@ fn dial_plan(config: &Config) -> Result<DialPlan, Problem> {
         plan.add_user(user);
     }
     Ok(plan)
+}
+
+fn calls_max(config: &Config) -> HashMap<UserName, usize> {
+    let limit = |user: &UserNumbers| Some((UserName::new(&user.name)?, user.calls_max?));
+    config.users.iter().filter_map(limit).collect()
 }
 
 fn phones(config: &Config) -> HashMap<UserName, PhoneUser> {

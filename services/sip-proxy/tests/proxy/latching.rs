@@ -45,3 +45,11 @@ fn a_carrier_cannot_say_so_itself() {
     world.receive_message(carrier_a(), &invite);
     assert_eq!(seen(&world.take(vsp())), "");
 }
+
+#[test]
+fn what_a_carrier_says_itself_does_not_hide_its_rule() {
+    let mut world = world(Some(Latching::Off));
+    let invite = carrier_invite("+1555010", &[(LATCHING, "any")]);
+    world.receive_message(carrier_a(), &invite);
+    assert_eq!(seen(&world.take(vsp())), "off");
+}

@@ -81,7 +81,7 @@ fn dial_from(
     invite
 }
 
-fn dial(world: &mut World, uri: &str, lines: &[(HeaderName<'static>, String)]) {
+pub(crate) fn dial(world: &mut World, uri: &str, lines: &[(HeaderName<'static>, String)]) {
     dial_from(world, (desk(), desk()), uri, "right", lines);
 }
 

@@ -355,3 +355,31 @@ fn a_flood_of_one_address_is_not_heard_and_keeps_nobody_else_out() {
     );
     assert_eq!(status_of(&answer), 200, "the next second is a new one");
 }
+
+#[test]
+fn rfc3261_10_3_contacts_are_compared_as_uris_and_a_register_counts_whole_or_not_at_all() {
+    let mut world = world();
+    let as_text = |text: &str| (HeaderName::Contact, text.to_owned());
+    for (cseq, text) in [
+        (1, "<sip:alice@PHONE.example.com;ob;line=1>"),
+        (10, "<sip:%61lice@phone.example.com;line=1>"),
+    ] {
+        let answer = sign_in(&mut world, desk(), cseq, "right", &[as_text(text), expires(600)]);
+        assert_eq!((status_of(&answer), world.proxy.counts().phones), (200, 1));
+    }
+    let nine: Vec<String> = (0..9).map(|at| format!("<sip:alice@{at}.example.com>")).collect();
+    let all = as_text(&nine.join(", "));
+    let answer = sign_in(&mut world, desk(), 20, "right", &[all, expires(600)]);
+    assert_eq!((status_of(&answer), world.proxy.counts().phones), (403, 1));
+    // Whoever leaves makes room, wherever it stands in the line.
+    let mut swap = nine[..8].to_vec();
+    swap.push("<sip:alice@phone.example.com;line=1>;expires=0".to_owned());
+    let answer = sign_in(
+        &mut world,
+        desk(),
+        30,
+        "right",
+        &[as_text(&swap.join(", ")), expires(600)],
+    );
+    assert_eq!((status_of(&answer), world.proxy.counts().phones), (200, 8));
+}

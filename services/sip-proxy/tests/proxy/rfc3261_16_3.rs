@@ -201,3 +201,28 @@ fn over_the_limit_and_when_leaving_calls_get_503_with_retry_after() {
     assert_eq!(status_of(&world.take(vsp())), 200);
     assert!(world.proxy.is_quiet());
 }
+
+#[test]
+fn a_request_too_large_to_be_passed_on_is_513_and_no_carriers_fault() {
+    let long = format!("X-Custom: {}\r\n", "1".repeat(62_000));
+    let many = "X-Custom: 1\r\n".repeat(240);
+    for lines in [long, many] {
+        let request = raw_invite("123").replace("X-Custom: value 1\r\n", &lines);
+        assert_eq!(refusal(&request), (513, vec![Refusal::Malformed]));
+    }
+}
+
+#[test]
+fn an_unknown_extension_within_a_call_is_420_but_ignored_in_ack() {
+    let mut world = World::new();
+    let (_, ok) = world.answered_call();
+    let wants = Some((HeaderName::ProxyRequire, "foo"));
+    world.receive_message(vsp(), &in_dialog(&ok, Method::Update, wants));
+    let refused = world.take(vsp());
+    assert_eq!(
+        (status_of(&refused), value(&refused, "Unsupported")),
+        (420, "foo".to_owned())
+    );
+    world.receive_message(vsp(), &in_dialog(&ok, Method::Ack, wants));
+    assert_eq!(world.take(gateway()).method(), Some(&Method::Ack));
+}

@@ -186,8 +186,8 @@ fn wrong_credentials_are_never_shown_to_the_caller() {
     assert!(world.failed[0].1.contains("username"), "{:?}", world.failed);
 }
 
-#[test]
-fn a_challenge_within_a_call_shifts_what_follows() {
+/// An answered call whose carrier has challenged an UPDATE within it; our proxy has been restarted in between.
+fn challenged_within() -> (World, Message) {
     let mut world = world();
     let (_, ok) = world.answered_call();
     // The contact is at another address of carrier a.
@@ -209,6 +209,20 @@ fn a_challenge_within_a_call_shifts_what_follows() {
     assert_eq!((cseq(&retried), verified(&retried, "n1")), (12, 1));
     world.receive_message(gateway(), &answer(&retried, 200));
     assert_eq!(cseq(&world.take(vsp())), 11);
+    (world, ok)
+}
+
+#[test]
+fn a_shift_is_forgotten_with_a_call_whose_bye_never_comes() {
+    let (mut world, _) = challenged_within();
+    assert_eq!(world.proxy.counts().shifted_dialogs, 1);
+    world.pass(Duration::from_secs(24 * 3600));
+    world.assert_empty();
+}
+
+#[test]
+fn a_challenge_within_a_call_shifts_what_follows() {
+    let (mut world, ok) = challenged_within();
     world.receive_message(vsp(), &in_dialog(&ok, Method::Bye, None));
     let bye = world.take(gateway());
     assert_eq!(

@@ -161,3 +161,19 @@ fn answers_of_carriers_cannot_carry_our_headers_or_lead_calls_past_us() {
         assert!(!text(&at_vsp).contains("stolen"));
     }
 }
+
+#[test]
+fn headers_of_ours_are_taken_out_however_many_a_carrier_sends() {
+    let mut world = World::new();
+    let lines =
+        "x-offhook-user: bob\r\nX-Offhook-Latching: any\r\nP-Preferred-Identity: <sip:a@h>\r\n".repeat(70);
+    let invite = text(&carrier_invite("+1555010", &[]))
+        .replace("\r\nMax-Forwards", &format!("\r\n{lines}Max-Forwards"));
+    world.receive(carrier_a(), invite);
+    let at_vsp = world.take(vsp());
+    let named = at_vsp.headers().filter(|line| {
+        line.name == HeaderName::PPreferredIdentity
+            || line.raw_name.to_ascii_lowercase().starts_with(b"x-offhook-")
+    });
+    assert_eq!(named.count(), 1, "the call id alone: {}", text(&at_vsp));
+}

@@ -142,7 +142,7 @@ impl Server {
             return;
         };
         let (call_id, registrar) = (call.id.clone(), self.registrar_of(call.user()));
-        let sent = match self.outgoing_invite(&call_id, &newcomer.outgoing, registrar, offer) {
+        let sent = match self.outgoing_invite((&call_id, call.user()), &newcomer.outgoing, registrar, offer) {
             Ok(mut invite) => {
                 invite.headers.extend(newcomer.headers);
                 self.user_agent.invite(now, invite).map_err(|error| match error {

@@ -6,7 +6,7 @@ use crate::limits::{CUSTOM_HEADERS_SENT_MAX, DTMF_DURATION_MS};
 use crate::output::{EndedBy, Output};
 use crate::settings::{Registrar, Settings};
 use crate::translate::End;
-use offhook_call_trace::{CALL_ID_HEADER, CallId, Hop, LATCHING_HEADER, Protocol, redact_sip};
+use offhook_call_trace::{CALL_ID_HEADER, CallId, Hop, LATCHING_HEADER, Protocol, USER_HEADER, redact_sip};
 use offhook_media_control::Latching;
 use offhook_rpc_message::Party;
 use offhook_rpc_message::validate::CustomHeader;
@@ -111,7 +111,7 @@ impl Server {
             headers: Vec::new(),
         };
         let invite = self
-            .outgoing_invite(&call_id, outgoing, registrar, offer)
+            .outgoing_invite((&call_id, call.user()), outgoing, registrar, offer)
             .map_err(|error| refused(error.status()))?;
         let leg = self.user_agent.invite(now, invite).map_err(|error| match error {
             ActionError::Full => refused(StatusCode::SERVICE_UNAVAILABLE),
@@ -124,7 +124,7 @@ impl Server {
 
     pub(super) fn outgoing_invite(
         &self,
-        call_id: &CallId,
+        (call_id, user): (&CallId, &str),
         outgoing: &OutgoingCall,
         registrar: Option<&Registrar>,
         offer: String,
@@ -145,6 +145,7 @@ impl Server {
         if registrar.is_none() {
             // Our proxy is trusted with it; towards carriers it does what they may know (RFC 3325).
             headers.extend(p_asserted_identity(&own));
+            headers.extend(Header::new(USER_HEADER, user));
         }
         if outgoing.hides_caller {
             headers.extend(privacy(&[Privacy::Id]));
