@@ -16,6 +16,7 @@ mod server;
 mod session;
 mod settings;
 pub mod translate;
+pub mod uploads;
 
 pub use output::{
     AskToken, CallRecord, CallStage, CallView, CloseReason, ConnectionId, Counts, Departure, EndedBy,

@@ -18,6 +18,7 @@ mod sip;
 mod sip_extensions;
 mod sip_stack;
 mod stun;
+mod upload;
 mod uri;
 mod words;
 
@@ -128,6 +129,11 @@ pub const TARGETS: &[Target] = &[
         name: "sip-proxy",
         run: servers::proxy,
         seeds: servers::PROXY_SEEDS,
+    },
+    Target {
+        name: "upload",
+        run: upload::upload,
+        seeds: upload::SEEDS,
     },
     Target {
         name: "dns",

@@ -2,10 +2,11 @@
 
 use super::metrics::Metrics;
 use crate::output::{CallRecord, ConnectionId, Counts, Note, Rejection};
+use crate::uploads::Report;
 use offhook_call_trace::{CallId, Hop, Protocol, TraceEvent, redact_json};
 use offhook_media_control::{LegName, LegQuality};
 use offhook_process::{Context, LogLimiter, TraceStore};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::{HashSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -144,11 +145,12 @@ impl Notes {
     }
 
     /// The browser's own view of a call, into its trace. `call` is the client's id for it.
-    pub(super) fn report(&self, call: &str, summary: &Value, last_interval: &Value) {
+    pub(super) fn report(&self, call: &str, report: &Report) {
         let Some(traced) = self.traces.find(call) else {
             return;
         };
-        let detail = redact_json(&json!({"summary": summary, "last_interval": last_interval})).to_string();
+        let kept = json!({"summary": report.summary, "last_interval": report.last_interval});
+        let detail = redact_json(&kept).to_string();
         let event = TraceEvent::message(Hop::Vsp, Hop::Client, Hop::Vsp, Protocol::JsonRpc, "call-report");
         self.traces.record(&traced.call_id, event.with_detail(detail));
     }

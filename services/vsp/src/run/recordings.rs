@@ -1,14 +1,15 @@
 //! Recordings that SDKs upload while a call is up: `POST /call_recording`, each segment into a file of its own.
 
 use super::notes::Notes;
-use super::reports::{call_of, to_any_origin};
-use axum::body::Body;
+use super::reports::{UPLOAD_WAIT, body_of, call_of, to_any_origin};
+use crate::uploads::recording_name;
 use axum::extract::Request;
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 use tokio::sync::Semaphore;
 
 /// Where the SDK sends recordings.
@@ -17,8 +18,6 @@ pub(super) const PATH: &str = "/call_recording";
 const SEGMENT_LEN_MAX: usize = 16 * 1024 * 1024;
 /// Segments that are taken at once, each of which is in memory: the SDK tries others again.
 const UPLOADS_MAX: usize = 8;
-/// Characters of a call's id that stand in a file's name.
-const NAME_LEN_MAX: usize = 64;
 
 /// The directory of recordings, and how much is in it.
 pub(super) struct Recordings {
@@ -62,8 +61,9 @@ impl Recordings {
         let Ok(_upload) = self.uploads.try_acquire() else {
             return StatusCode::SERVICE_UNAVAILABLE;
         };
-        let Ok(body) = axum::body::to_bytes(Body::new(request.into_body()), SEGMENT_LEN_MAX).await else {
-            return StatusCode::PAYLOAD_TOO_LARGE;
+        let body = match body_of(request, SEGMENT_LEN_MAX, UPLOAD_WAIT).await {
+            Ok(body) => body,
+            Err(status) => return status,
         };
         if body.first() != Some(&b'{') {
             return StatusCode::BAD_REQUEST;
@@ -74,7 +74,9 @@ impl Recordings {
             tracing::warn!(call, directory = %self.directory.display(), "recording refused: the directory is full");
             return StatusCode::INSUFFICIENT_STORAGE;
         }
-        let file = self.directory.join(self.file_name(&call));
+        let since_1970 = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+        let number = self.last.fetch_add(1, Ordering::Relaxed);
+        let file = self.directory.join(recording_name(&call, since_1970, number));
         match tokio::fs::write(&file, &body).await {
             Ok(()) => StatusCode::NO_CONTENT,
             Err(error) => {
@@ -83,20 +85,5 @@ impl Recordings {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
         }
-    }
-
-    /// A name that leads nowhere else, and is not taken: pages choose the call's id.
-    fn file_name(&self, call: &str) -> String {
-        let number = self.last.fetch_add(1, Ordering::Relaxed);
-        let since_1970 = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-        let safe = |c: char| {
-            if c.is_ascii_alphanumeric() || c == '-' {
-                c
-            } else {
-                '_'
-            }
-        };
-        let call: String = call.chars().take(NAME_LEN_MAX).map(safe).collect();
-        format!("{call}-{}-{number}.json", since_1970.as_millis())
     }
 }

@@ -2,26 +2,20 @@
 //! with it.
 
 use super::notes::Notes;
-use axum::body::Body;
+use crate::uploads::Report;
 use axum::extract::Request;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
-use serde_json::Value;
+use bytes::Bytes;
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// Where reports are sent: the SDK makes this path up from the address of its WebSocket.
 pub(super) const PATH: &str = "/call_report";
 /// Longest report in bytes: what SDKs reckon with.
 const REPORT_LEN_MAX: usize = 2 * 1024 * 1024;
-
-/// The part of a report that is kept: how the browser saw the call. Its logs may hold SDP, and are not read.
-#[derive(Deserialize)]
-struct Report {
-    #[serde(default)]
-    summary: Value,
-    #[serde(default)]
-    stats: Vec<Value>,
-}
+/// How long an upload may take: the longest recording at some 2 Mbit/s.
+pub(super) const UPLOAD_WAIT: Duration = Duration::from_secs(60);
 
 /// Answers a request to [`PATH`].
 pub(super) async fn answer(request: Request, notes: &Notes) -> Response {
@@ -51,16 +45,25 @@ async fn take(request: Request, notes: &Notes) -> StatusCode {
     let Some(call) = call_of(request.headers(), notes) else {
         return StatusCode::FORBIDDEN;
     };
-    let Ok(body) = axum::body::to_bytes(Body::new(request.into_body()), REPORT_LEN_MAX).await else {
-        return StatusCode::PAYLOAD_TOO_LARGE;
+    let body = match body_of(request, REPORT_LEN_MAX, UPLOAD_WAIT).await {
+        Ok(body) => body,
+        Err(status) => return status,
     };
-    match serde_json::from_slice::<Report>(&body) {
-        Ok(report) => {
-            let last = report.stats.last().cloned().unwrap_or_default();
-            notes.report(&call, &report.summary, &last);
+    match Report::read(&body) {
+        Some(report) => {
+            notes.report(&call, &report);
             StatusCode::NO_CONTENT
         }
-        Err(_) => StatusCode::BAD_REQUEST,
+        None => StatusCode::BAD_REQUEST,
+    }
+}
+
+/// The body of an upload of at most `len_max` bytes that comes within `wait`, or why it is not taken.
+pub(super) async fn body_of(request: Request, len_max: usize, wait: Duration) -> Result<Bytes, StatusCode> {
+    match timeout(wait, axum::body::to_bytes(request.into_body(), len_max)).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(_)) => Err(StatusCode::PAYLOAD_TOO_LARGE),
+        Err(_) => Err(StatusCode::REQUEST_TIMEOUT),
     }
 }
 
@@ -72,4 +75,22 @@ pub(super) fn call_of(headers: &HeaderMap, notes: &Notes) -> Option<String> {
 
 fn text(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name)?.to_str().ok().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Body;
+    use futures_util::stream;
+    use std::io;
+
+    #[tokio::test]
+    async fn an_upload_that_does_not_end_holds_no_place_for_ever() {
+        let endless = Body::from_stream(stream::pending::<io::Result<Bytes>>());
+        let wait = Duration::from_millis(1);
+        let taken = body_of(Request::new(endless), 10, wait).await;
+        assert_eq!(taken, Err(StatusCode::REQUEST_TIMEOUT));
+        let taken = body_of(Request::new(Body::from("0123456789x")), 10, UPLOAD_WAIT).await;
+        assert_eq!(taken, Err(StatusCode::PAYLOAD_TOO_LARGE));
+    }
 }
