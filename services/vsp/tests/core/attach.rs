@@ -13,6 +13,17 @@ fn back_on(world: &mut World, client: ConnectionId, session: &str) -> Value {
     world.expect(client, "clientReady")
 }
 
+/// A page that was loaded anew in a call, which it has been offered.
+fn reloaded(world: &mut World) -> ConnectionId {
+    let (old, session) = world.log_in("alice");
+    world.call(old, "call-1", "9196");
+    world.leave_page(old);
+    let client = world.open();
+    back_on(world, client, &session);
+    world.expect(client, "attach");
+    client
+}
+
 fn attach_answer(world: &mut World, client: ConnectionId, call: &str) -> Value {
     let params = json!({"sdp": BROWSER_ANSWER, "dialogParams": {"callID": call, "attach": true, "recoveredCallId": call}});
     world.ask(client, "telnyx_rtc.attach", params)
@@ -242,12 +253,7 @@ fn c17_a_call_that_rings_rings_again_in_a_page_that_was_loaded_anew() {
 #[test]
 fn c15_an_attach_that_nobody_answers_ends_the_call_after_a_while() {
     let mut world = World::new();
-    let (old, session) = world.log_in("alice");
-    world.call(old, "call-1", "9196");
-    world.leave_page(old);
-    let client = world.open();
-    back_on(&mut world, client, &session);
-    world.expect(client, "attach");
+    let client = reloaded(&mut world);
     world.advance_alive(client, Duration::from_secs(40));
     assert_eq!(world.server.counts().calls, 1);
     world.advance_alive(client, Duration::from_secs(10));
@@ -257,12 +263,7 @@ fn c15_an_attach_that_nobody_answers_ends_the_call_after_a_while() {
 #[test]
 fn c15_an_attach_answer_that_the_gateway_refuses_ends_the_call() {
     let mut world = World::new();
-    let (old, session) = world.log_in("alice");
-    world.call(old, "call-1", "9196");
-    world.leave_page(old);
-    let client = world.open();
-    back_on(&mut world, client, &session);
-    world.expect(client, "attach");
+    let client = reloaded(&mut world);
     world.gateway.refuse.insert("answer", CommandErrorKind::BadSdp);
     assert_eq!(
         attach_answer(&mut world, client, "call-1")["error"]["code"],

@@ -20,6 +20,11 @@ fn event(state: &str, status: u16) -> Value {
     json!({"kind": "transfer", "state": state, "sipCode": status})
 }
 
+/// The client is told next how its transfer goes.
+fn told(world: &mut World, client: ConnectionId, state: &str, status: u16) {
+    assert_eq!(world.frame(client)["params"]["eventData"], event(state, status));
+}
+
 /// The far end declines the REFER that it has got.
 fn decline(world: &mut World, status: u16) {
     let Some(Notice::ReferRequested { leg, referral, .. }) = world.far_notices.pop() else {
@@ -49,7 +54,7 @@ fn connected(world: &mut World) -> (ConnectionId, LegId, LegId) {
     let (client, _) = world.log_in("alice");
     let (first, second, incoming, _) = begun(world, client);
     world.far_respond(incoming, 200, Some(CARRIER_ANSWER));
-    assert_eq!(world.frame(client)["params"]["eventData"], event("done", 200));
+    told(world, client, "done", 200);
     assert_eq!(world.expect(client, "bye")["sipReason"], "Transferred");
     world.far_events.clear();
     (client, first, second)
@@ -66,6 +71,13 @@ fn nothing_left(world: &mut World) {
     assert_eq!((counts.sip.legs, counts.sip.requests), (0, 0), "{counts:?}");
     let of = |name: &str| world.tags().iter().filter(|tag| *tag == name).count();
     assert_eq!(of("open"), of("close"), "every media session is closed");
+}
+
+/// One party hangs up, so that the other one is left alone, and leaves.
+fn both_leave(world: &mut World, one: LegId, other: LegId) {
+    world.far_bye(one, None);
+    assert!(world.far_has_left(other));
+    nothing_left(world);
 }
 
 #[test]
@@ -109,11 +121,11 @@ fn a_far_end_that_declines_refer_is_connected_here() {
         })
     ));
     world.far_respond(incoming, 180, None);
-    assert_eq!(world.frame(client)["params"]["eventData"], event("trying", 180));
+    told(&mut world, client, "trying", 180);
     world.far_respond(incoming, 200, Some(CARRIER_ANSWER));
     assert!(world.gateway.commands.iter().any(|command| matches!(command,
         Command::Replace { leg: LegName::Client, sdp, .. } if sdp == CARRIER_ANSWER)));
-    assert_eq!(world.frame(client)["params"]["eventData"], event("done", 200));
+    told(&mut world, client, "done", 200);
     let bye = world.expect(client, "bye");
     assert_eq!(
         (&bye["cause"], &bye["sipReason"]),
@@ -137,9 +149,7 @@ fn a_far_end_that_does_not_name_refer_is_not_asked() {
     let mut world = World::without_refer();
     let (_, first, second) = connected(&mut world);
     assert!(world.far_notices.is_empty());
-    world.far_bye(first, None);
-    assert!(world.far_has_left(second));
-    nothing_left(&mut world);
+    both_leave(&mut world, first, second);
 }
 
 #[test]
@@ -163,11 +173,9 @@ fn a_far_end_that_takes_the_refer_and_then_cannot_is_connected_here() {
         .retain(|event| matches!(event, Event::IncomingInvite { .. }));
     let (second, incoming, _) = world.far_invite();
     world.far_respond(incoming, 200, Some(CARRIER_ANSWER));
-    assert_eq!(world.frame(client)["params"]["eventData"], event("done", 200));
+    told(&mut world, client, "done", 200);
     assert_eq!(world.expect(client, "bye")["callID"], "call-1");
-    world.far_bye(first, None);
-    assert!(world.far_has_left(second));
-    nothing_left(&mut world);
+    both_leave(&mut world, first, second);
 }
 
 #[test]
@@ -176,7 +184,7 @@ fn whoever_does_not_take_the_call_leaves_it_to_the_client() {
     let (client, _) = world.log_in("alice");
     let (first, _, incoming, _) = begun(&mut world, client);
     world.far_respond(incoming, 486, None);
-    assert_eq!(world.frame(client)["params"]["eventData"], event("failed", 486));
+    told(&mut world, client, "failed", 486);
     assert_eq!(world.tags().last().map(String::as_str), Some("drop-replacement"));
     assert_eq!((world.server.counts().calls, world.frames_left(client)), (1, 0));
     world.far_events.clear();
@@ -194,7 +202,7 @@ fn whoever_does_not_take_the_call_leaves_it_to_the_client() {
     world.frame(client);
     let (_, incoming, _) = world.far_invite();
     world.far_respond(incoming, 183, Some(CARRIER_ANSWER));
-    assert_eq!(world.frame(client)["params"]["eventData"], event("trying", 183));
+    told(&mut world, client, "trying", 183);
     world.far_respond(incoming, 200, None);
     assert_eq!(
         world.frame(client)["params"]["eventData"],
@@ -246,7 +254,7 @@ fn a_gateway_without_a_port_is_an_error_for_the_client() {
     world.frame(client);
     let (second, incoming, _) = world.far_invite();
     world.far_respond(incoming, 200, Some(CARRIER_ANSWER));
-    assert_eq!(world.frame(client)["params"]["eventData"], event("failed", 400));
+    told(&mut world, client, "failed", 400);
     assert!(world.far_has_left(second));
     assert_eq!(world.server.counts().calls, 1);
 }
@@ -285,7 +293,7 @@ fn two_far_ends_of_a_client_are_joined_when_one_of_them_declines() {
     assert_eq!((leg, request.method()), (second, Some(&Method::Invite)));
     assert!(request.body().ends_with(b"offer in place of Client\r\n"));
     world.far_respond(incoming, 200, Some(CARRIER_ANSWER));
-    assert_eq!(world.frame(client)["params"]["eventData"], event("done", 200));
+    told(&mut world, client, "done", 200);
     for call in ["call-1", "call-2"] {
         let bye = world.expect(client, "bye");
         assert_eq!(
@@ -302,9 +310,7 @@ fn two_far_ends_of_a_client_are_joined_when_one_of_them_declines() {
         (2, 1),
         "the second media session is closed"
     );
-    world.far_bye(second, None);
-    assert!(world.far_has_left(first));
-    nothing_left(&mut world);
+    both_leave(&mut world, second, first);
 }
 
 #[test]
@@ -317,7 +323,7 @@ fn a_far_end_that_does_not_want_to_move_stays_where_it_was() {
     world.frame(client);
     let (_, incoming, _) = world.far_asked();
     world.far_respond(incoming, 488, None);
-    assert_eq!(world.frame(client)["params"]["eventData"], event("failed", 488));
+    told(&mut world, client, "failed", 488);
     let (leg, incoming, request) = world.far_asked();
     assert_eq!(leg, second);
     assert!(
@@ -458,7 +464,7 @@ fn a_new_party_that_leaves_before_the_gateway_is_ready_for_it() {
     world.gateway.hold_replies = true;
     world.far_respond(incoming, 200, Some(CARRIER_ANSWER));
     world.far_bye(second, None);
-    assert_eq!(world.frame(client)["params"]["eventData"], event("failed", 480));
+    told(&mut world, client, "failed", 480);
     world.release_replies();
     assert_eq!((world.frames_left(client), world.far_has_left(first)), (0, false));
     world.far_bye(first, None);
@@ -502,5 +508,5 @@ fn a_client_may_hold_while_its_far_end_tries_and_hears_when_that_is_in_the_way()
     let refused = StatusCode::new(503).unwrap();
     world.far_end.refer_progress(now, leg, referral, refused).unwrap();
     world.settle();
-    assert_eq!(world.frame(client)["params"]["eventData"], event("failed", 491));
+    told(&mut world, client, "failed", 491);
 }
