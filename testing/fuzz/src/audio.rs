@@ -44,7 +44,8 @@ pub(crate) fn pipeline(input: &[u8]) {
         rest = next;
         let packet = Packet {
             sequence: u16::from(*sequence).wrapping_mul(257),
-            timestamp: u32::from(*frames).wrapping_mul(received.clock_rate_hz() / 50),
+            // Not all senders keep to whole frames.
+            timestamp: u32::from(*frames) * (received.clock_rate_hz() / 50) + u32::from(*wait_ms % 4) * 37,
             ssrc: u32::from(*choice),
             payload: body,
         };

@@ -16,6 +16,8 @@ use std::io;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+use tokio::time::error::Elapsed;
 
 /// Longest frame, in bytes: two SDPs with every character escaped stay below.
 const FRAME_LEN_MAX: usize = 6 * SDP_LEN_MAX;
@@ -87,9 +89,11 @@ async fn link(mut socket: WebSocket, links: Links, name: String) {
         return;
     };
     let mut replies = FuturesUnordered::new();
+    // Since then it is silent, whatever we have written meanwhile: a host that is gone takes nothing and refuses nothing.
+    let mut heard = Instant::now();
     let reason = loop {
         let frame = tokio::select! {
-            message = tokio::time::timeout(SILENCE_MAX, socket.recv()) => match message {
+            message = tokio::time::timeout_at(heard + SILENCE_MAX, socket.recv()) => match noted(message, &mut heard) {
                 Err(_) => break "silence",
                 Ok(None) => break "closed",
                 Ok(Some(Err(_))) => break "connection error",
@@ -119,6 +123,14 @@ async fn link(mut socket: WebSocket, links: Links, name: String) {
     tracing::info!(link = %name, reason, "control connection ended");
     // The peer may be gone already.
     let _ = tokio::time::timeout(WRITE_TIMEOUT, socket.send(Message::Close(None))).await;
+}
+
+/// Notes when something came.
+fn noted<T>(message: Result<T, Elapsed>, heard: &mut Instant) -> Result<T, Elapsed> {
+    if message.is_ok() {
+        *heard = Instant::now();
+    }
+    message
 }
 
 enum Request {
