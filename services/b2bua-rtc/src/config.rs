@@ -13,6 +13,8 @@ pub use sounds::{SoundChoice, SoundError, SoundsConfig};
 
 /// Most workers; more cores than this share them.
 pub const WORKERS_MAX: usize = 64;
+/// Longest [`Config::wake_interval_us`]: the length of a packet of audio.
+const WAKE_INTERVAL_MAX_US: u64 = 20_000;
 
 /// The section `[b2bua_rtc]`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -36,7 +38,7 @@ pub struct Config {
     /// How datagrams are moved. Default `auto`.
     pub io: IoChoice,
     /// A worker wakes at most once in so many microseconds and takes all that came meanwhile: most of the cost at
-    /// everyday load is waking up. Adds half of it to the latency. Default 1000; 0: at once.
+    /// everyday load is waking up. Adds half of it to the latency. Default 1000, at most 20000; 0: at once.
     pub wake_interval_us: u64,
     /// Most sessions of this gateway; further ones are refused as busy. Default 5000.
     pub sessions_max: usize,
@@ -312,6 +314,13 @@ impl Config {
                 "Use 0 for one per core",
             ));
         }
+        if self.wake_interval_us > WAKE_INTERVAL_MAX_US {
+            problems.push(Problem::error(
+                "wake_interval_us",
+                format!("{} µs would be heard as delay and gaps", self.wake_interval_us),
+                "Give at most 20000; 1000 is as good and hardly costs more",
+            ));
+        }
         if self.sessions_max == 0 {
             problems.push(Problem::error(
                 "sessions_max",
@@ -331,7 +340,7 @@ impl Config {
             problems.push(Problem::error(
                 "opus.complexity",
                 "Opus knows 0 to 10",
-                "5 is a good start",
+                "1 suits calls; what more would cost stands in decision 18",
             ));
         }
         if !(6_000..=128_000).contains(&self.opus.bitrate) {
@@ -367,10 +376,18 @@ impl Config {
                 ));
             }
         }
-        if self.timeouts.ice_s == 0 || self.timeouts.media_s == 0 || self.timeouts.rtcp_s == 0 {
+        let timeouts = &self.timeouts;
+        if [
+            timeouts.ice_s,
+            timeouts.media_stopped_s,
+            timeouts.media_s,
+            timeouts.rtcp_s,
+        ]
+        .contains(&0)
+        {
             problems.push(Problem::error(
                 "timeouts",
-                "ice_s, media_s and rtcp_s cannot be 0",
+                "ice_s, media_stopped_s, media_s and rtcp_s cannot be 0",
                 "Leave them out for the defaults",
             ));
         }
@@ -426,7 +443,8 @@ mod tests {
     fn mistakes_are_named_with_their_place() {
         let config = read(
             r#"{"webrtc": "127.0.0.1:20000", "ng": "0.0.0.0:2223", "rtp_address": "0.0.0.0", "sessions_max": 0,
-                "opus": {"complexity": 11}, "workers": 65}"#,
+                "opus": {"complexity": 11}, "workers": 65, "wake_interval_us": 1000000,
+                "timeouts": {"media_stopped_s": 0}}"#,
         )
         .unwrap();
         let paths: Vec<String> = config.check().into_iter().map(|p| p.path).collect();
@@ -436,9 +454,11 @@ mod tests {
                 "webrtc",
                 "rtp_address",
                 "workers",
+                "wake_interval_us",
                 "sessions_max",
                 "opus.complexity",
-                "ng"
+                "ng",
+                "timeouts"
             ]
         );
     }
