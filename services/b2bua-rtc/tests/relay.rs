@@ -6,9 +6,9 @@ use offhook_audio::AudioCodec;
 use offhook_b2bua_rtc::Lane;
 use offhook_media_control::{CodecName, Command, Event, LegName};
 use offhook_rtp::Ssrc;
-use offhook_rtp::rtcp::CompoundWriter;
+use offhook_rtp::rtcp::{Compound, CompoundWriter, Packet};
 use std::time::Duration;
-use support::{Voice, World, carrier_address, frequency_of, session_id, tone};
+use support::{Voice, World, carrier_address, frequency_of, sdp, session_id, tone};
 
 const FRAME: Duration = Duration::from_millis(20);
 
@@ -213,8 +213,8 @@ fn reports_go_out_about_every_five_seconds_and_come_in() {
     talk(&mut world, &mut client, &mut carrier, 1_000);
     let reports = world.carrier_reports.len();
     assert!((3..=5).contains(&reports), "{reports} reports in 20 s");
-    let report = offhook_rtp::rtcp::Compound::parse(&world.carrier_reports[1]).unwrap();
-    let Some(offhook_rtp::rtcp::Packet::SenderReport { info, reports, .. }) = report.packets().next() else {
+    let report = Compound::parse(&world.carrier_reports[1]).unwrap();
+    let Some(Packet::SenderReport { info, reports, .. }) = report.packets().next() else {
         panic!("no sender report");
     };
     assert!(info.packets > 100);
@@ -225,6 +225,26 @@ fn reports_go_out_about_every_five_seconds_and_come_in() {
     );
     assert!(
         world.has(|event| matches!(event, Event::Quality { legs, .. } if legs[1].packets_received > 100))
+    );
+}
+
+#[test]
+fn rfc3550_6_4_who_sends_nothing_any_longer_makes_receiver_reports() {
+    let mut world = World::connected("0", "0");
+    let (mut client, mut carrier) = (Voice::new(0, 11), Voice::new(0, 22));
+    talk(&mut world, &mut client, &mut carrier, 10);
+    let hold = Command::Reoffer {
+        session: session_id(),
+        from: LegName::Carrier,
+        sdp: sdp::carrier_with(carrier_address(), "0", "sendonly"),
+    };
+    world.command(&hold).unwrap();
+    world.run_for(Duration::from_secs(25));
+    let last = world.carrier_reports.last().unwrap();
+    let report = Compound::parse(last).unwrap().packets().next();
+    assert!(
+        matches!(report, Some(Packet::ReceiverReport { .. })),
+        "{report:?}"
     );
 }
 

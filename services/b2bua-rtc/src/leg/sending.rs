@@ -294,10 +294,11 @@ impl Leg {
             .is_some_and(|digits| digits.sounding)
     }
 
-    /// Sends a sender or receiver report about this leg (RFC 3550 §6.4).
+    /// Sends a sender or receiver report about this leg (RFC 3550 §6.4): a sender's if anything was sent within two intervals.
     pub(crate) fn send_report(
         &mut self,
         now: Instant,
+        interval: Duration,
         clock: &WallClock,
         cname: &str,
         scratch: &mut Vec<u8>,
@@ -308,7 +309,8 @@ impl Leg {
         let blocks: &[ReportBlock] = block.as_slice();
         let stream = &self.outbound.stream;
         let mut writer = CompoundWriter::new(scratch);
-        match stream.report_timestamp(now) {
+        let sends = stream.last_sent().is_some_and(|at| at + 2 * interval > now);
+        match stream.report_timestamp(now).filter(|_| sends) {
             Some(rtp_timestamp) => writer.sender_report(
                 stream.ssrc(),
                 &SenderInfo {

@@ -153,10 +153,18 @@ impl MediaSession {
     }
 
     fn send_reports(&mut self, now: Instant, out: &mut Outbox) {
-        self.upkeep.next_report = now + self.params.timeouts.rtcp;
+        let interval = self.params.timeouts.rtcp;
+        self.upkeep.next_report = now + interval;
         for leg in [&mut self.client, &mut self.carrier] {
             if leg.outbound.stream.packets() > 0 || leg.inbound.last_packet.is_some() {
-                leg.send_report(now, &self.params.clock, &self.cname, &mut self.scratch, out);
+                leg.send_report(
+                    now,
+                    interval,
+                    &self.params.clock,
+                    &self.cname,
+                    &mut self.scratch,
+                    out,
+                );
             }
         }
     }
