@@ -23,6 +23,9 @@ const IDLE_AFTER: u32 = 10;
 /// A hold that exceeds what is needed by more is not worn down but skipped.
 const CATCH_UP_US: i64 = 250_000;
 
+/// Sequence numbers of which it is known whether they have come.
+const SEEN: i64 = 64;
+
 /// Packets that must be missing among the last 64 for repair to be worth its delay: about 3 %.
 const LOST_MIN: u32 = 2;
 
@@ -156,6 +159,8 @@ struct Stream {
     packet_ticks: u32,
     late_run: u32,
     empty_run: u32,
+    /// The number that would confirm that the source has started anew (RFC 3550 §A.1).
+    anew: Option<u16>,
 }
 
 impl JitterBuffer {
@@ -197,6 +202,16 @@ impl JitterBuffer {
         if newest && jumped {
             return self.restart(now, packet, ticks);
         }
+        if sequence <= stream.highest_sequence - SEEN {
+            // Older than can be known, or of a source that numbers its packets anew: then the next one follows it.
+            if stream.anew == Some(packet.sequence) {
+                return self.restart(now, packet, ticks);
+            }
+            stream.anew = Some(packet.sequence.wrapping_add(1));
+            self.stats.late += 1;
+            return Pushed::Late;
+        }
+        stream.anew = None;
         if !stream.mark_seen(sequence) {
             self.stats.duplicates += 1;
             return Pushed::Duplicate;
@@ -323,6 +338,7 @@ impl JitterBuffer {
             packet_ticks: ticks,
             late_run: 0,
             empty_run: 0,
+            anew: None,
         });
         self.insert(sequence, timestamp, ticks, packet.payload);
         Pushed::Restarted

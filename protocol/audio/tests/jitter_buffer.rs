@@ -194,6 +194,35 @@ fn a_straggler_from_another_time_changes_nothing() {
 }
 
 #[test]
+fn rfc3550_a_1_a_source_that_numbers_its_packets_anew_is_heard_from_its_second_one() {
+    let (mut buffer, mut now) = (buffer(), virtual_now());
+    for n in 20_000..20_020 {
+        push(&mut buffer, now, n);
+        now += FRAME_TIME;
+        play(&mut buffer, now, &mut Vec::new());
+    }
+    let fates = (100..104).map(|n: u16| {
+        now += FRAME_TIME;
+        push_at(&mut buffer, now, n, 77 + u32::from(n) * FRAME, 7, u32::from(n))
+    });
+    let expected = [Pushed::Late, Pushed::Restarted, Pushed::Queued, Pushed::Queued];
+    assert_eq!(fates.collect::<Vec<_>>(), expected);
+    assert_eq!(pull(&mut buffer), Played::Number(101));
+}
+
+#[test]
+fn old_packets_among_the_new_ones_are_no_new_beginning() {
+    let (mut buffer, mut now) = (buffer(), virtual_now());
+    for n in 200..300 {
+        push(&mut buffer, now, n);
+        push(&mut buffer, now, n - 100);
+        now += FRAME_TIME;
+        play(&mut buffer, now, &mut Vec::new());
+    }
+    assert_eq!((buffer.stats().restarts, buffer.stats().late), (0, 100));
+}
+
+#[test]
 fn a_path_that_becomes_slower_for_good_is_followed() {
     let (mut buffer, start) = (buffer(), virtual_now());
     let mut played = Vec::new();
