@@ -118,15 +118,31 @@ fn locate(text: &str, offset: usize) -> (usize, usize) {
     )
 }
 
+/// How values are written of which the reader says only that their syntax is wrong.
+const FORMS: [(&str, &str); 2] = [
+    (
+        "socket address",
+        "Write address:port, such as 127.0.0.1:8080 or [::1]:8080",
+    ),
+    ("IP address", "Write an address such as 192.0.2.1 or 2001:db8::1"),
+];
+
 /// What serde says, in two parts: what is wrong, and what to do.
 fn explain(message: &str) -> (String, String) {
     let message = message.trim();
-    let Some((what, rest)) = message
-        .split_once(", expected ")
-        .filter(|(what, _)| what.starts_with("unknown "))
-    else {
+    if let Some((_, remedy)) = FORMS.iter().find(|(form, _)| message.contains(form)) {
+        return (message.to_owned(), (*remedy).to_owned());
+    }
+    if message.starts_with("missing field") {
+        let remedy = "Add it; offhook.example.toml shows every key with its unit and default";
+        return (message.to_owned(), remedy.to_owned());
+    }
+    let Some((what, rest)) = message.split_once(", expected ") else {
         return (message.to_owned(), String::new());
     };
+    if !what.starts_with("unknown ") {
+        return (what.to_owned(), format!("Write {rest}"));
+    }
     let mut quoted = what.split('`').skip(1).step_by(2);
     let known = rest.split('`').skip(1).step_by(2).collect::<Vec<_>>();
     let nearest = quoted.next().and_then(|wrong| nearest(wrong, &known));
@@ -139,9 +155,16 @@ fn explain(message: &str) -> (String, String) {
 
 /// The name among `known` that `wrong` was probably meant to be.
 pub fn nearest<'a>(wrong: &str, known: &[&'a str]) -> Option<&'a str> {
-    let scored = known
-        .iter()
-        .map(|name| (strsim::jaro_winkler(wrong, name), *name));
+    // Of short names a single slip makes something that resembles nothing else by its letters.
+    let is_slip = |name: &str| name.len() > 2 && strsim::osa_distance(wrong, name) == 1;
+    let score = |name: &str| {
+        if is_slip(name) {
+            0.9
+        } else {
+            strsim::jaro_winkler(wrong, name)
+        }
+    };
+    let scored = known.iter().map(|name| (score(name), *name));
     scored
         .filter(|(score, _)| *score > 0.8)
         .max_by(|a, b| a.0.total_cmp(&b.0))
@@ -200,6 +223,26 @@ mod tests {
             "Known here: uri, ring_timeout_ms"
         );
         assert_eq!(error("quux = 1").problem.remedy, "Known here: carrier");
+    }
+
+    #[test]
+    fn two_letters_that_changed_places_are_a_slip() {
+        assert_eq!(nearest("vps", &["user", "vsp", "log"]), Some("vsp"));
+        assert_eq!(nearest("vp", &["user", "vsp", "log"]), Some("vsp"));
+        assert_eq!(nearest("sql", &["user", "vsp", "log"]), None);
+    }
+
+    #[test]
+    fn what_cannot_be_read_says_how_it_is_written() {
+        let remedy = |message: &str| explain(message).1;
+        assert!(remedy("invalid socket address syntax").contains("127.0.0.1:8080"));
+        assert!(remedy("invalid type: integer `8080`, expected socket address").contains("[::1]:8080"));
+        assert!(remedy("invalid IP address syntax").contains("192.0.2.1"));
+        assert!(remedy("missing field `zone`").contains("offhook.example.toml"));
+        assert_eq!(
+            explain("invalid type: string \"a\", expected u32"),
+            ("invalid type: string \"a\"".to_owned(), "Write u32".to_owned())
+        );
     }
 
     #[test]

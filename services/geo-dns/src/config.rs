@@ -55,7 +55,7 @@ pub struct Config {
 pub struct Listen(pub Vec<SocketAddr>);
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "invalid socket address syntax")]
 enum ListenForm {
     One(SocketAddr),
     Many(Vec<SocketAddr>),

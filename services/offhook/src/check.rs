@@ -148,6 +148,7 @@ fn print(out: &mut impl Write, path: &Path, findings: &[Finding], coloured: bool
             (Some(line), Some(column)) => {
                 format!("{}:{line}:{column} {}", path.display(), finding.problem.path)
             }
+            _ if finding.problem.path.is_empty() => path.display().to_string(),
             _ => finding.problem.path.clone(),
         };
         writeln!(out, "{style}{word}{style:#} {}", place.trim_end())?;

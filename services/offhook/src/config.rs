@@ -1,6 +1,6 @@
 //! The configuration of a process: one TOML file, one tree. Each service owns its part; this puts them together.
 
-use crate::roles::Role;
+use crate::{ports, roles::Role};
 use offhook_process::{
     NodeName, Problem, TraceLimits,
     admin::AdminConfig,
@@ -112,6 +112,7 @@ impl Config {
         }
         problems.extend(self.check_roles());
         problems.extend(self.check_joints());
+        problems.extend(ports::check(self));
         problems
     }
 
@@ -214,7 +215,8 @@ impl Config {
         let contact = vsp.sip_advertised.unwrap_or(vsp.sip);
         if !proxy.vsp.iter().any(|peer| peer.0.port() == contact.port()) {
             let what = format!("the VSP at {contact} is not among those whose calls are taken");
-            problems.push(Problem::warning("sip_proxy.vsp", what, "Add it"));
+            let remedy = format!("Add \"{contact}\" to it");
+            problems.push(Problem::warning("sip_proxy.vsp", what, remedy));
         }
         problems
     }

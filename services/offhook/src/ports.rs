@@ -2,6 +2,7 @@
 //! before the roles start; where another role of the process is meant, port 0 stands for whatever it has got.
 
 use crate::config::Config;
+use offhook_process::Problem;
 use std::{
     io,
     net::{SocketAddr, UdpSocket},
@@ -75,10 +76,74 @@ fn follow(address: &mut SocketAddr, role: SocketAddr) {
     }
 }
 
+/// Sockets of this file that want the same port. A process of all roles does not start with them; roles on hosts of their own do.
+pub(crate) fn check(config: &Config) -> Vec<Problem> {
+    let sockets = sockets(config);
+    let mut problems = Vec::new();
+    for (at, (path, transport, address)) in sockets.iter().enumerate() {
+        let rest = sockets.iter().skip(at + 1);
+        for (other, ..) in rest.filter(|(_, its, theirs)| its == transport && overlap(*address, *theirs)) {
+            let what = format!("{path} has {transport} {address} too");
+            let remedy = "Give each its own port, unless they run on different hosts";
+            problems.push(Problem::warning(*other, what, remedy));
+        }
+    }
+    problems
+}
+
+/// Place, transport and address of each socket that the file names.
+fn sockets(config: &Config) -> Vec<(&'static str, &'static str, SocketAddr)> {
+    let mut sockets = vec![("admin.listen", "tcp", config.admin.listen)];
+    if let Some(vsp) = &config.vsp {
+        sockets.extend([("vsp.listen", "tcp", vsp.listen), ("vsp.sip", "udp", vsp.sip)]);
+    }
+    if let Some(proxy) = &config.sip_proxy {
+        sockets.push(("sip_proxy.udp", "udp", proxy.udp));
+    }
+    if let Some(gateway) = &config.b2bua_rtc {
+        sockets.push(("b2bua_rtc.webrtc", "udp", gateway.webrtc));
+        sockets.extend(gateway.stun.map(|address| ("b2bua_rtc.stun", "udp", address)));
+        sockets.extend(gateway.ng.map(|address| ("b2bua_rtc.ng", "udp", address)));
+        let control = gateway.control.listen;
+        sockets.extend(control.map(|address| ("b2bua_rtc.control.listen", "tcp", address)));
+    }
+    if let Some(carrier) = &config.demo_carrier {
+        sockets.push(("demo_carrier.listen", "udp", carrier.listen));
+    }
+    for address in config.geo_dns.iter().flat_map(|geo_dns| &geo_dns.listen.0) {
+        sockets.extend(["udp", "tcp"].map(|transport| ("geo_dns.listen", transport, *address)));
+    }
+    sockets
+}
+
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let (a, b) = (one.ip(), other.ip());
+    let same_ip = a == b || (a.is_ipv4() == b.is_ipv4() && (a.is_unspecified() || b.is_unspecified()));
+    one.port() == other.port() && one.port() != 0 && same_ip
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::demo;
+
+    #[test]
+    fn two_sockets_at_one_port_are_found() {
+        let clashes = |text: &str| {
+            let config = Config::parse("a.toml", text).unwrap();
+            let problems = check(&config).into_iter();
+            problems.map(|problem| problem.path).collect::<Vec<_>>()
+        };
+        assert!(check(&demo::config(false)).is_empty() && check(&demo::config(true)).is_empty());
+        assert_eq!(
+            clashes("[admin]\nlisten = '127.0.0.1:8080'\n[vsp]\n"),
+            ["vsp.listen"]
+        );
+        let sip = "[vsp]\nsip = '127.0.0.1:5060'\n[sip_proxy]\nudp = '0.0.0.0:5060'\n";
+        assert_eq!(clashes(sip), ["sip_proxy.udp"]);
+        let apart = "[vsp]\nsip = '127.0.0.1:5060'\n[sip_proxy]\nudp = '127.0.0.2:5060'\n";
+        assert!(clashes(apart).is_empty());
+    }
 
     #[test]
     fn roles_on_free_ports_know_each_other() {
