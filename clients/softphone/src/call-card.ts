@@ -188,10 +188,11 @@ export class CallCard {
     this.#pad.hidden = true;
     this.#transfer.close();
     const { end, direction, answeredAt } = this.call;
+    const failure = this.#failure;
     if (!end) return;
     this.#ended.replaceChildren(
-      h("strong", {}, this.#failure?.message ?? endInWords(end, direction, answeredAt !== null)),
-      h("small", {}, endInDetail(end)),
+      h("strong", {}, failure?.message ?? endInWords(end, direction, answeredAt !== null)),
+      h("small", {}, failure ? `${failure.name} ${failure.code}` : endInDetail(end)),
     );
   }
 

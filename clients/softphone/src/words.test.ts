@@ -15,6 +15,8 @@ test("the end of a call reads like a sentence and keeps the network's words", ()
   assert.equal(endInWords(BUSY, "outbound", false), "Busy: they are on another call.");
   assert.equal(endInDetail(BUSY), "486 Busy Here · USER_BUSY (17)");
   const local = { ...BUSY, sipCode: null, sipReason: null, by: "local" } as const;
+  const handedOver = { ...BUSY, cause: "NORMAL_CLEARING", sipCode: 200, sipReason: "Transferred" } as const;
+  assert.match(endInWords(handedOver, "outbound", true), /^Handed over/);
   assert.equal(endInWords(local, "outbound", false), "You gave up.");
   assert.equal(endInWords(local, "inbound", false), "You declined.");
   assert.equal(endInWords(local, "outbound", true), "You hung up.");

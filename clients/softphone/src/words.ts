@@ -33,6 +33,7 @@ export function holdInWords(heldByFarEnd: boolean): string {
 }
 
 const BY_SIP_CODE: Readonly<Record<number, string>> = {
+  200: "Handed over: they talk without you now.",
   403: "The carrier does not allow this call.",
   404: "This number does not exist.",
   408: "Nobody answered in time.",
