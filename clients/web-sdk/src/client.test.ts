@@ -260,6 +260,22 @@ test("new media twice in a row: the later takes over, and one microphone is open
   assert.ok(FakeStream.all.every(({ track }) => track.stopped) && FakePeer.all.every(({ closed }) => closed));
 });
 
+test("R21: newCall gives a call at once, in state new; microphone, offer and invite follow by themselves", async () => {
+  const client = new OffhookClient(OPTIONS);
+  const states: string[] = [];
+  client.on("notification", ({ call }) => states.push(call.state)).connect();
+  await socket().letIn();
+  const call = client.newCall({ destinationNumber: "9196" });
+  assert.deepEqual(
+    [call.state, client.calls.get(call.id), socket().count("telnyx_rtc.invite")],
+    ["new", call, 0],
+  );
+  for (let turn = 0; turn < 8; turn += 1) await settled();
+  assert.equal(FakeStream.all.length, 1);
+  assert.equal(socket().last("telnyx_rtc.invite").params?.["sdp"], "v=0 of 0");
+  assert.deepEqual(states, ["requesting"]);
+});
+
 test("what fails on a call says on which", async () => {
   const refused = { getUserMedia: () => Promise.reject(new DOMException("no", "NotAllowedError")) };
   Object.defineProperty(globalThis, "navigator", { value: { mediaDevices: refused }, configurable: true });

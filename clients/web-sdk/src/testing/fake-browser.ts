@@ -122,6 +122,14 @@ export class FakePeer {
     this.localDescription = { sdp: `v=0 of ${FakePeer.all.indexOf(this)}` };
   }
 
+  addTransceiver(): object {
+    return { setCodecPreferences: () => {} };
+  }
+
+  createOffer(): Promise<object> {
+    return this.createAnswer();
+  }
+
   async createAnswer(): Promise<object> {
     await this.#work();
     return {};
@@ -151,7 +159,8 @@ export function fakeBrowser(): void {
   mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
   const mediaDevices = { getUserMedia: () => settled().then(() => new FakeStream()) };
   Object.defineProperty(globalThis, "navigator", { value: { mediaDevices }, configurable: true });
-  Object.assign(globalThis, { WebSocket: FakeSocket, RTCPeerConnection: FakePeer });
+  const RTCRtpReceiver = { getCapabilities: () => null };
+  Object.assign(globalThis, { WebSocket: FakeSocket, RTCPeerConnection: FakePeer, RTCRtpReceiver });
 }
 
 /** The tab's storage and the page's end. */
