@@ -40,7 +40,7 @@ export async function callIds(phone) {
 }
 
 /** Waits until a call rings in a page that is none of `known`; gives its id. */
-export async function ringing(phone, known) {
+export async function ringing(phone, known = new Set()) {
   const found = await until("it rings in the browser", async () =>
     (await phone.records()).states.find((each) => each.state === "ringing" && !known.has(each.id)),
   );

@@ -3,11 +3,10 @@ import assert from "node:assert/strict";
 import dgram from "node:dgram";
 import { after, afterEach, before, test } from "node:test";
 import { near } from "../lib/phone.mjs";
+import { BROWSER_HZ, CARRIER_HZ, callIds, ringing } from "../lib/talk.mjs";
 import { throughout, until } from "../lib/wait.mjs";
 import { World } from "../lib/world.mjs";
 
-const BROWSER_HZ = 700;
-const CARRIER_HZ = 440;
 const ALICE = "+15550105";
 /** What a carrier behind NAT believes to be its address. */
 const INSIDE = "192.0.2.55";
@@ -21,20 +20,8 @@ before(async () => {
 afterEach(() => world.closeCarriers());
 after(() => world.close());
 
-/** The id of the call that rings at `at` and did not before. */
-async function ringing(at, known) {
-  const found = await until("it rings in the browser", async () =>
-    (await at.records()).states.find((each) => each.state === "ringing" && !known.includes(each.id)),
-  );
-  return found.id;
-}
-
-async function known() {
-  return (await phone.records()).states.map((each) => each.id);
-}
-
 test("an INVITE without SDP is answered with an offer, and so is a re-INVITE", async () => {
-  const before = await known();
+  const before = await callIds(phone);
   const sipp = await world.sipp("late-offer", { to: world.ports.proxy, number: ALICE });
   const id = await ringing(phone, before);
   await phone.ask("answer", id);
@@ -47,7 +34,7 @@ test("an INVITE without SDP is answered with an offer, and so is a re-INVITE", a
 });
 
 test("who does not answer our offer in the ACK is hung up on", async () => {
-  const before = await known();
+  const before = await callIds(phone);
   const sipp = await world.sipp("late-offer-unanswered", { to: world.ports.proxy, number: ALICE });
   const id = await ringing(phone, before);
   await phone.ask("answer", id);

@@ -3,11 +3,10 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
 import { CALLER_NUMBER } from "../lib/caller.mjs";
 import { near } from "../lib/phone.mjs";
+import { BROWSER_HZ, callIds as seen, CARRIER_HZ, ringing } from "../lib/talk.mjs";
 import { until } from "../lib/wait.mjs";
 import { World } from "../lib/world.mjs";
 
-const BROWSER_HZ = 700;
-const CARRIER_HZ = 440;
 const ALICE = "+15550105";
 const AUDIO_AFTER_ANSWER_MS = 1_000;
 const OTHERS_STOP_MS = 200;
@@ -25,18 +24,6 @@ after(() => world.close());
 async function dial(options = {}) {
   const carrier = await world.carrier({ toneHz: CARRIER_HZ });
   return carrier.dial(world.ports.proxy, ALICE, options);
-}
-
-/** The id of the call that rings at `at` and did not before. */
-async function ringing(at, known = new Set()) {
-  const found = await until("it rings in the browser", async () =>
-    (await at.records()).states.find((each) => each.state === "ringing" && !known.has(each.id)),
-  );
-  return found.id;
-}
-
-async function seen(at) {
-  return new Set((await at.records()).states.map((each) => each.id));
 }
 
 test("D3, M15, R30 to R36, R58: rings, 180 when the client has it, answered, both hear each other, hung up", async () => {

@@ -5,11 +5,10 @@ import { USERS } from "../lib/config.mjs";
 import { openCuttable } from "../lib/cuttable.mjs";
 import { OLDER_RELEASES } from "../lib/pages.mjs";
 import { near } from "../lib/phone.mjs";
+import { BROWSER_HZ, CARRIER_HZ, callIds, ringing } from "../lib/talk.mjs";
 import { until } from "../lib/wait.mjs";
 import { World } from "../lib/world.mjs";
 
-const BROWSER_HZ = 700;
-const CARRIER_HZ = 440;
 const ALICE = "+15550105";
 
 let world;
@@ -74,15 +73,8 @@ async function outbound(phone) {
   await until("BYE at the carrier", () => call.endedBy === "bye");
 }
 
-async function ringing(phone, known) {
-  const found = await until("it rings in the browser", async () =>
-    (await phone.records()).states.find((each) => each.state === "ringing" && !known.has(each.id)),
-  );
-  return found.id;
-}
-
 async function dial(phone) {
-  const known = new Set((await phone.records()).states.map((each) => each.id));
+  const known = await callIds(phone);
   const carrier = await world.carrier({ toneHz: CARRIER_HZ });
   const call = await carrier.dial(world.ports.proxy, ALICE);
   return { call, id: await ringing(phone, known) };

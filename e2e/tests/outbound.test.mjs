@@ -2,11 +2,10 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
 import { near } from "../lib/phone.mjs";
+import { BROWSER_HZ, CARRIER_HZ } from "../lib/talk.mjs";
 import { until } from "../lib/wait.mjs";
 import { World } from "../lib/world.mjs";
 
-const BROWSER_HZ = 700;
-const CARRIER_HZ = 440;
 /** The demand: both ends hear each other within a second of the answer. */
 const AUDIO_AFTER_ANSWER_MS = 1_000;
 

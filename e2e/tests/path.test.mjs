@@ -7,12 +7,11 @@ import { USERS } from "../lib/config.mjs";
 import { near } from "../lib/phone.mjs";
 import { browserSdp, RawClient } from "../lib/raw.mjs";
 import { header, headers, hostPort, uriOf } from "../lib/sip.mjs";
+import { BROWSER_HZ, CARRIER_HZ } from "../lib/talk.mjs";
 import { until } from "../lib/wait.mjs";
 import { World } from "../lib/world.mjs";
 
 const ALICE = "+15550105";
-const BROWSER_HZ = 700;
-const CARRIER_HZ = 440;
 const PCM_PACKET_LEN = 160;
 
 let world;

@@ -5,7 +5,7 @@ import { headers, uriOf } from "../lib/sip.mjs";
 import { startKamailio } from "../lib/kamailio.mjs";
 import { freeUdpPort } from "../lib/ports.mjs";
 import { RawClient } from "../lib/raw.mjs";
-import { bothHear, CARRIER_HZ, hangUp } from "../lib/talk.mjs";
+import { bothHear, callIds as seen, CARRIER_HZ, hangUp, ringing } from "../lib/talk.mjs";
 import { until } from "../lib/wait.mjs";
 import { World } from "../lib/world.mjs";
 
@@ -72,18 +72,6 @@ async function raw(login, password) {
 async function state(client) {
   const answer = await client.request("telnyx_rtc.gatewayState");
   return answer.result.params.state;
-}
-
-/** The id of the call that rings and did not before. */
-async function ringing(at, known) {
-  const found = await until("it rings in the browser", async () =>
-    (await at.records()).states.find((each) => each.state === "ringing" && !known.has(each.id)),
-  );
-  return found.id;
-}
-
-async function seen(at) {
-  return new Set((await at.records()).states.map((each) => each.id));
 }
 
 /** A call from Kamailio's carrier to alice's account; both hear each other, the carrier hangs up. */

@@ -3,12 +3,10 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
 import { PHONE_PASSWORD } from "../lib/config.mjs";
 import { near } from "../lib/phone.mjs";
+import { BROWSER_HZ, callIds, CARRIER_HZ, ringing } from "../lib/talk.mjs";
 import { until } from "../lib/wait.mjs";
-import { callIds, ringing } from "../lib/talk.mjs";
 import { World } from "../lib/world.mjs";
 
-const BROWSER_HZ = 700;
-const CARRIER_HZ = 440;
 const PHONE_HZ = 620;
 const ALICE = "+15550105";
 

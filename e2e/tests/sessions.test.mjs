@@ -5,11 +5,10 @@ import { USERS } from "../lib/config.mjs";
 import { openCuttable } from "../lib/cuttable.mjs";
 import { near } from "../lib/phone.mjs";
 import { browserSdp, RawClient } from "../lib/raw.mjs";
+import { BROWSER_HZ, CARRIER_HZ } from "../lib/talk.mjs";
 import { until } from "../lib/wait.mjs";
 import { World } from "../lib/world.mjs";
 
-const BROWSER_HZ = 700;
-const CARRIER_HZ = 440;
 const ALICE = "+15550105";
 const CUTS = 10;
 /** The demand: no pause at the carrier is longer. */

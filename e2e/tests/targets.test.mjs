@@ -1,6 +1,7 @@
 // A number and its targets: who rings next when one is busy, absent, silent or declines, and what the caller hears. R59.
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
+import { callIds as known, ringing } from "../lib/talk.mjs";
 import { until } from "../lib/wait.mjs";
 import { World } from "../lib/world.mjs";
 
@@ -34,17 +35,6 @@ after(() => world.close());
 async function dial(number) {
   const carrier = await world.carrier();
   return { carrier, call: await carrier.dial(world.ports.proxy, number) };
-}
-
-async function known(phone) {
-  return new Set((await phone.records()).states.map((each) => each.id));
-}
-
-async function ringing(phone, before) {
-  const found = await until("it rings in the browser", async () =>
-    (await phone.records()).states.find((each) => each.state === "ringing" && !before.has(each.id)),
-  );
-  return found.id;
 }
 
 async function bobTakes(call, before) {

@@ -50,11 +50,7 @@ fn a_user_calls_another_whose_first_answer_wins() {
     );
     assert_eq!(states(&mut world, 2, &two), ["ringing", "answering", "active"]);
     assert_eq!(states(&mut world, 1, &one), ["ringing", "hangup"]);
-    let lost = world
-        .client(1)
-        .call(&one)
-        .and_then(|call| call.ending.clone())
-        .unwrap();
+    let lost = world.client(1).ending(&one).unwrap();
     assert_eq!(lost.cause, "LOSE_RACE");
     world.client(2).hang_up(&two);
     world.run_for(SECOND);
@@ -73,11 +69,7 @@ fn a_user_who_declines_on_all_phones_or_who_is_called_off() {
         world.client(client).hang_up(&call);
     }
     world.run_for(SECOND);
-    let ending = world
-        .client(0)
-        .call("c1")
-        .and_then(|call| call.ending.clone())
-        .expect("over");
+    let ending = world.client(0).ending("c1").expect("over");
     assert_eq!(ending.sip_code, Some(487));
     world.client(0).dial("c2", BOB.0);
     world.run_for(SECOND);

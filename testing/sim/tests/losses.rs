@@ -65,11 +65,7 @@ fn a_lost_gateway_ends_the_call_and_leaves_the_session() {
     let mut world = in_call(Weather::FAIR, 1);
     world.kill_gateway();
     world.run_for(2 * SECOND);
-    let ending = world
-        .client(0)
-        .call("c1")
-        .and_then(|view| view.ending.clone())
-        .expect("no media, no call");
+    let ending = world.client(0).ending("c1").expect("no media, no call");
     assert_eq!(
         (ending.cause.as_str(), ending.cause_code, ending.sip_code),
         ("NORMAL_TEMPORARY_FAILURE", 41, Some(503))

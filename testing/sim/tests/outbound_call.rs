@@ -152,11 +152,7 @@ fn a_refusing_carrier_is_followed_by_the_next() {
         "the first choice was asked once"
     );
     assert_eq!(world.carrier(1).invites.len(), 1, "then the second");
-    let ending = world
-        .client(0)
-        .call("c1")
-        .and_then(|view| view.ending.clone())
-        .expect("both refuse");
+    let ending = world.client(0).ending("c1").expect("both refuse");
     assert_eq!(ending.cause, "NORMAL_TEMPORARY_FAILURE");
     world.run_for(AFTERMATH);
     assert_eq!(world.totals(), Totals::default());
@@ -224,11 +220,7 @@ fn a_remote_hang_up_ends_the_call() {
     let mut world = world_with_alice(false);
     world.client(0).dial("c1", &Plan::HangUp.number());
     world.run_for(7 * SECOND);
-    let ending = world
-        .client(0)
-        .call("c1")
-        .and_then(|view| view.ending.clone())
-        .expect("the carrier hung up");
+    let ending = world.client(0).ending("c1").expect("the carrier hung up");
     assert_eq!(
         (ending.cause.as_str(), ending.cause_code),
         ("NORMAL_CLEARING", 16)
@@ -242,11 +234,7 @@ fn nobody_answers_until_the_ring_timeout() {
     let mut world = world_with_alice(false);
     world.client(0).dial("c1", &Plan::NeverAnswer.number());
     world.run_for(70 * SECOND);
-    let ending = world
-        .client(0)
-        .call("c1")
-        .and_then(|view| view.ending.clone())
-        .expect("the ring timeout is 60 s");
+    let ending = world.client(0).ending("c1").expect("the ring timeout is 60 s");
     assert_eq!((ending.cause.as_str(), ending.cause_code), ("NO_ANSWER", 19));
     world.run_for(AFTERMATH);
     assert_eq!(world.totals(), Totals::default());

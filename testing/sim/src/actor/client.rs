@@ -143,6 +143,11 @@ impl Client {
         self.calls.get(id)
     }
 
+    /// How a call of its has ended; none while it goes on.
+    pub fn ending(&self, id: &str) -> Option<&Ending> {
+        self.call(id)?.ending.as_ref()
+    }
+
     /// Whether it is the caller: then the call has its name.
     pub fn has_placed(&self, call: &str) -> bool {
         self.tags.get(call).is_some_and(|tag| tag == call)
