@@ -99,7 +99,7 @@ impl Metrics {
                 "Commands that the gateway has not replied to",
                 m.commands,
             );
-            vsp.register("calls_started", "Calls that clients have made", m.calls_started);
+            vsp.register("calls_started", "Calls of users and for users", m.calls_started);
             vsp.register(
                 "calls_ended",
                 "Calls that are over, by who ended them and why",
@@ -113,7 +113,7 @@ impl Metrics {
             );
             vsp.register(
                 "call_setup_seconds",
-                "From a client's invite to the far end's answer",
+                "From the invite to the answer, of calls of users and of calls for them",
                 m.setup,
             );
         });

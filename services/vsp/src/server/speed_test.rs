@@ -61,12 +61,21 @@ impl Server {
                 connection.speed_test = Some(Test::Up {
                     started: now,
                     volume: bytes,
-                    left: 2 * bytes + 4096,
+                    left: announced(bytes),
                 });
             }
-            (SpeedTest::End, Some(Test::Up { started, volume, .. })) => {
+            (
+                SpeedTest::End,
+                Some(Test::Up {
+                    started,
+                    volume,
+                    left,
+                }),
+            ) => {
                 let (elapsed, volume) = (now.saturating_duration_since(*started), *volume);
-                let sent = volume.min(SENT_BACK_MAX);
+                // No more than has come: two short lines shall not cost us a volume.
+                let came = announced(volume) - *left;
+                let sent = volume.min(SENT_BACK_MAX).min(came.max(1));
                 connection.speed_test = Some(Test::Down {
                     started: now,
                     volume,
@@ -108,6 +117,11 @@ impl Server {
     fn send_raw(&mut self, to: ConnectionId, text: String) {
         self.outputs.push_back(Output::Text { to, text });
     }
+}
+
+/// Bytes of filler for this volume, with their prefixes.
+const fn announced(volume: u64) -> u64 {
+    2 * volume + 4096
 }
 
 /// The SDK divides by it.

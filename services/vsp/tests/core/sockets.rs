@@ -269,6 +269,20 @@ fn c28_the_speed_test_tells_how_long_both_ways_took() {
     assert_eq!(told, 1);
 }
 
+#[test]
+fn c28_a_volume_that_was_only_announced_is_not_sent_back() {
+    let mut world = World::new();
+    let (client, _) = world.log_in("alice");
+    world.text(client, "#SPU 4194304");
+    world.text(client, "#SPE");
+    let sent: usize = world.speed_test.iter().map(String::len).sum();
+    assert!(sent < 100, "{sent} bytes for two short lines");
+    world.advance(Duration::from_secs(1));
+    world.take_frames(client);
+    world.ask(client, "telnyx_rtc.ping", json!({}));
+    assert!(world.speed_test.last().unwrap().starts_with("#SPD"));
+}
+
 /// After a restart all clients come at once. An error would be the end for an SDK; a closed socket makes it come back.
 #[test]
 fn a_login_that_finds_no_place_is_told_to_come_back_by_a_closed_socket() {
