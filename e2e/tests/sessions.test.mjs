@@ -5,7 +5,7 @@ import { USERS } from "../lib/config.mjs";
 import { openCuttable } from "../lib/cuttable.mjs";
 import { near } from "../lib/phone.mjs";
 import { browserSdp, RawClient } from "../lib/raw.mjs";
-import { BROWSER_HZ, CARRIER_HZ } from "../lib/talk.mjs";
+import { bothHear, BROWSER_HZ, CARRIER_HZ, hangUp, talk } from "../lib/talk.mjs";
 import { until } from "../lib/wait.mjs";
 import { World } from "../lib/world.mjs";
 
@@ -213,4 +213,27 @@ test("C9: a second tab with the same session id gets a session of its own, and t
   await until("BYE at the carrier", () => carrier.calls[0].endedBy === "bye");
   twin.close();
   await phone.close();
+});
+
+test("C8: a client that loses its socket while its node drains comes back to its call; the node leaves when that is over", async () => {
+  const node = await World.open({ drainS: 60, rtpPorts: "21000-21199" });
+  const way = await openCuttable(node.ports.http);
+  try {
+    const carrier = await node.carrier({ toneHz: CARRIER_HZ });
+    const phone = await node.loggedIn("alice", { host: way.host });
+    const { id, call } = await talk(phone, carrier);
+    process.kill(node.offhook.pid, "SIGTERM");
+    await until("it drains", () => node.offhook.log.some((line) => /VSP drains/.test(line)));
+    const { ready } = await phone.records();
+    way.cut();
+    await until("ready again", async () => (await phone.records()).ready > ready, 15_000);
+    assert.equal(await phone.state(id), "active");
+    await bothHear(phone, id, call);
+    await hangUp(phone, id, call);
+    await until("the node has left", () => !node.offhook.running);
+    await phone.close();
+  } finally {
+    await way.close();
+    await node.close();
+  }
 });
