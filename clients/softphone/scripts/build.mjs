@@ -1,18 +1,25 @@
 // Builds the page into three files that any web server, or the VSP itself, can serve.
 import { build } from "esbuild";
-import { copyFileSync, mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { basename } from "node:path";
 
-mkdirSync("dist", { recursive: true });
-await build({
-  entryPoints: ["src/main.ts"],
-  bundle: true,
-  minify: true,
+const options = { bundle: true, minify: true, write: false, outdir: "dist", logLevel: "warning" };
+const script = await build({
+  ...options,
+  entryPoints: { app: "src/main.ts" },
   format: "esm",
   target: "es2022",
-  outfile: "dist/app.js",
   alias: { "@offhook/web-sdk": "../web-sdk/src/index.ts" },
-  logLevel: "warning",
 });
-await build({ entryPoints: ["src/app.css"], minify: true, outfile: "dist/app.css", logLevel: "warning" });
-copyFileSync("src/index.html", "dist/index.html");
+const style = await build({ ...options, entryPoints: ["src/app.css"] });
+
+mkdirSync("dist", { recursive: true });
+for (const { path, contents } of [...script.outputFiles, ...style.outputFiles]) put(basename(path), contents);
+put("index.html", readFileSync("src/index.html"));
 console.log("softphone: dist/index.html, dist/app.js, dist/app.css");
+
+/** Leaves a file that is the same alone: cargo would build the binary anew, which has these files in it. */
+function put(name, contents) {
+  const path = `dist/${name}`;
+  if (!existsSync(path) || !readFileSync(path).equals(contents)) writeFileSync(path, contents);
+}
