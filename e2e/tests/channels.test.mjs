@@ -27,6 +27,12 @@ async function alice() {
   return client;
 }
 
+/** Sends what the SDK sends beside its socket, under an id that the server gave out, or has not. */
+function upload(url, reportId, body) {
+  const headers = { "content-type": "application/json", "x-call-report-id": reportId, "x-call-id": "c" };
+  return fetch(url, { method: "POST", headers, body });
+}
+
 test("C22, R66: a text in a call reaches the far end as SIP MESSAGE", async () => {
   const carrier = await world.carrier();
   const phone = await world.loggedIn();
@@ -76,12 +82,7 @@ test("C24: reports need an id that we gave out, and are bounded; any page may se
   const { result } = await client.request("telnyx_rtc.gatewayState");
   const { call_report_id: id } = result.params;
   assert.ok(typeof id === "string" && id.length > 0, JSON.stringify(result));
-  const post = (reportId, body) =>
-    fetch(url, {
-      method: "POST",
-      headers: { "content-type": "application/json", "x-call-report-id": reportId, "x-call-id": "c" },
-      body,
-    });
+  const post = (reportId, body) => upload(url, reportId, body);
   const preflight = await fetch(url, { method: "OPTIONS" });
   assert.ok(preflight.ok);
   assert.equal(preflight.headers.get("access-control-allow-origin"), "*");
@@ -122,12 +123,7 @@ test("C25: recordings need an id that we gave out; 16 MiB pass; any page may sen
   const url = `http://127.0.0.1:${world.ports.http}/call_recording`;
   const client = await alice();
   const { result } = await client.request("telnyx_rtc.gatewayState");
-  const post = (reportId, body) =>
-    fetch(url, {
-      method: "POST",
-      headers: { "content-type": "application/json", "x-call-report-id": reportId, "x-call-id": "c" },
-      body,
-    });
+  const post = (reportId, body) => upload(url, reportId, body);
   const preflight = await fetch(url, { method: "OPTIONS" });
   assert.deepEqual([preflight.ok, preflight.headers.get("access-control-allow-origin")], [true, "*"]);
   const segment = JSON.stringify({ packets: ["x".repeat(15 * MIB)] });
