@@ -45,7 +45,6 @@ use offhook_sip::transaction::{
     self, ClientTransactionId, Event, ServerTransactionId, TransactionId, TransactionLayer, Transmit,
 };
 use offhook_sip::{Flow, IdMap};
-use offhook_sip_message::header::To;
 use offhook_sip_message::{
     HeaderName, HeaderValue, Message, MessageBuilder, Method, StatusCode, Token, respond,
 };
@@ -320,7 +319,7 @@ impl Proxy {
         let Some(peer) = self.peer(source) else {
             return;
         };
-        let in_dialog = request.require::<To<'_>>().is_ok_and(|to| to.tag().is_some());
+        let in_dialog = request.to_tag().is_some();
         let refusal = match request.method() {
             Some(_) if in_dialog => return self.start_in_dialog(now, id, request, source, peer),
             Some(Method::Invite) => return self.start_call(now, id, request, source, peer),

@@ -13,9 +13,11 @@ use crate::config::Config;
 use offhook_process::{Context, Problem, RoleState, Shutdown};
 use offhook_transport::udp::batch::{BatchSocket, Waker};
 use offhook_transport::{BindError, address};
+use pace::Pace;
 use resolve::Found;
 use shell::{Order, Shell};
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 use std::{io, thread};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -73,7 +75,8 @@ pub async fn run(config: Config, context: Context, shutdown: Shutdown) -> Result
         ));
     }
     let (orders, inbox) = Orders::new(socket.waker());
-    let shell = Shell::new(settings, &context, socket, inbox);
+    let pace = Pace::new(Duration::from_micros(config.sip_proxy.wake_interval_us));
+    let shell = Shell::new(settings, pace, &context, socket, inbox);
     let (ended_sender, mut ended) = oneshot::channel();
     let body = move || {
         // Nobody listens only if the process is being torn down.

@@ -1,5 +1,6 @@
 //! New messages.
 
+use crate::chars;
 use crate::header::Header;
 use crate::limits::MESSAGE_MAX;
 use crate::message::{Message, ParseError};
@@ -7,6 +8,7 @@ use crate::name::HeaderName;
 use crate::uri::Uri;
 use crate::value::{HeaderValue, InvalidValue};
 use crate::{Method, StatusCode};
+use bytes::Bytes;
 
 /// Puts a message together line by line. Content-Length is added by itself. A part that breaks a rule is remembered and
 /// reported by [`MessageBuilder::build`], so that calls can be chained.
@@ -107,12 +109,17 @@ impl MessageBuilder {
     }
 
     /// The finished message.
-    pub fn build(mut self) -> Result<Message, BuildError> {
+    pub fn build(self) -> Result<Message, BuildError> {
+        Ok(Message::parse(self.bytes()?)?)
+    }
+
+    /// The same where nobody reads it again. Too many headers are not noticed.
+    pub fn bytes(mut self) -> Result<Bytes, BuildError> {
         if let Some(error) = self.error {
             return Err(error);
         }
-        let length = HeaderValue::number(self.body.len() as u64);
-        self.push_line(HeaderName::ContentLength, length.as_bytes());
+        let length = self.body.len() as u64;
+        self.push_line(HeaderName::ContentLength, chars::digits_of(length, &mut [0; 20]));
         self.out.extend_from_slice(b"\r\n");
         self.out.extend_from_slice(&self.body);
         if self.out.len() > MESSAGE_MAX {
@@ -121,7 +128,7 @@ impl MessageBuilder {
             }
             .into());
         }
-        Ok(Message::parse(self.out.into())?)
+        Ok(self.out.into())
     }
 
     pub(crate) fn push_line(&mut self, name: HeaderName<'_>, value: &[u8]) {

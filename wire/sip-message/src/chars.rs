@@ -164,7 +164,11 @@ pub(crate) fn decimal<T: TryFrom<u64>>(text: &[u8]) -> Option<T> {
 
 /// Appends `number` in decimal.
 pub(crate) fn push_decimal(out: &mut Vec<u8>, number: impl Into<u64>) {
-    let mut digits = [0u8; 20];
+    out.extend_from_slice(digits_of(number, &mut [0; 20]));
+}
+
+/// `number` in decimal; no number has more than 20 digits.
+pub(crate) fn digits_of(number: impl Into<u64>, digits: &mut [u8; 20]) -> &[u8] {
     let mut at = digits.len();
     let mut rest = number.into();
     loop {
@@ -175,5 +179,5 @@ pub(crate) fn push_decimal(out: &mut Vec<u8>, number: impl Into<u64>) {
             break;
         }
     }
-    out.extend_from_slice(&digits[at..]);
+    &digits[at..]
 }

@@ -266,6 +266,16 @@ impl Message {
         Some(H::parse(first))
     }
 
+    /// The tag in From, for messages that were validated: its address is not read again.
+    pub fn from_tag(&self) -> Option<&[u8]> {
+        header::tag(self.first(HeaderName::From)?)
+    }
+
+    /// The tag in To, likewise.
+    pub fn to_tag(&self) -> Option<&[u8]> {
+        header::tag(self.first(HeaderName::To)?)
+    }
+
     /// The first value of a typed header that must be there.
     pub fn require<'a, H: Header<'a>>(&'a self) -> Result<H, HeaderError> {
         self.get().unwrap_or(Err(HeaderError::missing(H::NAME)))

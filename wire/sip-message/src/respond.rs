@@ -2,7 +2,6 @@
 
 use crate::StatusCode;
 use crate::builder::MessageBuilder;
-use crate::header::{Header, To};
 use crate::message::Message;
 use crate::name::{HeaderName, Token};
 
@@ -16,7 +15,7 @@ pub fn respond(request: &Message, status: StatusCode, to_tag: Option<Token<'_>>)
     let new_tag = to_tag.filter(|_| status != StatusCode::TRYING);
     let untagged = request
         .first(HeaderName::To)
-        .filter(|to| To::parse(to).is_ok_and(|to| to.tag().is_none()));
+        .filter(|_| request.to_tag().is_none());
     builder = match (new_tag, untagged) {
         (Some(tag), Some(to)) => {
             let value = [to, b";tag=", tag.as_bytes()].concat();

@@ -404,25 +404,34 @@ fn escape(text: &[u8]) -> Option<u8> {
 
 /// Whether each byte is allowed by `class` and each `%` starts an escape.
 fn is_escaped(text: &[u8], class: impl Fn(u8) -> bool) -> bool {
-    text.iter()
-        .enumerate()
-        .all(|(at, b)| class(*b) && (*b != b'%' || escape(&text[at..]).is_some()))
+    text.iter().all(|b| class(*b)) && has_whole_escapes(text)
+}
+
+/// Whether each `%` starts an escape; mostly there is none.
+fn has_whole_escapes(text: &[u8]) -> bool {
+    memchr::memchr_iter(b'%', text).all(|at| escape(&text[at..]).is_some())
 }
 
 fn uri_params(text: &[u8]) -> Result<Params<'_>, InvalidUri> {
     if text.is_empty() {
         return Ok(Params::default());
     }
-    let part_ok = |part: &[u8]| !part.is_empty() && is_escaped(part, chars::is_param_byte);
-    let all_ok = text.strip_prefix(b";").is_none_or(|inner| {
-        inner
-            .split(|b| *b == b';')
-            .all(|param| match param.iter().position(|b| *b == b'=') {
-                Some(equals) => part_ok(&param[..equals]) && part_ok(&param[equals + 1..]),
-                None => part_ok(param),
-            })
-    });
-    if all_ok {
+    let (mut part_len, mut in_value) = (0, false);
+    let mut is_part_of_one = |b: u8| {
+        let ends = b == b';' || b == b'=' && !in_value;
+        let fits = if ends {
+            part_len > 0
+        } else {
+            chars::is_param_byte(b)
+        };
+        in_value = if ends { b == b'=' } else { in_value };
+        part_len = if ends { 0 } else { part_len + 1 };
+        fits
+    };
+    let inner = text.strip_prefix(b";").unwrap_or_default();
+    let fits = inner.iter().all(|b| is_part_of_one(*b)) && part_len > 0;
+    // An escape that another part would complete is none: `=` and `;` are no hex digits.
+    if fits && has_whole_escapes(inner) {
         Ok(Params::new(text))
     } else {
         wrong("a parameter is malformed")

@@ -31,9 +31,11 @@ impl HeaderValue {
 
     /// A value that cannot be refused: a decimal number.
     pub fn number(number: impl Into<u64>) -> Self {
-        let mut text = Vec::with_capacity(20);
-        crate::chars::push_decimal(&mut text, number);
-        Self(text.into())
+        let mut digits = [0; 20];
+        Self(Bytes::copy_from_slice(crate::chars::digits_of(
+            number,
+            &mut digits,
+        )))
     }
 
     /// A received value as a new one: folds become one space each (§7.3.1). Fails on a NUL.

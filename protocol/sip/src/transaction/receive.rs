@@ -122,8 +122,11 @@ impl TransactionLayer {
 
     /// §17.2.3: branch and sent-by of the top Via, and the method.
     fn server_of(&mut self, request: &Message, method: &Method) -> Option<ServerTransactionId> {
-        let via: Via<'_> = request.require().ok()?;
-        key::write(&mut self.key_buffer, &via, method);
+        self.server_by(&request.require().ok()?, method)
+    }
+
+    fn server_by(&mut self, via: &Via<'_>, method: &Method) -> Option<ServerTransactionId> {
+        key::write(&mut self.key_buffer, via, method);
         self.server_keys.get(self.key_buffer.as_slice()).copied()
     }
 
@@ -131,7 +134,8 @@ impl TransactionLayer {
         let Some(method) = request.method().cloned() else {
             return;
         };
-        if let Some(id) = self.server_of(&request, &method) {
+        let via = request.require::<Via<'_>>().ok();
+        if let Some(id) = via.as_ref().and_then(|via| self.server_by(via, &method)) {
             let Some(entry) = self.servers.get_mut(&id) else {
                 return;
             };
@@ -142,9 +146,7 @@ impl TransactionLayer {
             return self.settle_server(id, actions);
         }
         // RFC 2543 branches are refused on purpose: to match without the cookie is guesswork that nobody needs any more.
-        let rfc3261 = request
-            .require::<Via<'_>>()
-            .is_ok_and(|via| via.has_rfc3261_branch());
+        let rfc3261 = via.is_some_and(|via| via.has_rfc3261_branch());
         let defect = validate(&request).err();
         if !rfc3261 || defect.is_some() {
             self.totals.malformed_total += 1;
@@ -174,10 +176,10 @@ impl TransactionLayer {
         let key: Box<[u8]> = self.key_buffer.as_slice().into();
         let (timing, reliable) = (self.config.timing, source.transport.is_reliable());
         let (machine, actions) = if *method == Method::Invite {
-            let Ok(trying) = respond(&request, StatusCode::TRYING, None).build() else {
+            let Ok(trying) = respond(&request, StatusCode::TRYING, None).bytes() else {
                 return;
             };
-            let (machine, actions) = InviteServer::start(timing, reliable, trying.bytes().clone());
+            let (machine, actions) = InviteServer::start(timing, reliable, trying);
             (ServerMachine::Invite(machine), actions)
         } else {
             (

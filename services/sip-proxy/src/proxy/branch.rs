@@ -11,7 +11,6 @@ use offhook_call_trace::CallId;
 use offhook_sip::digest::Authenticator;
 use offhook_sip::transaction::{ClientTransactionId, Outgoing, SendOptions, ServerTransactionId};
 use offhook_sip::{Flow, Header};
-use offhook_sip_message::header::From;
 use offhook_sip_message::{HeaderValue, Message, Method, StatusCode};
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -109,7 +108,7 @@ impl Proxy {
         if context.scope == Scope::Initial {
             forward.called_phone = target.phone;
             self.disclose(context, target, &mut forward);
-            forward.record_route = record_route(&context.request, &forward, self.settings.address);
+            forward.record_route = record_route(&context.request, &forward, &self.sent_by);
         }
         if let Some(authenticator) = target
             .carrier
@@ -521,9 +520,8 @@ fn carrier_failed(
     }
 }
 
-pub(super) fn record_route(request: &Message, forward: &Forward, address: SocketAddr) -> Option<HeaderValue> {
-    let from = request.require::<From<'_>>().ok()?;
-    let tag = from.tag().unwrap_or_default();
+pub(super) fn record_route(request: &Message, forward: &Forward, address: &str) -> Option<HeaderValue> {
+    let tag = request.from_tag().unwrap_or_default();
     let disclosure = &forward.disclosure;
     let trusted = disclosure.audience == Audience::Trusted;
     let route = OwnRoute::new(forward.call.clone(), forward.shift, tag);

@@ -6,7 +6,6 @@ use super::response_context::Scope;
 use super::{CarrierFailure, Proxy};
 use offhook_sip::digest::Authenticator;
 use offhook_sip::transaction::{ClientTransactionId, ServerTransactionId};
-use offhook_sip_message::header::From;
 use offhook_sip_message::{HeaderName, HeaderValue, Message};
 use std::time::Instant;
 
@@ -40,15 +39,9 @@ impl Proxy {
         forward.shift += 1;
         forward.credentials = credentials(&mut authenticator, &context.request, &forward);
         match context.scope {
-            Scope::Initial => {
-                forward.record_route = record_route(&context.request, &forward, self.settings.address)
-            }
+            Scope::Initial => forward.record_route = record_route(&context.request, &forward, &self.sent_by),
             Scope::InDialog => {
-                let tag = context
-                    .request
-                    .require::<From<'_>>()
-                    .ok()
-                    .and_then(|from| from.tag());
+                let tag = context.request.from_tag();
                 self.dialogs
                     .raise_shift(now, &context.request, tag.unwrap_or_default());
             }

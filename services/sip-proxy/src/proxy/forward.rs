@@ -6,7 +6,9 @@ use super::phone_calls::PhoneRef;
 use bytes::Bytes;
 use offhook_call_trace::{CALL_ID_HEADER, CallId};
 use offhook_sip_message::header::{CSeq, Header, MaxForwards, RAck, RecordRoute, Transport, Via};
-use offhook_sip_message::{Edit, HeaderName, HeaderValue, Host, Message, ParamWriter, ParseError, UriBuf};
+use offhook_sip_message::{
+    Edit, HeaderName, HeaderValue, Host, Message, ParamWriter, ParseError, StartLine, UriBuf,
+};
 use std::net::SocketAddr;
 
 pub(super) const CALL_ID: HeaderName<'static> = HeaderName::custom(CALL_ID_HEADER);
@@ -207,11 +209,10 @@ fn is_same_hop(value: &[u8], own: &HeaderValue) -> bool {
 /// What a request is routed by, as the end of our branch: when one of our own Vias carries the same, it went in a circle
 /// (§16.3 step 4, §16.6 step 8).
 pub(super) fn loop_mark(request: &Message) -> String {
-    let uri = request
-        .request_uri()
-        .and_then(Result::ok)
-        .map(|uri| uri.as_bytes())
-        .unwrap_or_default();
+    let uri: &[u8] = match request.start_line() {
+        StartLine::Request { uri, .. } => uri,
+        StartLine::Response { .. } => &[],
+    };
     let header = |name| request.first(name).unwrap_or_default();
     let mark = hash(&[
         uri,

@@ -10,7 +10,7 @@ use crate::dial_plan::CarrierId;
 use offhook_call_trace::Hop;
 use offhook_sip::transaction::ServerTransactionId;
 use offhook_sip::{Flow, Transport, locate};
-use offhook_sip_message::header::{From, Header, NameAddr, Route};
+use offhook_sip_message::header::{Header, NameAddr, Route};
 use offhook_sip_message::{HeaderValue, Message, StatusCode, Uri, UriBuf};
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -145,8 +145,7 @@ impl Proxy {
             return Err(no_dialog());
         }
         // A phone is where it registers from, whatever its Contact says.
-        let from = request.require::<From<'_>>().map_err(|_| malformed())?;
-        let phone = own.phone_for(from.tag().unwrap_or_default());
+        let phone = own.phone_for(request.from_tag().unwrap_or_default());
         let phone = phone.filter(|_| rest.is_empty());
         let address = self.phone_address(phone).or_else(|| self.address_of(&next_hop));
         let address = address.ok_or(Rejection::new(StatusCode::BAD_GATEWAY, Refusal::NoAddress))?;
@@ -164,11 +163,7 @@ impl Proxy {
         request_uri: Option<UriBuf>,
         routes: Routes,
     ) -> Routed {
-        let from_tag = request
-            .require::<From<'_>>()
-            .ok()
-            .and_then(|from| from.tag())
-            .unwrap_or_default();
+        let from_tag = request.from_tag().unwrap_or_default();
         let known = self.settings.receiver(address);
         let audience = match known {
             Some(receiver) => self.settings.audience(receiver),

@@ -9,9 +9,8 @@
 //! that much than the caller, in all requests whose From tag has this hash.
 
 use offhook_call_trace::CallId;
-use offhook_sip_message::{HeaderValue, Host, InvalidValue, Uri};
+use offhook_sip_message::{HeaderValue, InvalidValue, Uri};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::net::SocketAddr;
 
 /// Highest shift that we believe: each answered challenge is one, and nobody challenges that often.
 const SHIFT_MAX: u32 = 1_000;
@@ -97,9 +96,12 @@ impl OwnRoute {
         route
     }
 
-    /// The Record-Route value.
-    pub(super) fn to_value(&self, address: SocketAddr) -> Result<HeaderValue, InvalidValue> {
-        let mut text = format!("<sip:{}:{};lr", Host::from(address.ip()), address.port());
+    /// The Record-Route value of the proxy at `address`, which is host and port.
+    pub(super) fn to_value(&self, address: &str) -> Result<HeaderValue, InvalidValue> {
+        let mut text = String::with_capacity(128);
+        text.push_str("<sip:");
+        text.push_str(address);
+        text.push_str(";lr");
         if let Some(call) = &self.call {
             text.push_str(";call=");
             text.push_str(call.as_str());
@@ -187,7 +189,7 @@ mod tests {
     use offhook_sip_message::header::{Header, RecordRoute};
 
     fn read_back(route: &OwnRoute) -> OwnRoute {
-        let value = route.to_value("[::1]:5060".parse().unwrap()).unwrap();
+        let value = route.to_value("[::1]:5060").unwrap();
         let header = RecordRoute::parse(value.as_bytes()).unwrap();
         assert!(header.uri.is_loose_router());
         OwnRoute::read(&header.uri)

@@ -27,7 +27,6 @@ use bytes::Bytes;
 use offhook_call_trace::{CallId, Hop};
 use offhook_sip::digest::Authenticator;
 use offhook_sip::transaction::ClientTransactionId;
-use offhook_sip_message::header::To;
 use offhook_sip_message::{HeaderValue, Message, Method, StatusCode, UriBuf};
 use smallvec::SmallVec;
 use std::net::SocketAddr;
@@ -291,7 +290,7 @@ impl ResponseContext {
     pub(super) fn backward(&self, id: ClientTransactionId, response: &Message) -> Option<Bytes> {
         let upstream_audience = self.upstream_audience;
         let branch = self.branches.iter().find(|branch| branch.id == id)?;
-        let has_tag = || response.require::<To<'_>>().is_ok_and(|to| to.tag().is_some());
+        let has_tag = || response.to_tag().is_some();
         let forms_dialog = || response.status().is_some_and(|status| status.code() < 300) && has_tag();
         let backward = Backward {
             request: &self.request,

@@ -3,10 +3,6 @@
 use offhook_transport::udp::batch::BATCH_MAX;
 use std::time::{Duration, Instant};
 
-/// How long messages may lie under load: nobody who dials notices, and with 3,500 messages per second (500 calls) it saves
-/// most wake-ups, ours and those of whoever we send to.
-const NAP: Duration = Duration::from_millis(1);
-
 /// From so many messages per second on it pays: at 200 calls per second, each message is still served at once.
 const BUSY_PER_SECOND: usize = 1_500;
 
@@ -25,8 +21,10 @@ pub(super) enum Rest {
 }
 
 /// Watches the rate of messages.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pace {
+    /// How long messages may lie under load: it saves most wake-ups, ours and those of whoever we send to.
+    nap: Duration,
     window: Option<Instant>,
     count: usize,
     busy: bool,
@@ -35,6 +33,17 @@ pub(super) struct Pace {
 }
 
 impl Pace {
+    /// With a nap of zero nobody ever sleeps while there is work.
+    pub(super) fn new(nap: Duration) -> Self {
+        Self {
+            nap,
+            window: None,
+            count: 0,
+            busy: false,
+            last: 0,
+        }
+    }
+
     /// A batch was taken, maybe an empty one.
     pub(super) fn received(&mut self, now: Instant, messages: usize) {
         let start = *self.window.get_or_insert(now);
@@ -54,7 +63,7 @@ impl Pace {
         let left = deadline.saturating_duration_since(now);
         match self.last {
             BATCH_MAX.. => Rest::None,
-            1.. if self.busy && !left.is_zero() => Rest::Nap(NAP.min(left)),
+            1.. if self.busy && !self.nap.min(left).is_zero() => Rest::Nap(self.nap.min(left)),
             _ => Rest::Wait(left),
         }
     }
@@ -64,12 +73,25 @@ impl Pace {
 mod tests {
     use super::*;
 
+    const NAP: Duration = Duration::from_millis(4);
+
+    #[test]
+    fn without_a_nap_it_only_waits() {
+        let start = Instant::now();
+        let mut pace = Pace::new(Duration::ZERO);
+        for ms in 0..=400 {
+            pace.received(start + Duration::from_millis(ms), 4);
+        }
+        let now = start + Duration::from_millis(400);
+        assert_eq!(pace.rest(now, now + NAP), Rest::Wait(NAP));
+    }
+
     #[test]
     fn it_naps_only_while_many_messages_come_and_never_beyond_a_deadline() {
         let start = Instant::now();
         let later = |ms| start + Duration::from_millis(ms);
         let wait = |ms| Rest::Wait(Duration::from_millis(ms));
-        let mut pace = Pace::default();
+        let mut pace = Pace::new(NAP);
         assert_eq!(pace.rest(start, later(5)), wait(5), "nothing came yet");
         for ms in 0..=200 {
             pace.received(later(ms), 1);
@@ -83,6 +105,7 @@ mod tests {
             pace.received(later(ms), 4);
         }
         assert_eq!(pace.rest(later(400), later(900)), Rest::Nap(NAP));
+        assert_eq!(pace.rest(later(400), later(402)), Rest::Nap(NAP / 2));
         assert_eq!(pace.rest(later(400), later(400)), wait(0));
         pace.received(later(401), 0);
         assert_eq!(pace.rest(later(401), later(900)), wait(499), "it is quiet now");
@@ -93,7 +116,7 @@ mod tests {
     #[test]
     fn a_full_batch_is_followed_by_the_next_at_once() {
         let now = Instant::now();
-        let mut pace = Pace::default();
+        let mut pace = Pace::new(NAP);
         pace.received(now, BATCH_MAX);
         assert_eq!(pace.rest(now, now + WINDOW), Rest::None);
     }

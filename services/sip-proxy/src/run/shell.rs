@@ -52,6 +52,7 @@ pub(super) struct Shell {
 impl Shell {
     pub(super) fn new(
         settings: Settings,
+        pace: Pace,
         context: &Context,
         socket: BatchSocket,
         orders: mpsc::Receiver<Order>,
@@ -65,7 +66,7 @@ impl Shell {
             proxy: Proxy::new(settings, StdRng::from_rng(&mut rand::rng())),
             socket,
             orders,
-            pace: Pace::default(),
+            pace,
             draining_until: None,
             context: context.clone(),
             metrics: metrics.unwrap_or_default(),

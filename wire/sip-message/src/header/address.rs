@@ -39,6 +39,48 @@ impl<'a> NameAddr<'a> {
     }
 
     pub(super) fn parse(value: &'a [u8]) -> Result<Self, &'static str> {
+        let Parts {
+            display,
+            uri,
+            params,
+            is_bare,
+        } = Parts::of(value)?;
+        if !is_display(display) {
+            return Err("a display name with such characters must be quoted");
+        }
+        if is_bare && uri.contains(&b'?') {
+            return Err("an address with ? must stand in <>");
+        }
+        if !params.is_well_formed() {
+            return Err("malformed parameters");
+        }
+        let uri = Uri::parse(uri).map_err(|error| error.what)?;
+        Ok(Self { display, uri, params })
+    }
+
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        if !self.display.is_empty() {
+            out.extend_from_slice(self.display);
+            out.push(b' ');
+        }
+        out.push(b'<');
+        out.extend_from_slice(self.uri.as_bytes());
+        out.push(b'>');
+        out.extend_from_slice(self.params.as_bytes());
+    }
+}
+
+/// The parts of such a header, unread.
+struct Parts<'a> {
+    display: &'a [u8],
+    uri: &'a [u8],
+    params: Params<'a>,
+    /// The address stands there without `<>`.
+    is_bare: bool,
+}
+
+impl<'a> Parts<'a> {
+    fn of(value: &'a [u8]) -> Result<Self, &'static str> {
         let value = chars::trim(value);
         let angle = match value.first() {
             Some(b'"') => {
@@ -67,30 +109,18 @@ impl<'a> NameAddr<'a> {
                 (&value[..0], chars::trim(&value[..end]), &value[end..])
             }
         };
-        if !is_display(display) {
-            return Err("a display name with such characters must be quoted");
-        }
-        if angle.is_none() && uri.contains(&b'?') {
-            return Err("an address with ? must stand in <>");
-        }
-        let params = Params::new(params);
-        if !params.is_well_formed() {
-            return Err("malformed parameters");
-        }
-        let uri = Uri::parse(uri).map_err(|error| error.what)?;
-        Ok(Self { display, uri, params })
+        Ok(Self {
+            display,
+            uri,
+            params: Params::new(params),
+            is_bare: angle.is_none(),
+        })
     }
+}
 
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
-        if !self.display.is_empty() {
-            out.extend_from_slice(self.display);
-            out.push(b' ');
-        }
-        out.push(b'<');
-        out.extend_from_slice(self.uri.as_bytes());
-        out.push(b'>');
-        out.extend_from_slice(self.params.as_bytes());
-    }
+/// The `tag` parameter of a From or To, without a look at its address.
+pub(crate) fn tag(value: &[u8]) -> Option<&[u8]> {
+    Parts::of(value).ok()?.params.get("tag")
 }
 
 /// Empty, one quoted string, or tokens with spaces; bytes beyond ASCII are let through for old senders.
