@@ -187,7 +187,18 @@ impl Router {
     fn link_down(&mut self, name: &str, incarnation: u64) {
         let link = self.links.get_mut(name);
         if let Some(link) = link.filter(|link| link.incarnation == incarnation) {
-            tracing::warn!(link = %name, "control link lost; its sessions are kept for the grace time");
+            let kept = self
+                .sessions
+                .values()
+                .filter(|entry| *entry.link == *name)
+                .count();
+            match kept {
+                // As when signalling leaves, its calls being over.
+                0 => tracing::info!(link = %name, "control link down; it had no session"),
+                sessions => {
+                    tracing::warn!(link = %name, sessions, "control link lost; its sessions are kept for the grace time")
+                }
+            }
             link.events = None;
             link.lost_since = Some(Instant::now());
         }
