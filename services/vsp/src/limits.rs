@@ -91,7 +91,13 @@ impl TokenBucket {
         enough
     }
 
-    /// Whether there is one.
+    /// Takes one whether there is one or not: what is missing, `debt_max` at most, has to come in first.
+    fn charge(&mut self, now: Instant, debt_max: f64) {
+        self.refill(now);
+        self.tokens = (self.tokens - 1.0).max(-debt_max);
+    }
+
+    /// Whether there is none.
     pub fn is_empty(&mut self, now: Instant) -> bool {
         self.refill(now);
         self.tokens < 1.0
@@ -113,6 +119,9 @@ pub struct LoginThrottle {
 
 /// One failed login is forgiven every six seconds.
 const FORGIVEN_PER_SECOND: f64 = 1.0 / 6.0;
+/// Failures that are remembered beyond those that pass: many sockets may fail at once, before the first one is known to. An
+/// hour's worth.
+const FAILURES_OWED_MAX: f64 = 600.0;
 
 impl LoginThrottle {
     /// A throttle that lets `failures_max` failures pass at once.
@@ -141,7 +150,8 @@ impl LoginThrottle {
             oldest.and_then(|address| self.addresses.remove(&address));
         }
         let full = TokenBucket::new(now, self.failures_max, FORGIVEN_PER_SECOND);
-        self.addresses.entry(network(address)).or_insert(full).take(now);
+        let bucket = self.addresses.entry(network(address)).or_insert(full);
+        bucket.charge(now, FAILURES_OWED_MAX);
     }
 }
 
@@ -187,6 +197,23 @@ mod tests {
         assert!(throttle.refuses(start, one) && throttle.refuses(start, neighbour));
         assert!(!throttle.refuses(start, other));
         assert!(!throttle.refuses(start + Duration::from_secs(7), one));
+    }
+
+    #[test]
+    fn guesses_at_once_gain_nothing_over_guesses_in_a_row() {
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let address = "192.0.2.1".parse().unwrap();
+        let mut throttle = LoginThrottle::new(2);
+        for _ in 0..52 {
+            throttle.failed(start, address);
+        }
+        assert!(throttle.refuses(after(50 * 6), address));
+        assert!(!throttle.refuses(after(51 * 6 + 1), address));
+        for _ in 0..10_000 {
+            throttle.failed(after(400), address);
+        }
+        assert!(!throttle.refuses(after(400 + 3_610), address), "not for ever");
     }
 
     #[test]

@@ -293,6 +293,32 @@ fn a_full_server_says_so() {
     assert_eq!(answer["error"]["code"], -32002);
 }
 
+/// Whoever guesses on many sockets at once is known to guess only when all have been checked.
+#[test]
+fn c07_guesses_at_once_make_their_address_wait_as_long_as_guesses_in_a_row() {
+    let mut world = World::new();
+    world.auto_verdict = false;
+    for _ in 0..40 {
+        let socket = world.open();
+        world.request(socket, "login", login("alice", "guess"));
+    }
+    assert_eq!(world.questions.len(), 40, "none has failed yet");
+    for (token, question) in std::mem::take(&mut world.questions) {
+        let now = world.now;
+        world.server.handle_verdict(now, token, world::verdict(question));
+    }
+    world.settle();
+    world.advance(Duration::from_secs(10));
+    let socket = world.open();
+    world.request(socket, "login", login("alice", "guess"));
+    assert!(world.questions.is_empty(), "one forgiven is not enough");
+    assert_eq!(world.logins.last(), Some(&Err(Refusal::Throttled)));
+    world.advance(Duration::from_secs(31 * 6));
+    let socket = world.open();
+    world.request(socket, "login", login("alice", "guess"));
+    assert_eq!(world.questions.len(), 1);
+}
+
 #[test]
 fn c07_an_expired_token_asks_for_one_login_and_ends_no_call() {
     let mut world = World::new();
