@@ -1,8 +1,10 @@
 // The code samples of the platform's description, as an app's author writes them, in our SDK and in the public one: only the
-// host differs. R54, R55, R56, R68, R71.
+// host differs; and those of our guides. R51, R52, R54, R55, R56, R68, R71.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { after, afterEach, before, test } from "node:test";
 import { USERS } from "../lib/config.mjs";
+import { openCuttable } from "../lib/cuttable.mjs";
 import { until } from "../lib/wait.mjs";
 import { World } from "../lib/world.mjs";
 
@@ -103,3 +105,71 @@ for (const [name, sdk] of Object.entries(SDKS)) {
     await page.context().close();
   });
 }
+
+/** The samples of a guide, in their order: functions `phone(options, show)`. */
+function samplesOf(guide) {
+  const text = readFileSync(new URL(`../../docs/guides/${guide}.md`, import.meta.url), "utf8");
+  return [...text.matchAll(/^```js\n(.*?)^```$/gms)].map(([, code]) =>
+    code.replace(/^import .*$/m, "").replace(/^export /m, "return "),
+  );
+}
+
+/** A page on which the sample runs as `login`, behind a network that can be cut: `{ page, network, shown() }`. */
+async function guided(code, [path, constructor], options) {
+  const network = await openCuttable(world.ports.http);
+  const page = await world.page(path);
+  await page.evaluate(
+    ([code, name, given]) => {
+      const constructor = name.split(".").reduce((found, key) => found[key], window);
+      window.shown = [];
+      const phone = new Function(name.split(".").at(-1), code)(constructor);
+      window.client = phone(given, (text) => window.shown.push(text));
+    },
+    [code, constructor, { host: network.host, login: "alice", password: USERS.alice, ...options }],
+  );
+  const shown = () => page.evaluate(() => window.shown);
+  await until("connected", async () => (await shown()).includes("connected"));
+  return { page, network, shown };
+}
+
+const [OURS, PUBLIC] = samplesOf("reconnection");
+
+test("R51, R52: the guide's sample tells of the loss, each try, the return, and of giving up", async () => {
+  const sdk = ["own", "Offhook.OffhookClient"];
+  const { page, network, shown } = await guided(OURS, sdk, { reconnectWindowMs: 2_000 });
+  network.cut();
+  await until("restored", async () => (await shown()).includes("restored"));
+  assert.deepEqual(await shown(), [
+    "connected",
+    "connection lost; calls go on",
+    "try 1 in 1 s",
+    "restored",
+    "connected",
+  ]);
+  network.down();
+  await until("given up", async () => (await shown()).includes("given up for now"));
+  assert.deepEqual((await shown()).slice(5), [
+    "connection lost; calls go on",
+    "try 1 in 1 s",
+    "try 2 in 1 s",
+    "given up for now",
+  ]);
+  network.up();
+  await page.evaluate(() => window.dispatchEvent(new Event("online")));
+  await until("back", async () => (await shown()).at(-1) === "connected");
+  await page.context().close();
+  await network.close();
+});
+
+test("R52: the same in the public SDK", async () => {
+  const sdk = ["", "TelnyxWebRTC.TelnyxRTC"];
+  const { page, network, shown } = await guided(PUBLIC, sdk, { iceServers: [], maxReconnectAttempts: 1 });
+  network.cut();
+  await until("restored", async () => (await shown()).includes("restored"));
+  assert.deepEqual(await shown(), ["connected", "connection lost; try 1", "restored"]);
+  network.down();
+  await until("given up", async () => (await shown()).includes("given up"));
+  assert.equal((await shown())[3], "connection lost; try 1");
+  await page.context().close();
+  await network.close();
+});

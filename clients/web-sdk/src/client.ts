@@ -4,6 +4,7 @@ import { CallError, SessionError, type OffhookError } from "./errors.js";
 import { Emitter, type EventName, type Listener } from "./events.js";
 import { createLogger, type Logger, type LogLevel } from "./logger.js";
 import { recall, remember, type Remembered, type RememberedCall } from "./session/page-memory.js";
+import { RECONNECT_WINDOW_MS } from "./session/reconnect.js";
 import { Session } from "./session/session.js";
 import type { CallMessage, TransferNews } from "./signaling/messages.js";
 
@@ -27,6 +28,11 @@ export interface ClientOptions {
    * that was up appears in state `recovering`. Off unless `true`; without it such calls end after a while.
    */
   readonly recoverCalls?: boolean | undefined;
+  /**
+   * How long a lost connection is tried again before `disconnected` says that it was given up for now, in milliseconds: 30,000
+   * unless given. 0 is for ever: then `reconnecting` goes on, each 15 s at last.
+   */
+  readonly reconnectWindowMs?: number | undefined;
   readonly logLevel?: LogLevel | undefined;
 }
 
@@ -47,6 +53,10 @@ export class OffhookClient {
     const { login, password, login_token: loginToken } = options;
     if (!loginToken && !(login && password)) throw new SessionError(46002);
     if (!options.host) throw new SessionError(45001);
+    const reconnectWindowMs = options.reconnectWindowMs ?? RECONNECT_WINDOW_MS;
+    if (!(reconnectWindowMs >= 0 && Number.isFinite(reconnectWindowMs))) {
+      throw new SessionError(45901, { detail: `reconnectWindowMs: ${reconnectWindowMs}` });
+    }
     this.#logger = createLogger(options.logLevel ?? "warn");
     this.#emitter = new Emitter((thrown) => this.#logger.error("a listener threw", { thrown }));
     this.#iceServers = options.iceServers ?? [];
@@ -59,6 +69,7 @@ export class OffhookClient {
         credentials: { login, password, loginToken },
         earlySdpAnswer: options.earlySdpAnswer ?? true,
         userVariables: options.userVariables ?? {},
+        reconnectWindowMs,
         resume: this.#before,
         logger: this.#logger,
       },

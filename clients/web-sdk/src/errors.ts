@@ -1,6 +1,6 @@
 /**
  * Every error that the SDK throws or emits. The numbers are those of the public client dialect, so that an app which
- * already switches on them keeps working (449xx: what only we have); `remedy` says what the person or the operator can do.
+ * already switches on them keeps working (449xx, 459xx: what only we have); `remedy` says what the person or the operator can do.
  */
 
 /** What each code means. A code is never reused for something else. */
@@ -87,13 +87,18 @@ export const ERRORS = {
   },
   45003: {
     name: "RECONNECT_EXHAUSTED",
-    message: "The server was not reached for about 30 seconds.",
+    message: "The server was not reached for as long as `reconnectWindowMs` says.",
     remedy: "Check the network. The client tries again now and then; `connect()` tries at once.",
   },
   45004: {
     name: "SERVER_UNAVAILABLE",
     message: "The server is up but cannot place calls at the moment.",
     remedy: "Wait; the client asks again by itself.",
+  },
+  45901: {
+    name: "INVALID_OPTION",
+    message: "An option of the client has a value that it cannot have.",
+    remedy: "See `detail` for which; `reconnectWindowMs` is 0 or a number of milliseconds.",
   },
   46001: {
     name: "LOGIN_FAILED",

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { FOR_EVER, RECONNECT_WINDOW_MS } from "./reconnect.js";
 import { SESSION_START, stepSession } from "./session-state.js";
 import type { SessionEffect, SessionInput, SessionState } from "./session-state.js";
 
-const CLOSED: SessionInput = { type: "socket-closed", random: 0.5 };
+const CLOSED: SessionInput = { type: "socket-closed", random: 0.5, windowMs: RECONNECT_WINDOW_MS };
 const TO_READY: SessionInput[] = [
   { type: "connect" },
   { type: "socket-open" },
@@ -89,6 +90,19 @@ test("R51: when the fast tries are used up the app hears it once, and tries go o
   assert.equal(all.filter((effect) => effect.type === "disconnected").length, 1);
   assert.equal(all.filter((effect) => effect.type === "reconnecting").length, 5);
   assert.equal(all.filter((effect) => effect.type === "open-socket").length, 8);
+});
+
+test("R51: a window without an end is never given up", () => {
+  let [state] = run(TO_READY);
+  const all: SessionEffect[] = [];
+  for (let i = 0; i < 40; i += 1) {
+    const closed: SessionInput = { type: "socket-closed", random: 0.5, windowMs: FOR_EVER };
+    const [next, effects] = run([closed, { type: "timer", timer: "retry" }], state);
+    state = next;
+    all.push(...effects);
+  }
+  assert.equal(all.filter((effect) => effect.type === "disconnected").length, 0);
+  assert.equal(all.filter((effect) => effect.type === "reconnecting").length, 40);
 });
 
 test("only ready starts the schedule over: an accepted login alone does not", () => {

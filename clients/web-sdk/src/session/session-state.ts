@@ -30,7 +30,7 @@ export type SessionInput =
   | { readonly type: "connect" }
   | { readonly type: "disconnect" }
   | { readonly type: "socket-open" }
-  | { readonly type: "socket-closed"; readonly random: number }
+  | { readonly type: "socket-closed"; readonly random: number; readonly windowMs: number }
   | { readonly type: "login-accepted" }
   | { readonly type: "login-refused"; readonly detail: string }
   | { readonly type: "server-ready"; readonly callIds: readonly string[] | null }
@@ -81,7 +81,7 @@ export function stepSession(state: SessionState, input: SessionInput): SessionSt
         [{ type: "send-login" }, { type: "set-timer", timer: "login", ms: LOGIN_TIMEOUT_MS }],
       ];
     case "socket-closed":
-      return lost(state, input.random);
+      return lost(state, input.random, input.windowMs);
     case "login-accepted":
       if (state.name !== "authenticating") return [state, []];
       return [{ name: "registering", reconnect: state.reconnect, tries: 0 }, []];
@@ -119,9 +119,13 @@ function close(reason: DisconnectReason, before: SessionEffect[]): SessionStep {
   ];
 }
 
-function lost(state: SessionState, random: number): SessionStep {
+function lost(state: SessionState, random: number, windowMs: number): SessionStep {
   if (state.name === "idle" || state.name === "closed" || state.name === "waiting") return [state, []];
-  const [reconnect, next] = nextTry(state.name === "ready" ? RECONNECT_START : state.reconnect, random);
+  const [reconnect, next] = nextTry(
+    state.name === "ready" ? RECONNECT_START : state.reconnect,
+    random,
+    windowMs,
+  );
   const effects: SessionEffect[] = [{ type: "clear-timers" }];
   if (next.attempt === 1) effects.push({ type: "failed", code: 45002, detail: null });
   if (next.exhausted) {

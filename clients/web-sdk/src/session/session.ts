@@ -32,6 +32,8 @@ export interface SessionOptions {
   /** Ask the server to connect the audio path while the far end still rings. */
   readonly earlySdpAnswer: boolean;
   readonly userVariables: Record<string, unknown>;
+  /** How long a lost connection is tried again before it counts as disconnected; 0 is for ever. */
+  readonly reconnectWindowMs: number;
   /** The session of the page before this one in the tab. */
   readonly resume: Pick<Remembered, "sessionId" | "voiceSdkId"> | null;
   readonly logger: Logger;
@@ -169,7 +171,11 @@ export class Session {
 
   #onClose(): void {
     this.#letGo();
-    this.#step({ type: "socket-closed", random: Math.random() });
+    this.#step({
+      type: "socket-closed",
+      random: Math.random(),
+      windowMs: this.#options.reconnectWindowMs,
+    });
   }
 
   /** Forgets the socket, and whatever waited for it. */
