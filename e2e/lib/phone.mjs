@@ -38,6 +38,27 @@ export class Phone {
     return this.ask("frames");
   }
 
+  /** What one side (`client` or `server`) has asked of the other, in order, in one call or at all: no results, no pings. */
+  async requests(from, id = null) {
+    return (await this.frames())
+      .filter((each) => each.from === from && each.frame.method && !/ping$/.test(each.frame.method))
+      .map(({ frame: { method, params = {} } }) => ({ method: method.replace(/^telnyx_rtc\./, ""), params }))
+      .filter(({ params }) => id === null || id === (params.callID ?? params.dialogParams?.callID));
+  }
+
+  /** The params of what the server has said about a call with one method. */
+  async told(method, id) {
+    const said = await this.requests("server", id);
+    return said.filter((each) => each.method === method).map(({ params }) => params);
+  }
+
+  /** What the app was told of the far end's holds: `held` and `active`, in order. */
+  async farHolds(id) {
+    return (await this.records()).notifications
+      .filter(({ callId, params }) => callId === id && params.eventData?.kind === "farHold")
+      .map(({ params }) => params.eventData.holdState);
+  }
+
   /** Connects without waiting for the outcome. */
   connect(options) {
     return this.ask("connect", { host: this.#host, ...options });

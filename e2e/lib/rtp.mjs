@@ -130,6 +130,11 @@ export class RtpEnd {
     });
   }
 
+  /** Another tone from now on, in Hz, or silence (`null`). */
+  play(toneHz) {
+    this.#toneHz = toneHz;
+  }
+
   /** Begins to send, once. */
   start() {
     const passive = ["echo", "nothing"].includes(this.#toneHz) || this.codec === "opus";

@@ -12,6 +12,11 @@ export function carrierHears(call, hz = BROWSER_HZ, timeoutMs = 10_000) {
   return until(`${hz} Hz at the carrier`, () => near(call.rtp.heardHz(), hz), timeoutMs);
 }
 
+/** Waits until the carrier no longer hears the browser. */
+export function untilUnheard(call) {
+  return until("the carrier no longer hears the browser", () => !near(call.rtp.heardHz(), BROWSER_HZ));
+}
+
 /** Waits until both ends of a call hear each other: `id` at the browser, `call` at the carrier. */
 export async function bothHear(phone, id, call) {
   await phone.untilHears(id, CARRIER_HZ, 10_000);

@@ -40,17 +40,8 @@ async function ring(options = {}) {
   const { id } = await until("it rings in the browser", async () =>
     (await phone.records()).states.find((each) => each.state === "ringing" && !known.has(each.id)),
   );
-  const [invite] = await told("telnyx_rtc.invite", id);
+  const [invite] = await phone.told("invite", id);
   return { id, call, invite };
-}
-
-/** What the server said to the browser about a call with this method: the params. */
-async function told(method, callID) {
-  const frames = await phone.frames();
-  return frames
-    .filter(({ from, frame }) => from === "server" && frame.method === method)
-    .map(({ frame }) => frame.params)
-    .filter((params) => params.callID === callID);
 }
 
 async function end(id) {
@@ -139,7 +130,7 @@ describe("C11: headers from the carrier to the app", () => {
 
   test("of the answer", async () => {
     const { id } = await talk({}, LINES);
-    const [answer] = await told("telnyx_rtc.answer", id);
+    const [answer] = await phone.told("answer", id);
     assert.deepEqual(answer.dialogParams.custom_headers, SEEN);
     await end(id);
   });
@@ -148,7 +139,7 @@ describe("C11: headers from the carrier to the app", () => {
     const { id, call } = await talk();
     call.hangup(LINES);
     await phone.untilEnded(id);
-    const [bye] = await told("telnyx_rtc.bye", id);
+    const [bye] = await phone.told("bye", id);
     assert.deepEqual(bye.dialogParams, { custom_headers: SEEN, customHeaders: SEEN });
   });
 });
@@ -186,8 +177,8 @@ describe("names and numbers", () => {
 describe("C12: ids and client state", () => {
   test("call-control, session and leg id on invite, ringing and answer; sip_call_id on bye", async () => {
     const { id, call } = await talk();
-    const [ringing] = await told("telnyx_rtc.ringing", id);
-    const [answer] = await told("telnyx_rtc.answer", id);
+    const [ringing] = await phone.told("ringing", id);
+    const [answer] = await phone.told("answer", id);
     const ids = ({ telnyx_call_control_id, telnyx_session_id, telnyx_leg_id }) => [
       telnyx_call_control_id,
       telnyx_session_id,
@@ -211,7 +202,7 @@ describe("C12: ids and client state", () => {
     assert.equal(call.header("x-client-state"), clientState);
     call.hangup();
     await phone.untilEnded(id);
-    const [bye] = await told("telnyx_rtc.bye", id);
+    const [bye] = await phone.told("bye", id);
     assert.equal(bye.client_state, clientState);
     const inbound = await ring({ headers: [`X-Client-State: ${clientState}`] });
     assert.equal(inbound.invite.client_state, clientState);
@@ -222,7 +213,7 @@ describe("C12: ids and client state", () => {
 
 describe("digits from the carrier reach the app, each once", () => {
   async function digits(id) {
-    return (await told("telnyx_rtc.info", id)).map((params) => params.dtmf).join("");
+    return (await phone.told("info", id)).map((params) => params.dtmf).join("");
   }
 
   for (const [how, send] of [

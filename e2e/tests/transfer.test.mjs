@@ -321,12 +321,8 @@ test("R70: the far end's hold is told to both SDKs, answered recvonly, and inact
       assert.deepEqual([response.status, directionOf(response.body)], [200, answer]);
     }
   }
-  const holds = async () =>
-    (await phone.records()).notifications
-      .filter(({ callId, params }) => callId === id && params.eventData?.kind === "farHold")
-      .map(({ params }) => params.eventData.holdState);
-  await until("the app heard it all", async () => (await holds()).length === 4);
-  assert.deepEqual(await holds(), ["held", "active", "held", "active"]);
+  await until("the app heard it all", async () => (await phone.farHolds(id)).length === 4);
+  assert.deepEqual(await phone.farHolds(id), ["held", "active", "held", "active"]);
   const ownHolds = await own.page.evaluate(() => window.own.farHolds.map(({ held }) => held));
   assert.deepEqual(ownHolds, [true, false, true, false]);
   assert.equal(await phone.state(id), "active", "it is not our hold");
