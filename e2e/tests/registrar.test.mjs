@@ -154,7 +154,7 @@ test("a call goes through the registrar, which asks for a digest", async () => {
   assert.equal(call.header("proxy-authorization"), "");
 });
 
-test("a wrong password is told, to the SDK as well, and not tried again and again", async () => {
+test("C6: a wrong password is told (FAILED), to the SDK as well, and not tried again and again", async () => {
   const client = await raw("carol", "carol-secret");
   assert.equal(await state(client), "FAILED");
   const tries = one.of("1003", "unproven").length;
@@ -194,7 +194,7 @@ test("a registrar that is restarted has forgotten us: registered again by itself
   await calledThroughKamailio();
 });
 
-test("a registrar that is down: not registered is told; found again when it is back", async () => {
+test("C6: a registrar that is down: not registered is told (NOREG); found again when it is back", async () => {
   const client = await raw("alice", "alice-secret");
   await one.halt();
   await until("it is told", async () => (await state(client)) === "NOREG", 4 * GRANTED_S * 1_000);
