@@ -17,6 +17,7 @@ mod connected;
 mod exchange;
 mod midcall;
 mod setup;
+mod state;
 mod transfer;
 mod view;
 
@@ -27,6 +28,7 @@ pub(crate) use attach::Return;
 pub(crate) use exchange::{Goal, TransferTo};
 pub(crate) use midcall::{MESSAGE_LEN_MAX, SipOutcome};
 pub(crate) use setup::Refused;
+pub use state::CallState;
 
 use crate::limits::{CLOSE_WAIT_MAX, PENDING_PER_CALL_MAX};
 use crate::output::{CallRecord, EndedBy, Note};

@@ -18,9 +18,11 @@ mod settings;
 pub mod translate;
 pub mod uploads;
 
+pub use call::CallState;
 pub use output::{
     AskToken, CallRecord, CallStage, CallView, CloseReason, ConnectionId, Counts, Departure, EndedBy,
     MediaToken, Note, Output, Peer, Rejection, SessionView, TransferWay,
 };
-pub use server::Server;
+pub use server::{Server, SessionExists};
+pub use session::SessionState;
 pub use settings::{AnonymousTarget, FarTransfers, Registrar, Settings, SipSettings, TransferSettings, User};

@@ -12,10 +12,13 @@ mod places;
 mod referrals;
 mod registrations;
 mod requests;
+mod session_state;
 mod sip;
 mod sockets;
 pub(crate) mod speed_test;
 mod transfers;
+
+pub use session_state::SessionExists;
 
 use crate::auth::Verdict;
 use crate::call::{Call, CallKey, CallTimer, Purpose, SipPurpose};

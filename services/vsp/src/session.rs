@@ -9,7 +9,7 @@
 //!               └── login with sessid ───┘
 //! ```
 
-use crate::call::CallKey;
+use crate::call::{CallKey, CallState};
 use crate::limits::{
     Limits, PING_INTERVAL, QUEUED_WHILE_LOGIN_LEN_MAX, QUEUED_WHILE_LOGIN_MAX, TokenBucket,
     UNAUTHENTICATED_MAX,
@@ -180,6 +180,42 @@ impl Connection {
     }
 }
 
+/// A session as a value, with times from the moment of export.
+#[derive(Debug, Clone)]
+pub struct SessionState {
+    /// Its client comes back with it.
+    pub id: SessionId,
+    /// The same, as the query of the WebSocket's address has it.
+    pub voice_sdk_id: VoiceSdkId,
+    /// Who is logged in.
+    pub user: String,
+    /// How long its token is still good, if it logged in with one.
+    pub valid_for: Option<Duration>,
+    /// The one that an anonymous client may call.
+    pub target: Option<Destination>,
+    /// The client wants SDP answers early.
+    pub early_answer: bool,
+    /// Under which its reports come.
+    pub report_id: Option<String>,
+    /// The client's SDK acknowledges what it is sent.
+    pub acknowledges: bool,
+    /// The client's SDK answers pings of the dialect.
+    pub answers_pings: bool,
+    /// The client reads its gateway state in messages alone.
+    pub wants_state_messages: bool,
+    /// Where its client was last.
+    pub address: Option<IpAddr>,
+    /// Its calls that are at rest.
+    pub calls: Vec<CallState>,
+    /// Calls that have ended a while ago, each with the `bye` that the client may have missed.
+    pub ended: Vec<(ClientCallId, Option<ServerMessage>)>,
+}
+
+/// The moment that lies `duration` before `now`; `now`, where the clock does not reach back so far.
+pub(crate) fn ago(now: Instant, duration: Duration) -> Instant {
+    now.checked_sub(duration).unwrap_or(now)
+}
+
 impl PendingLogin {
     /// Keeps a frame until the login is decided, if there is room.
     pub(crate) fn queue(&mut self, text: &str) -> bool {
@@ -213,6 +249,60 @@ impl Session {
             address: None,
             ended: VecDeque::new(),
         }
+    }
+
+    /// The session as a value, with these of its calls.
+    pub(crate) fn export(&self, now: Instant, id: SessionId, calls: Vec<CallState>) -> SessionState {
+        let ended = self.ended.iter();
+        SessionState {
+            id,
+            voice_sdk_id: self.voice_sdk_id.clone(),
+            user: self.user.clone(),
+            valid_for: self.valid_until.map(|until| until.saturating_duration_since(now)),
+            target: self.target.clone(),
+            early_answer: self.early_answer,
+            report_id: self.report_id.clone(),
+            acknowledges: self.acknowledges,
+            answers_pings: self.answers_pings,
+            wants_state_messages: self.wants_state_messages,
+            address: self.address,
+            calls,
+            ended: ended
+                .map(|ended| (ended.call.clone(), ended.told.as_deref().cloned()))
+                .collect(),
+        }
+    }
+
+    /// The session of such a value, without a socket, and the calls that it is to have.
+    pub(crate) fn import(
+        now: Instant,
+        state: SessionState,
+        mut next_key: impl FnMut() -> CallKey,
+    ) -> (Self, Vec<CallState>) {
+        let ended = state.ended.into_iter().map(|(call, told)| Ended {
+            key: next_key(),
+            call,
+            told: told.map(Box::new),
+        });
+        let session = Self {
+            voice_sdk_id: state.voice_sdk_id,
+            user: state.user,
+            valid_until: state.valid_for.map(|valid| now + valid),
+            target: state.target,
+            early_answer: state.early_answer,
+            report_id: state.report_id,
+            acknowledges: state.acknowledges,
+            answers_pings: state.answers_pings,
+            wants_state_messages: state.wants_state_messages,
+            calls: BTreeMap::new(),
+            connection: None,
+            returned: None,
+            departure: Departure::Lost,
+            awaits_registration: false,
+            address: state.address,
+            ended: ended.take(ENDED_KEPT_MAX).collect(),
+        };
+        (session, state.calls)
     }
 
     /// Whether its token has ended.

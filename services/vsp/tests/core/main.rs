@@ -22,6 +22,7 @@ mod operator;
 mod outbound_call;
 mod reconnect;
 mod register_elsewhere;
+mod session_state;
 mod sockets;
 mod transfers;
 mod transfers_of_far_ends;
