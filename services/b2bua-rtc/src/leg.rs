@@ -5,6 +5,7 @@ mod outbound;
 mod own_sources;
 mod passing_event;
 mod sending;
+mod sources;
 
 use crate::outbox::{Outbox, SocketToken};
 use crate::rtp_leg::{Admission, RtpSide};
@@ -70,6 +71,8 @@ pub enum Discard {
     UnknownPayload,
     /// The other leg takes no media now.
     NoReceiver,
+    /// Audio of a source beside which a newer one of the same peer is heard.
+    OtherSource,
 }
 
 /// Transport and negotiation of a leg.

@@ -72,6 +72,8 @@ pub struct Drops {
     pub unknown_payload: u64,
     /// [`Discard::NoReceiver`].
     pub no_receiver: u64,
+    /// [`Discard::OtherSource`].
+    pub other_source: u64,
 }
 
 impl Drops {
@@ -85,6 +87,7 @@ impl Drops {
         self.not_ready += other.not_ready;
         self.unknown_payload += other.unknown_payload;
         self.no_receiver += other.no_receiver;
+        self.other_source += other.other_source;
     }
 
     fn count(&mut self, reason: Discard) {
@@ -105,6 +108,7 @@ impl Drops {
             Discard::NotReady => &mut self.not_ready,
             Discard::UnknownPayload => &mut self.unknown_payload,
             Discard::NoReceiver => &mut self.no_receiver,
+            Discard::OtherSource => &mut self.other_source,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What comes in on a leg: statistics of the stream, digits, when it was last heard.
 
+use super::sources::Sources;
 use offhook_media_control::CodecName;
 use offhook_offer_answer::Codec;
 use offhook_rtp::rtcp::ReportBlock;
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 /// Receiving half of a leg.
 #[derive(Debug, Default)]
 pub(crate) struct Inbound {
+    sources: Sources,
     /// Of the present source.
     stats: Option<ReceiverStats>,
     /// Received and lost of the sources before.
@@ -42,6 +44,17 @@ pub(crate) struct Press {
 }
 
 impl Inbound {
+    /// True if audio of this source is heard, and not a newer one of the same peer.
+    #[inline]
+    pub(crate) fn hears(&mut self, now: Instant, ssrc: Ssrc) -> bool {
+        self.sources.hears(now, ssrc)
+    }
+
+    /// A source has said goodbye.
+    pub(crate) fn goodbye(&mut self, ssrc: Ssrc) {
+        self.sources.goodbye(ssrc);
+    }
+
     /// Counts an audio packet. True if it is the first one, or the first after a reported silence.
     #[inline]
     pub(crate) fn audio(&mut self, now: Instant, fields: &RtpFields, codec: Codec) -> bool {
@@ -70,7 +83,13 @@ impl Inbound {
             }
             None => (clock_rate_hz, fields.timestamp),
         };
-        self.count(now, fields, rate, timestamp);
+        if self.sources.is_heard(fields.ssrc) {
+            self.count(now, fields, rate, timestamp);
+        } else {
+            self.earlier.0 += 1;
+            self.last_packet = Some(now);
+            self.last_media = Some(now);
+        }
         self.events_rate_hz = clock_rate_hz;
         let changes = self.events.receive(now, fields.timestamp, event);
         changes

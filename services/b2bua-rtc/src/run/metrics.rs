@@ -69,7 +69,7 @@ const COUNTERS: [Metric; 9] = [
     ),
 ];
 
-const DROPS: [(&str, Reading); 8] = [
+const DROPS: [(&str, Reading); 9] = [
     ("stranger", |f| f.drops.stranger),
     ("malformed", |f| f.drops.malformed),
     ("bad-stun", |f| f.drops.bad_stun),
@@ -78,6 +78,7 @@ const DROPS: [(&str, Reading); 8] = [
     ("not-ready", |f| f.drops.not_ready),
     ("unknown-payload", |f| f.drops.unknown_payload),
     ("no-receiver", |f| f.drops.no_receiver),
+    ("other-source", |f| f.drops.other_source),
 ];
 
 impl Collector for GatewayMetrics {

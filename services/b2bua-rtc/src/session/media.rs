@@ -7,7 +7,7 @@ use offhook_media_control::{Event, GoneReason, LegName, PlayEnd};
 use offhook_offer_answer::{Bridge, Route};
 use offhook_rtp::rtcp::{Compound, Packet};
 use offhook_rtp::telephone_event::TelephoneEvent;
-use offhook_rtp::{RtpPacket, round_trip};
+use offhook_rtp::{RtpPacket, Ssrc, round_trip};
 use offhook_webrtc::{FailureReason, LegEvent};
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -66,6 +66,9 @@ impl MediaSession {
         let Some(route) = route(self.bridge.as_ref(), from, payload_type) else {
             return self.other_payload(now, from, &packet, out);
         };
+        if !sender.inbound.hears(now, packet.fields().ssrc) {
+            return self.drop_source(from, packet.fields().ssrc);
+        }
         let starts = sender.inbound.audio(now, &packet.fields(), route.received.codec);
         let due = receiver.outbound.poll_timeout();
         let result = if kept_back {
@@ -182,6 +185,10 @@ impl MediaSession {
                     reports
                 }
                 Packet::ReceiverReport { reports, .. } => reports,
+                Packet::Goodbye { sources, .. } => {
+                    sources.for_each(|ssrc| leg.inbound.goodbye(ssrc));
+                    continue;
+                }
                 _ => continue,
             };
             for block in reports.filter(|block| block.ssrc == ours) {
@@ -206,6 +213,19 @@ impl MediaSession {
                 format!("{reason:?} from {source}"),
             );
         }
+    }
+
+    /// Counts a packet of a source that is not heard; the first one is told.
+    fn drop_source(&mut self, leg: LegName, ssrc: Ssrc) {
+        if self.drops.count_of(Discard::OtherSource) == 0 {
+            let call_id = &self.call_id;
+            tracing::info!(%call_id, leg = leg_text(leg), "a peer sends several sources at a time: the newest is heard");
+            self.trace(
+                format!("several-sources {}", leg_text(leg)),
+                format!("{:08x} is not heard beside a newer one", ssrc.0),
+            );
+        }
+        self.drop_datagram(leg, Discard::OtherSource);
     }
 
     fn drop_datagram(&mut self, leg: LegName, reason: Discard) {
