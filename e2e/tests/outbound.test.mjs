@@ -119,6 +119,7 @@ test("C10: with early_sdp_answer `media` follows the result of the invite, and t
   const frames = (await early.frames()).filter(({ from }) => from === "server").map(({ frame }) => frame);
   const created = frames.findIndex(({ result }) => result?.message === "CALL CREATED");
   assert.equal(frames[created + 1]?.method, "telnyx_rtc.media");
+  await until("the carrier rings", () => answer);
   answer();
   await early.untilState(id, "active");
   await early.untilHears(id, CARRIER_HZ);
