@@ -118,20 +118,33 @@ fn locate(text: &str, offset: usize) -> (usize, usize) {
     )
 }
 
-/// How values are written of which the reader says only that their syntax is wrong.
-const FORMS: [(&str, &str); 2] = [
+/// What to do about values of which the reader says only that something is wrong with them.
+const FORMS: [(&str, &str); 5] = [
     (
         "socket address",
         "Write address:port, such as 127.0.0.1:8080 or [::1]:8080",
     ),
     ("IP address", "Write an address such as 192.0.2.1 or 2001:db8::1"),
+    (
+        "expected a sequence",
+        "Write a list: [ … ], or for a list of sections each of them as [[name]]",
+    ),
+    (
+        "secret file",
+        "Create it, readable for the user that runs offhook, or mend the path",
+    ),
+    ("environment variable", "Set it where offhook is started"),
 ];
 
 /// What serde says, in two parts: what is wrong, and what to do.
 fn explain(message: &str) -> (String, String) {
-    let message = message.trim();
+    let message = without_text(message.trim());
+    let message = message.as_str();
     if let Some((_, remedy)) = FORMS.iter().find(|(form, _)| message.contains(form)) {
-        return (message.to_owned(), (*remedy).to_owned());
+        let what = message
+            .split_once(", expected ")
+            .map_or(message, |(what, _)| what);
+        return (what.to_owned(), (*remedy).to_owned());
     }
     if message.starts_with("missing field") {
         let remedy = "Add it; offhook.example.toml shows every key with its unit and default";
@@ -151,6 +164,16 @@ fn explain(message: &str) -> (String, String) {
         None => format!("Known here: {}", known.join(", ")),
     };
     (what.to_owned(), remedy)
+}
+
+/// A message without the text that stands at the wrong place: it may be a secret, and its line says which it is.
+fn without_text(message: &str) -> String {
+    const BEFORE: &str = "invalid type: string";
+    const AFTER: &str = ", expected ";
+    match (message.starts_with(BEFORE), message.rfind(AFTER)) {
+        (true, Some(at)) => format!("{BEFORE}{}", &message[at..]),
+        _ => message.to_owned(),
+    }
 }
 
 /// The name among `known` that `wrong` was probably meant to be.
@@ -241,8 +264,13 @@ mod tests {
         assert!(remedy("missing field `zone`").contains("offhook.example.toml"));
         assert_eq!(
             explain("invalid type: string \"a\", expected u32"),
-            ("invalid type: string \"a\"".to_owned(), "Write u32".to_owned())
+            ("invalid type: string".to_owned(), "Write u32".to_owned())
         );
+        let (what, list) = explain("invalid type: map, expected a sequence");
+        assert_eq!(what, "invalid type: map");
+        assert!(list.contains("[[name]]"));
+        assert!(remedy("cannot read the secret file /a: No such file").contains("Create it"));
+        assert!(remedy("the environment variable A is not set").contains("Set it"));
     }
 
     #[test]
@@ -268,6 +296,12 @@ mod tests {
     fn an_error_shows_no_value() {
         let error = error("[[carrier]]\nuri = 'x'\npassword = 'hunter2'\n");
         assert!(!format!("{error} {error:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn an_error_of_type_does_not_show_the_text_that_stands_there() {
+        let error = error("carrier = 'hunter2, expected or not'\n");
+        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
     }
 
     #[test]
