@@ -63,9 +63,17 @@ class Carrier {
     Object.assign(this.#options, options);
   }
 
-  /** Requests of one method, as received (retransmissions too). */
+  /**
+   * Requests of one method, as received (retransmissions too), save what belongs to calls that are not its own: those of an
+   * earlier carrier at this port, say.
+   */
   requests(method) {
-    return this.received.filter((message) => message.method === method && message.status === undefined);
+    return this.received.filter(
+      (message) =>
+        message.method === method &&
+        message.status === undefined &&
+        (this.#callOf(message) || beginsSomething(message)),
+    );
   }
 
   /** Calls `number` through the proxy at `proxyPort`; `headers` are whole lines of the INVITE, `name` who calls. */
@@ -87,13 +95,15 @@ class Carrier {
     return new Promise((resolve) => this.#socket.close(resolve));
   }
 
+  #callOf(message) {
+    return [...this.calls, ...this.dialled].find((call) => call.sipCallId === header(message, "call-id"));
+  }
+
   #onDatagram(datagram, from) {
     const message = parseSip(datagram);
     if (!message) return;
     this.received.push(message);
-    const known = [...this.calls, ...this.dialled].find(
-      (call) => call.sipCallId === header(message, "call-id"),
-    );
+    const known = this.#callOf(message);
     if (known) return known.handle(message, from);
     const send = (text, to) => this.#socket.send(text, to.port, to.address);
     if (message.method === "INVITE") this.#onInvite(message, from, send);
@@ -110,6 +120,11 @@ class Carrier {
     await call.open();
     await this.#options.script(call);
   }
+}
+
+/** Whether a request belongs to nothing that went before. */
+function beginsSomething(request) {
+  return !["ACK", "CANCEL"].includes(request.method) && !header(request, "to").includes(";tag=");
 }
 
 class CarrierCall {
