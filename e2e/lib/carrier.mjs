@@ -16,6 +16,8 @@ const RETRANSMIT_MAX = 6;
  * options.codecs   names it accepts, in order: PCMU, PCMA, opus
  * options.toneHz   what it sends, or a function that tells it by the number called; `null` sends silence, `"nothing"`
  *                  no packet at all, `"echo"` what it hears
+ * options.leavesChoice  it answers with all of `codecs` that it is offered, in the other side's order, and sends the first
+ * options.opus     parameters of Opus in its SDPs
  * options.advertised  address that its SDPs name, if it is another one than its packets come from
  * options.reinvite [status, reason] that refuses re-INVITEs; without it they are accepted
  * options.refer    what it does with a REFER: [status, reason] that refuses it, or "take": it says by NOTIFY that it has
@@ -164,10 +166,12 @@ class CarrierCall {
   }
 
   async open() {
-    const { codecs, toneHz, advertised } = this.#options;
+    const { codecs, toneHz, advertised, leavesChoice, opus } = this.#options;
     this.rtp = await RtpEnd.open(this.invite.body, {
       codecs,
       advertised,
+      leavesChoice,
+      opus,
       toneHz: typeof toneHz === "function" ? toneHz(this.number) : toneHz,
     });
   }

@@ -1,6 +1,7 @@
 // The carrier's RTP end: sends a tone every 20 ms, listens, decodes G.711, collects telephone-event digits.
 import { bindUdp } from "./ports.mjs";
 import { G711 } from "./g711.mjs";
+import { readOpus } from "./opus.mjs";
 import { dominantHz, sine } from "./tone.mjs";
 
 const HOST = "127.0.0.1";
@@ -29,10 +30,18 @@ export class RtpEnd {
   digits = "";
   /** Name of the codec agreed on, or `null` when there is none. */
   codec = null;
+  /** How many audio packets have come of each codec that was agreed on, by name. */
+  packetsOf = new Map();
+  /** What the Opus packets have said of themselves, each different one once, and how many corrected the one before. */
+  opusHeard = { bands: new Set(), stereo: new Set(), correcting: 0 };
   #socket;
   #remote;
   #payloadType;
+  /** Codec names by payload type, what we send with first: more than one for an end that leaves the choice. */
+  #agreed = new Map();
   #eventType;
+  /** Parameters of Opus in our descriptions. */
+  #opus;
   #toneHz;
   #samples = [];
   #lastSequence = null;
@@ -48,12 +57,16 @@ export class RtpEnd {
   /** Its own direction allows it to send. */
   #maySend = true;
   #lateness = null;
+  /** It answers with all codecs that it can do, in the other side's order, and not with its favourite alone. */
+  #leavesChoice = false;
   /** Address that its descriptions name: behind NAT, another one than its packets come from. */
   #advertised = HOST;
 
   /** Reads the offer, agrees on a codec and opens a port. */
-  static async open(offer, { codecs, toneHz, advertised = HOST }) {
+  static async open(offer, { codecs, toneHz, advertised = HOST, leavesChoice = false, opus = null }) {
     const end = new RtpEnd();
+    end.#opus = opus;
+    end.#leavesChoice = leavesChoice;
     end.#advertised = advertised;
     end.#socket = await bindUdp(0);
     end.#toneHz = toneHz;
@@ -91,16 +104,22 @@ export class RtpEnd {
     for (const [, type, name] of offer.matchAll(/^a=rtpmap:(\d+) ([\w-]+)\//gm))
       names.set(Number(type), name);
     const find = (name) => offered.find((type) => names.get(type)?.toLowerCase() === name.toLowerCase());
-    this.codec = codecs.find((name) => find(name) !== undefined) ?? null;
+    const known = codecs.filter((name) => find(name) !== undefined);
+    if (this.#leavesChoice)
+      known.sort((one, next) => offered.indexOf(find(one)) - offered.indexOf(find(next)));
+    this.codec = known[0] ?? null;
     this.#payloadType = this.codec && find(this.codec);
+    this.#agreed = new Map(
+      known.slice(0, this.#leavesChoice ? known.length : 1).map((name) => [find(name), name]),
+    );
     this.#eventType = find("telephone-event") ?? null;
   }
 
   /** Our description; each is a new version of it. */
   sdp(direction = "sendrecv") {
     this.#sdpVersion += 1;
-    const rate = this.codec === "opus" ? "48000/2" : "8000";
-    const types = [this.#payloadType, this.#eventType].filter((type) => type !== null);
+    const types = [...this.#agreed.keys(), this.#eventType].filter((type) => type !== null);
+    const rate = (name) => (name === "opus" ? "48000/2" : "8000");
     return [
       "v=0",
       `o=carrier 1 ${this.#sdpVersion} IN IP4 ${HOST}`,
@@ -108,7 +127,10 @@ export class RtpEnd {
       `c=IN IP4 ${this.#advertised}`,
       "t=0 0",
       `m=audio ${this.#socket.address().port} RTP/AVP ${types.join(" ")}`,
-      `a=rtpmap:${this.#payloadType} ${this.codec}/${rate}`,
+      ...[...this.#agreed].map(([type, name]) => `a=rtpmap:${type} ${name}/${rate(name)}`),
+      ...[...this.#agreed]
+        .filter(([, name]) => name === "opus" && this.#opus)
+        .map(([type]) => `a=fmtp:${type} ${this.#opus}`),
       ...(this.#eventType === null
         ? []
         : [`a=rtpmap:${this.#eventType} telephone-event/8000`, `a=fmtp:${this.#eventType} 0-15`]),
@@ -214,11 +236,14 @@ export class RtpEnd {
     const type = packet[1] & 0x7f;
     const payload = packet.subarray(12);
     if (type === this.#eventType) return this.#onEvent(packet.readUInt32BE(4), payload);
-    if (type !== this.#payloadType) return;
+    const codec = this.#agreed.get(type);
+    if (codec === undefined) return;
+    this.packetsOf.set(codec, (this.packetsOf.get(codec) ?? 0) + 1);
+    if (codec === "opus") this.#noteOpus(payload);
     this.#count(packet.readUInt16BE(2));
     this.payloadSizes.add(payload.length);
     this.#countStep(packet.readUInt32BE(4));
-    const g711 = G711[this.codec];
+    const g711 = G711[codec];
     if (g711) {
       this.#samples.push(...g711.decode(payload));
       if (this.#samples.length > 4 * WINDOW_SAMPLES) this.#samples.splice(0, 2 * WINDOW_SAMPLES);
@@ -238,6 +263,13 @@ export class RtpEnd {
     this.#lastSequence = sequence;
     this.lastPacketAt = now;
     this.packetsReceived += 1;
+  }
+
+  #noteOpus(payload) {
+    const { band, stereo, corrects } = readOpus(payload);
+    this.opusHeard.bands.add(band);
+    this.opusHeard.stereo.add(stereo);
+    if (corrects) this.opusHeard.correcting += 1;
   }
 
   #countStep(timestamp) {

@@ -105,6 +105,19 @@ window.phone = {
     client.connect();
   },
 
+  /** From now on this page's offers name these parameters of Opus: what an app does that wants other ones. */
+  opusParameters(parameters) {
+    const original = RTCPeerConnection.prototype.createOffer;
+    RTCPeerConnection.prototype.createOffer = async function (...args) {
+      const { type, sdp } = await original.apply(this, args);
+      const [, opus] = /^a=rtpmap:(\d+) opus\//m.exec(sdp);
+      return { type, sdp: sdp.replace(new RegExp(`^(a=fmtp:${opus}) .*$`, "m"), `$1 ${parameters}`) };
+    };
+  },
+
+  /** The codecs of a kind that the browser can do, for `preferred_codecs`. */
+  capabilities: () => RTCRtpReceiver.getCapabilities("audio").codecs,
+
   disconnect: () => client.disconnect(),
   speedTest: (bytes) => client.speedTest(bytes),
   networkCheck: async (options) => plain(await client.runNetworkCheck(options)),
@@ -234,6 +247,9 @@ window.phone = {
     const codec = all.find((each) => each.type === "codec" && each.id === inbound?.codecId);
     return {
       codec: codec?.mimeType ?? null,
+      codecSent: report.get(outbound?.codecId)?.mimeType ?? null,
+      /** Packets that carried in-band error correction for the one before. */
+      correcting: inbound?.fecPacketsReceived ?? 0,
       packetsReceived: inbound?.packetsReceived ?? 0,
       packetsLost: inbound?.packetsLost ?? 0,
       packetsSent: outbound?.packetsSent ?? 0,

@@ -36,6 +36,20 @@ impl OpusParams {
         min_packet_ms: None,
     };
 
+    /// What a leg's peer is to be asked for whose packets are passed on to one that wants `self`, and at most `cap_bps` (its
+    /// `max_bitrate_bps`): the encoder is the far end's, so the wishes have to reach it. Pauses are not asked for, since a
+    /// gateway cannot tell them from a loss of media.
+    pub fn passed_on(&self, cap_bps: Option<u32>) -> Self {
+        let caps = [self.max_average_bitrate_bps, cap_bps];
+        let cap_bps = caps.into_iter().flatten().min();
+        Self {
+            max_average_bitrate_bps: cap_bps.map(|cap| cap.max(BITRATE_MIN_BPS)),
+            dtx: false,
+            min_packet_ms: Self::default().min_packet_ms,
+            ..*self
+        }
+    }
+
     /// Reads a peer's parameters; what is missing, unreadable or out of range is unstated.
     pub(crate) fn from_fmtp(fmtp: &Fmtp) -> Self {
         let rate = fmtp

@@ -4,6 +4,7 @@ use offhook_sdp::attribute::Direction;
 
 use crate::codec::Codec;
 use crate::error::OfferAnswerError;
+use crate::opus_params::OpusParams;
 use crate::read::{LatestOffer, expect_offered};
 use crate::rtp_state::{RtpLegState, RtpLocal, RtpRemote};
 
@@ -85,6 +86,11 @@ impl RtpLegNegotiation {
         let change = self.change_to(&remote);
         self.state.remote = Some(remote);
         Ok(change)
+    }
+
+    /// What the peer is to send from now on when Opus is chosen; our next description says so.
+    pub fn ask_for(&mut self, opus: OpusParams) {
+        self.state.local.opus = opus;
     }
 
     /// Puts the codecs of further offers of ours into this order; those that it leaves out come last.

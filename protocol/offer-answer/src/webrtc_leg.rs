@@ -4,6 +4,7 @@ use offhook_sdp::attribute::{Direction, Setup};
 
 use crate::codec::Codec;
 use crate::error::OfferAnswerError;
+use crate::opus_params::OpusParams;
 use crate::read::{LatestOffer, expect_offered};
 use crate::webrtc_state::{DtlsRole, IceCredentials, WebRtcLegState, WebRtcLocal, WebRtcRemote};
 
@@ -69,6 +70,11 @@ impl WebRtcLegNegotiation {
     /// New ICE credentials of ours for the next description (after [`WebRtcChange::ice_restart`]).
     pub fn set_local_ice(&mut self, ice: IceCredentials) {
         self.state.local.ice = ice;
+    }
+
+    /// What the peer is to send from now on when Opus is chosen; our next description says so.
+    pub fn ask_for(&mut self, opus: OpusParams) {
+        self.state.local.opus = opus;
     }
 
     /// Puts the codecs of further offers of ours into this order; those that it leaves out come last.

@@ -6,6 +6,7 @@ use offhook_sdp::SessionDescription;
 use offhook_sdp::attribute::{Direction, Fingerprint, Setup};
 
 use crate::codec::{Codec, NegotiatedCodec, TelephoneEvents};
+use crate::opus_params::OpusParams;
 use crate::read::LatestOffer;
 
 /// An ICE user fragment and password (RFC 8839 §5.4).
@@ -52,6 +53,8 @@ pub struct WebRtcLocal {
     pub cname: String,
     /// Codecs that we offer and accept, most preferred first; normally [`Codec::ALL`].
     pub codecs: Vec<Codec>,
+    /// What we want to receive when Opus is chosen.
+    pub opus: OpusParams,
     /// Cap on what the browser is to send, bit/s, written as `b=TIAS`/`b=AS` and `maxaveragebitrate`.
     pub max_bitrate_bps: Option<u32>,
 }

@@ -11,7 +11,9 @@ use crate::outbox::{Outbox, SocketToken};
 use crate::rtp_leg::{Admission, RtpSide};
 use crate::webrtc_leg::WebRtcSide;
 use offhook_media_control::{CommandError, CommandErrorKind, LegName};
-use offhook_offer_answer::{Codec, Direction, NegotiatedCodec, OfferAnswerError, TelephoneEvents};
+use offhook_offer_answer::{
+    Codec, Direction, NegotiatedCodec, OfferAnswerError, OpusParams, TelephoneEvents,
+};
 use offhook_rtp::{FIXED_HEADER_LEN, RtpFields};
 use offhook_webrtc::{DropReason, Path, Received};
 use std::net::SocketAddr;
@@ -160,6 +162,23 @@ impl Leg {
             Transport::WebRtc(side) => side.negotiation.prefer(order),
             Transport::Rtp(side) => side.negotiation.prefer(order),
         }
+    }
+
+    /// What the peer is to send when Opus is chosen; our next description says so.
+    pub(crate) fn ask_for(&mut self, opus: OpusParams) {
+        match &mut self.transport {
+            Transport::WebRtc(side) => side.negotiation.ask_for(opus),
+            Transport::Rtp(side) => side.negotiation.ask_for(opus),
+        }
+    }
+
+    /// What the other leg's peer is to send when Opus is chosen: what this one wants, to whom it is passed on. Where this
+    /// one has no Opus, or has not said anything yet, it is our decoder that listens.
+    pub(crate) fn opus_wishes(&self) -> OpusParams {
+        let opus = self.codecs().iter().find(|each| each.codec == Codec::Opus);
+        opus.map_or_else(OpusParams::default, |each| {
+            each.opus.passed_on(self.max_bitrate_bps())
+        })
     }
 
     /// Writes an offer of ours.

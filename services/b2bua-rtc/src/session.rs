@@ -180,6 +180,7 @@ impl MediaSession {
             None => answer_order(from.codecs(), params.prefer),
         };
         let mut to = maker.make(other_name, offered, rng)?;
+        to.ask_for(from.opus_wishes());
         let offer = to.offer(Direction::SendRecv);
         let answer = match request.early_answer {
             true => Some(
@@ -347,6 +348,12 @@ impl MediaSession {
         }
     }
 
+    /// Has the next description for a leg say what the other one wants of its Opus.
+    fn pass_wishes_to(&mut self, name: LegName) {
+        let wishes = self.leg(other(name)).opus_wishes();
+        self.leg_mut(name).ask_for(wishes);
+    }
+
     fn note_ufrags(&mut self) {
         for leg in [&self.client, &self.carrier] {
             if let Some(ufrag) = leg.ufrag() {
@@ -496,6 +503,7 @@ fn new_webrtc_side(
         ssrc,
         cname: cname.to_owned(),
         codecs,
+        opus: OpusParams::default(),
         max_bitrate_bps: None,
     };
     Ok(WebRtcSide::new(

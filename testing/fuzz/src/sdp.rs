@@ -84,6 +84,7 @@ fn web_local() -> WebRtcLocal {
         ssrc: 1,
         cname: "fuzz".into(),
         codecs: Codec::ALL.to_vec(),
+        opus: OpusParams::default(),
         max_bitrate_bps: None,
     }
 }

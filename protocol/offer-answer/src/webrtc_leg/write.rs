@@ -7,7 +7,6 @@ use offhook_sdp::{MediaDescription, SessionDescription, TransportProtocol};
 
 use crate::codec::{Codec, TelephoneEvents};
 use crate::error::OfferAnswerError;
-use crate::opus_params::OpusParams;
 use crate::read::audio_section;
 use crate::webrtc_state::{DtlsRole, WebRtcLegState, WebRtcLocal, WebRtcRemote};
 use crate::write::{
@@ -104,7 +103,7 @@ fn section(
     let formats = AudioFormats {
         codecs,
         events,
-        opus: OpusParams::default(),
+        opus: local.opus,
         packet_ms: PACKET_MS,
         max_bitrate_bps: local.max_bitrate_bps,
     };

@@ -56,6 +56,7 @@ pub(crate) fn web_leg() -> WebRtcLegNegotiation {
         ssrc: 1001,
         cname: "vsp".to_owned(),
         codecs: Codec::ALL.to_vec(),
+        opus: OpusParams::default(),
         max_bitrate_bps: None,
     })
 }

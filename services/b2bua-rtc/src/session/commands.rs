@@ -88,6 +88,7 @@ impl MediaSession {
         if from != self.offerer && !self.offerer_answered {
             let order = answer_order(self.leg(from).codecs(), self.params.prefer);
             let (offerer, wants_offer) = (self.offerer, self.wants_offer);
+            self.pass_wishes_to(offerer);
             let leg = self.leg_mut(offerer);
             let text = match wants_offer {
                 true => {
@@ -120,6 +121,7 @@ impl MediaSession {
         }
         let order = answer_order(self.leg(other(from)).codecs(), self.params.prefer);
         let allowed = self.allowed();
+        self.pass_wishes_to(from);
         let leg = self.leg_mut(from);
         let change = leg
             .handle_offer(now, sdp)
@@ -156,6 +158,7 @@ impl MediaSession {
         if renew {
             self.renew(now, to, rng)?;
         }
+        self.pass_wishes_to(to);
         let offer = self.leg_mut(to).offer(sdp_direction(direction));
         Ok(Reply::Offered { offer })
     }

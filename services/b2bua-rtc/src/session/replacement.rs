@@ -50,6 +50,7 @@ impl MediaSession {
             inbound: Inbound::default(),
             outbound: Outbound::new(stream, self.leg(name).outbound.own.comfort()),
         };
+        leg.ask_for(self.leg(other(name)).opus_wishes());
         let offer = leg.offer(Direction::SendRecv);
         self.replacement = Some(Box::new(Replacement { leg, ringback }));
         if ringback {

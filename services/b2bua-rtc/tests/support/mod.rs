@@ -214,6 +214,16 @@ impl World {
         early_answer: bool,
         edit: impl FnOnce(String) -> String,
     ) -> (Self, String, Option<String>) {
+        Self::offer_at(params(), codecs, early_answer, edit)
+    }
+
+    /// The same at a gateway of other settings.
+    pub(crate) fn offer_at(
+        params: SessionParams,
+        codecs: &str,
+        early_answer: bool,
+        edit: impl FnOnce(String) -> String,
+    ) -> (Self, String, Option<String>) {
         let now = origin();
         let client = Client::new(now, Version::Dtls12, true, client_address());
         let offer = edit(sdp::browser(&client, codecs));
@@ -223,7 +233,7 @@ impl World {
             ..request(LegName::Client, &offer)
         };
         let ports = [None, Some(CARRIER_PORT)];
-        let (session, reply) = MediaSession::open(now, Arc::new(params()), open, ports, &mut rng).unwrap();
+        let (session, reply) = MediaSession::open(now, Arc::new(params), open, ports, &mut rng).unwrap();
         let Reply::Opened { offer, answer } = reply else {
             panic!("{reply:?}")
         };
