@@ -8,6 +8,7 @@ import { OwnPhone } from "./own-phone.mjs";
 import { servePages } from "./pages.mjs";
 import { Phone } from "./phone.mjs";
 import { freeUdpPort } from "./ports.mjs";
+import { RawPhone } from "./raw-phone.mjs";
 import { startSipp } from "./sipp.mjs";
 import { startTurn } from "./turn.mjs";
 
@@ -128,6 +129,11 @@ export class World {
     const port = await freeUdpPort();
     const account = { user: "alice", password: PHONE_PASSWORD, registrar: this.ports.proxy };
     return this.#opened(startPhone({ port, ...account, ...options }), (phone) => phone.stop());
+  }
+
+  /** A SIP phone that says what the test wants; not yet registered. */
+  rawPhone() {
+    return this.#opened(RawPhone.open(this.ports.proxy), (phone) => phone.close());
   }
 
   /** Stops the carriers of a test, and what else it has started: call it after each. */

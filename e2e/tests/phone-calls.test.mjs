@@ -1,8 +1,10 @@
 // Calls that SIP phones place: baresip, registered at the SIP proxy, calls a carrier, a browser and another phone.
 import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
 import { after, afterEach, before, test } from "node:test";
 import { PHONE_PASSWORD } from "../lib/config.mjs";
 import { near } from "../lib/phone.mjs";
+import { header, uriOf } from "../lib/sip.mjs";
 import { BROWSER_HZ, callIds, CARRIER_HZ, carrierHears, ringing } from "../lib/talk.mjs";
 import { until } from "../lib/wait.mjs";
 import { World } from "../lib/world.mjs";
@@ -83,6 +85,42 @@ test("a phone that gives up stops the browser's ringing", async () => {
   await phone.event("CALL_RINGING");
   phone.hangup();
   await bob.untilEnded(id);
+});
+
+test("a phone's made-up dialog reaches no carrier, and what belongs to a real call of it does", async () => {
+  const carrier = await world.carrier({ toneHz: CARRIER_HZ });
+  const phone = await world.rawPhone();
+  assert.equal((await phone.register(PHONE_PASSWORD)).status, 200);
+  const unproven = () => world.offhook.counter("offhook_sip_proxy_refused", 'reason="unproven"');
+  const before = await unproven();
+  const atCarrier = `sip:491000@127.0.0.1:${carrier.port}`;
+  const route = `Route: <sip:127.0.0.1:${world.ports.proxy};lr>`;
+  const madeUp = { tag: "made-up", lines: [route] };
+  // An ACK meets silence; the answers to what follows it show that it was looked at.
+  phone.send("ACK", atCarrier, madeUp);
+  for (const method of ["INVITE", "REFER", "UPDATE", "MESSAGE", "BYE"]) {
+    assert.equal((await phone.answer(phone.send(method, atCarrier, madeUp))).status, 481, method);
+  }
+  assert.equal(await unproven(), before + 6);
+
+  // This carrier would have taken the INVITE for a new call.
+  assert.deepEqual(carrier.received, []);
+
+  const callId = randomUUID();
+  const dialled = `sip:+491000@127.0.0.1:${world.ports.proxy}`;
+  const ok = await phone.prove("INVITE", dialled, PHONE_PASSWORD, { callId });
+  assert.equal(ok.status, 200);
+  const [, tag] = /;tag=(.*)$/.exec(header(ok, "to"));
+  const inCall = { to: dialled, tag, callId, lines: [`Route: ${header(ok, "record-route")}`] };
+  const target = uriOf(header(ok, "contact"));
+  phone.send("ACK", target, { ...inCall, cseq: 2 });
+  const [call] = carrier.calls;
+  await until("the ACK arrives", () => call.acknowledged);
+  const otherCall = { ...inCall, callId: randomUUID(), cseq: 3 };
+  assert.equal((await phone.answer(phone.send("INVITE", atCarrier, otherCall))).status, 481);
+  assert.equal((await phone.answer(phone.send("BYE", target, { ...inCall, cseq: 3 }))).status, 200);
+  assert.equal(call.endedBy, "bye");
+  assert.equal(carrier.calls.length, 1);
 });
 
 test("a phone calls another user's phone", async () => {

@@ -24,6 +24,7 @@ mod redirect;
 mod registrar;
 mod rejection;
 mod response_context;
+mod seal;
 mod servers;
 mod settings;
 mod targets;
@@ -31,6 +32,7 @@ mod user_calls;
 
 pub(crate) use output::event_of;
 pub use output::{CarrierFailure, Counts, Output, Refusal, Traced};
+pub use seal::Sealer;
 pub use settings::{CalledNumber, Carrier, Latching, PhoneUser, Settings, TRANSACTIONS_MAX};
 
 use crate::dial_plan::CarrierId;
@@ -81,6 +83,8 @@ pub struct Proxy {
     settled: Vec<ServerTransactionId>,
     /// Host and port of our Vias.
     sent_by: String,
+    /// Tells our Record-Routes from made-up ones.
+    sealer: Sealer,
     branches: IdMap<ClientTransactionId, ServerTransactionId>,
     ring_timers: BTreeSet<(Instant, ServerTransactionId)>,
     /// What each carrier last challenged us with, to answer before it asks again.
@@ -108,12 +112,15 @@ impl Proxy {
             timing: settings.timing,
             transactions_max: settings.transactions_max,
         };
+        let drawn: [u8; 32] = rng.random();
+        let sealer = settings.sealer.clone().unwrap_or_else(|| Sealer::new(&drawn));
         Self {
             layer: TransactionLayer::new(config, StdRng::from_rng(&mut rng)),
             rng,
             contexts: IdMap::default(),
             settled: Vec::new(),
             sent_by: settings.address.to_string(),
+            sealer,
             branches: IdMap::default(),
             ring_timers: BTreeSet::new(),
             authenticators: HashMap::new(),

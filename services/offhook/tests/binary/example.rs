@@ -46,8 +46,9 @@ fn check(folder: &Path, text: &str) -> serde_json::Value {
     let text = text.replace("/etc/offhook", &folder.display().to_string());
     fs::write(folder.join("a.toml"), text).unwrap();
     let mut command = offhook(folder, &["check", "--config", "a.toml", "--json"]);
-    command.env("OFFHOOK_TOKEN_SECRET", "x".repeat(32));
     command
+        .env("OFFHOOK_TOKEN_SECRET", "x".repeat(32))
+        .env("OFFHOOK_ROUTE_SECRET", "r".repeat(32))
         .env("OFFHOOK_ALICE_PHONE_PASSWORD", "a")
         .env("OFFHOOK_BOB_PASSWORD", "b")
         .env("OFFHOOK_CARRIER_A_PASSWORD", "c");

@@ -4,14 +4,15 @@ use super::challenge::credentials;
 use super::forward::{Forward, loop_mark};
 use super::identity::{Audience, privacy};
 use super::limits::Held;
-use super::own_route::OwnRoute;
+use super::own_route::{OwnRoute, Party};
 use super::response_context::{Branch, Outcome, Progress, ResponseContext, Scope, Side, State, Step, Target};
+use super::seal::Sealer;
 use super::{CarrierFailure, Output, Proxy};
 use offhook_call_trace::CallId;
 use offhook_sip::digest::Authenticator;
 use offhook_sip::transaction::{ClientTransactionId, Outgoing, SendOptions, ServerTransactionId};
 use offhook_sip::{Flow, Header};
-use offhook_sip_message::{HeaderValue, Message, Method, StatusCode};
+use offhook_sip_message::{HeaderName, HeaderValue, Message, Method, StatusCode};
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -106,9 +107,9 @@ impl Proxy {
             .filter(|branch| branch.target.address == target.address);
         forward.shift = again.fold(forward.shift, |shift, branch| shift.max(branch.forward.shift + 1));
         if context.scope == Scope::Initial {
-            forward.called_phone = target.phone;
+            forward.called = Some(target.party());
             self.disclose(context, target, &mut forward);
-            forward.record_route = record_route(&context.request, &forward, &self.sent_by);
+            forward.record_route = record_route(&context.request, &forward, &self.sent_by, &self.sealer);
         }
         if let Some(authenticator) = target
             .carrier
@@ -520,14 +521,24 @@ fn carrier_failed(
     }
 }
 
-pub(super) fn record_route(request: &Message, forward: &Forward, address: &str) -> Option<HeaderValue> {
+/// What we write into Record-Route for the branch that `forward` goes on.
+pub(super) fn record_route(
+    request: &Message,
+    forward: &Forward,
+    address: &str,
+    sealer: &Sealer,
+) -> Option<HeaderValue> {
     let tag = request.from_tag().unwrap_or_default();
     let disclosure = &forward.disclosure;
     let trusted = disclosure.audience == Audience::Trusted;
     let route = OwnRoute::new(forward.call.clone(), forward.shift, tag);
     let route = route.disclosing(trusted, disclosure.anonymous, tag);
-    let caller = disclosure.caller.as_ref().map(|caller| caller.phone.number);
-    let called = forward.called_phone.map(|phone| phone.number);
-    let route = route.between(caller, called, tag);
-    route.to_value(address).ok()
+    let caller = match &disclosure.caller {
+        Some(caller) => Party::Phone(caller.phone.number),
+        None if disclosure.from_carrier => Party::Outside,
+        None => Party::Vsp,
+    };
+    let route = route.between(caller, forward.called?, tag);
+    let call_id = request.first(HeaderName::CallId).unwrap_or_default();
+    route.sealed(sealer, call_id).to_value(address).ok()
 }

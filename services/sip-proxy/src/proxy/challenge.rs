@@ -39,7 +39,9 @@ impl Proxy {
         forward.shift += 1;
         forward.credentials = credentials(&mut authenticator, &context.request, &forward);
         match context.scope {
-            Scope::Initial => forward.record_route = record_route(&context.request, &forward, &self.sent_by),
+            Scope::Initial => {
+                forward.record_route = record_route(&context.request, &forward, &self.sent_by, &self.sealer);
+            }
             Scope::InDialog => {
                 let tag = context.request.from_tag();
                 self.dialogs

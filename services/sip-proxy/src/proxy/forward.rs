@@ -1,8 +1,7 @@
 //! Makes the messages that go on: requests (§16.6) and responses (§16.7 step 3).
 
 use super::identity::Disclosure;
-use super::own_route::hash;
-use super::phone_calls::PhoneRef;
+use super::own_route::{Party, hash};
 use bytes::Bytes;
 use offhook_call_trace::{CALL_ID_HEADER, CallId};
 use offhook_sip_message::header::{CSeq, Header, MaxForwards, RAck, RecordRoute, Transport, Via};
@@ -27,8 +26,8 @@ pub(super) struct Forward {
     pub(super) credentials: Vec<(HeaderName<'static>, HeaderValue)>,
     /// The call id header that goes on; what the request brought is replaced.
     pub(super) call: Option<CallId>,
-    /// The phone of ours that is called.
-    pub(super) called_phone: Option<PhoneRef>,
+    /// Who is called, if a call begins.
+    pub(super) called: Option<Party>,
     /// What the next hop may know.
     pub(super) disclosure: Disclosure,
     /// Record-Routes that stay; `None`: those that came.

@@ -2,7 +2,7 @@
 
 use super::forward::{Forward, Routes};
 use super::identity::{Audience, Disclosure};
-use super::own_route::OwnRoute;
+use super::own_route::{OwnRoute, Party};
 use super::response_context::{ResponseContext, Scope, Side, Target};
 use super::settings::Peer;
 use super::{Proxy, Refusal, Rejection, hop_of};
@@ -11,7 +11,7 @@ use offhook_call_trace::Hop;
 use offhook_sip::transaction::ServerTransactionId;
 use offhook_sip::{Flow, Transport, locate};
 use offhook_sip_message::header::{Header, NameAddr, Route};
-use offhook_sip_message::{HeaderValue, Message, StatusCode, Uri, UriBuf};
+use offhook_sip_message::{HeaderName, HeaderValue, Message, StatusCode, Uri, UriBuf};
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -71,18 +71,17 @@ impl Proxy {
         let Some(peer) = self.peer(source) else {
             return;
         };
-        let Ok(Routed {
+        let Routed {
             forward,
             address,
             hop,
             ..
-        }) = self.route(&ack, peer)
-        else {
-            tracing::debug!(%source, ?ack, "dropped an ACK that leads nowhere");
-            return self.outputs.push_back(super::Output::Refused {
-                source,
-                reason: Refusal::NoDialog,
-            });
+        } = match self.route(&ack, peer) {
+            Ok(routed) => routed,
+            Err(Rejection { reason, .. }) => {
+                tracing::debug!(%source, ?ack, reason = reason.as_str(), "dropped an ACK");
+                return self.outputs.push_back(super::Output::Refused { source, reason });
+            }
         };
         let branch = self.layer.branch();
         let Ok(forwarded) = forward.apply(&ack, self.settings.address, &branch) else {
@@ -145,12 +144,46 @@ impl Proxy {
             return Err(no_dialog());
         }
         // A phone is where it registers from, whatever its Contact says.
-        let phone = own.phone_for(request.from_tag().unwrap_or_default());
-        let phone = phone.filter(|_| rest.is_empty());
-        let address = self.phone_address(phone).or_else(|| self.address_of(&next_hop));
+        let parties = own.parties(request.from_tag().unwrap_or_default());
+        let phone = match parties {
+            Some((_, Party::Phone(number))) if rest.is_empty() => self.registrar.address_of(number),
+            _ => None,
+        };
+        let address = phone.or_else(|| self.address_of(&next_hop));
         let address = address.ok_or(Rejection::new(StatusCode::BAD_GATEWAY, Refusal::NoAddress))?;
+        let to_vsp = rest.is_empty() && self.settings.vsps.contains(&address);
+        if peer != Peer::Vsp && !to_vsp {
+            let outside = phone.is_none() && self.settings.is_outside(address);
+            self.check_seal(request, peer, &own, outside)?;
+        }
         let changed_uri = (request_uri.as_bytes() != uri.as_bytes()).then(|| request_uri.to_buf());
         Ok(self.routed(request, peer, &own, address, changed_uri, kept))
+    }
+
+    /// VSPs are believed, and know themselves what calls they have. Of others only that is taken which belongs to a call that
+    /// went through us with such a sender, and `outside` only what belongs to one with somebody there: whoever can send to us
+    /// could else call past the dial plan.
+    fn check_seal(
+        &self,
+        request: &Message,
+        peer: Peer,
+        own: &OwnRoute,
+        outside: bool,
+    ) -> Result<(), Rejection> {
+        let call_id = request.first(HeaderName::CallId).unwrap_or_default();
+        let parties = own.parties(request.from_tag().unwrap_or_default());
+        let fits = parties.is_some_and(|(from, to)| {
+            let is_sender = match from {
+                Party::Vsp => false,
+                Party::Phone(_) => peer == Peer::Phone,
+                Party::Outside => matches!(peer, Peer::Carrier(_)),
+            };
+            is_sender && (!outside || to == Party::Outside)
+        });
+        match fits && own.is_sealed(&self.sealer, call_id) {
+            true => Ok(()),
+            false => Err(Rejection::new(StatusCode::CALL_DOES_NOT_EXIST, Refusal::Unproven)),
+        }
     }
 
     /// What is done to a request of a call on its way to `address`.

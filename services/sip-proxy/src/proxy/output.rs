@@ -98,6 +98,8 @@ pub enum Refusal {
     Extension,
     /// A request of a call without our Route, or one that leads nowhere.
     NoDialog,
+    /// A request whose Route does not prove that its call went through us.
+    Unproven,
     /// The next hop has no address that we could send to.
     NoAddress,
     /// Too much under way.
@@ -118,7 +120,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// All of them, for counters.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Stranger,
         Self::Malformed,
         Self::BadNumber,
@@ -128,6 +130,7 @@ impl Refusal {
         Self::Loop,
         Self::Extension,
         Self::NoDialog,
+        Self::Unproven,
         Self::NoAddress,
         Self::Overload,
         Self::Rate,
@@ -150,6 +153,7 @@ impl Refusal {
             Self::Loop => "loop",
             Self::Extension => "extension",
             Self::NoDialog => "no-dialog",
+            Self::Unproven => "unproven",
             Self::NoAddress => "no-address",
             Self::Overload => "overload",
             Self::Rate => "rate",

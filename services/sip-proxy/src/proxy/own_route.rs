@@ -1,15 +1,17 @@
 //! What our Record-Route URI remembers for us, so that a restarted proxy still knows its calls.
 //!
 //! ```text
-//! <sip:192.0.2.1:5060;lr;call=3f2a…;cs=1.9ae0c3d1;id=t;an=9ae0c3d1>
+//! <sip:192.0.2.1:5060;lr;call=3f2a…;cs=1.9ae0c3d1;id=t;an=9ae0c3d1;sd=5e11c0de.o.9ae0c3d1;sl=1d0f…>
 //! ```
 //!
-//! `ph=` has the numbers of the phones of ours on either side, and the hash of the caller's tag: `ph=<caller>.<called>.<tag>`.
-//! `id=t` says that the called side may know who calls, `an` that the side with this hash of its tag is anonymous. `call` is the call id. `cs` is there when we answered a carrier's challenge: the carrier then counts CSeq higher by
+//! `sd=<caller>.<called>.<tag>` says who is on either side, and has the hash of the caller's tag: `v` is a VSP, `o` somebody
+//! outside, all else the number of a phone of ours. `sl` is the seal on all that and on the Call-ID. `id=t` says that the called side may know who calls, `an` that the side with this hash of its tag is anonymous. `call` is the call id. `cs` is there when we answered a carrier's challenge: the carrier then counts CSeq higher by
 //! that much than the caller, in all requests whose From tag has this hash.
 
+use super::seal::{Seal, Sealer};
 use offhook_call_trace::CallId;
 use offhook_sip_message::{HeaderValue, InvalidValue, Uri};
+use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Highest shift that we believe: each answered challenge is one, and nobody challenges that often.
@@ -24,14 +26,25 @@ pub(super) struct OwnRoute {
     /// The called side is a trusted carrier.
     pub(super) trusted: bool,
     anonymous_tag: Option<u32>,
-    phones: Option<Phones>,
+    parties: Option<Parties>,
+    seal: Option<Seal>,
 }
 
-/// The phones of ours that take part in a call, by the numbers of their registrations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Phones {
-    caller: Option<u64>,
-    called: Option<u64>,
+/// Who is on one side of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Party {
+    /// One of our VSPs.
+    Vsp,
+    /// A phone of ours, by the number of its registration.
+    Phone(u64),
+    /// A carrier.
+    Outside,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Parties {
+    caller: Party,
+    called: Party,
     caller_tag: u32,
 }
 
@@ -55,26 +68,45 @@ impl OwnRoute {
         }
     }
 
-    /// The same, with the phones on either side; the caller's From tag tells which is which.
-    pub(super) fn between(self, caller: Option<u64>, called: Option<u64>, from_tag: &[u8]) -> Self {
-        let phones = Phones {
-            caller,
-            called,
-            caller_tag: tag_hash(from_tag),
-        };
+    /// The same, with who is on either side; the caller's From tag tells which is which.
+    pub(super) fn between(self, caller: Party, called: Party, from_tag: &[u8]) -> Self {
+        let caller_tag = tag_hash(from_tag);
         Self {
-            phones: (caller.is_some() || called.is_some()).then_some(phones),
+            parties: Some(Parties {
+                caller,
+                called,
+                caller_tag,
+            }),
             ..self
         }
     }
 
-    /// The phone that a request with this From tag goes to, if it is one of ours.
-    pub(super) fn phone_for(&self, from_tag: &[u8]) -> Option<u64> {
-        let phones = self.phones?;
-        match phones.caller_tag == tag_hash(from_tag) {
-            true => phones.called,
-            false => phones.caller,
+    /// The same, complete and sealed for the call with this Call-ID.
+    pub(super) fn sealed(self, sealer: &Sealer, call_id: &[u8]) -> Self {
+        let seal = sealer.seal(call_id, &self.params());
+        Self {
+            seal: Some(seal),
+            ..self
         }
+    }
+
+    /// Whether all that it says was said by us, in this call.
+    pub(super) fn is_sealed(&self, sealer: &Sealer, call_id: &[u8]) -> bool {
+        self.seal
+            .is_some_and(|seal| sealer.holds(seal, call_id, &self.params()))
+    }
+
+    /// Who sends a request with this From tag, and to whom it goes.
+    pub(super) fn parties(&self, from_tag: &[u8]) -> Option<(Party, Party)> {
+        let Parties {
+            caller,
+            called,
+            caller_tag,
+        } = self.parties?;
+        Some(match caller_tag == tag_hash(from_tag) {
+            true => (caller, called),
+            false => (called, caller),
+        })
     }
 
     /// What a Route URI says; unknown and broken parameters count as absent.
@@ -88,7 +120,8 @@ impl OwnRoute {
                 b"call" => route.call = CallId::new(value).ok(),
                 b"cs" => (route.shift, route.shifted_tag) = read_shift(value).unwrap_or_default(),
                 b"id" => route.trusted = value == "t",
-                b"ph" => route.phones = read_phones(value),
+                b"sd" => route.parties = read_parties(value),
+                b"sl" => route.seal = Seal::read(value),
                 b"an" => route.anonymous_tag = u32::from_str_radix(value, 16).ok(),
                 _ => {}
             }
@@ -98,10 +131,21 @@ impl OwnRoute {
 
     /// The Record-Route value of the proxy at `address`, which is host and port.
     pub(super) fn to_value(&self, address: &str) -> Result<HeaderValue, InvalidValue> {
-        let mut text = String::with_capacity(128);
+        let mut text = String::with_capacity(192);
         text.push_str("<sip:");
         text.push_str(address);
         text.push_str(";lr");
+        text.push_str(&self.params());
+        if let Some(seal) = self.seal {
+            text.push_str(&format!(";sl={seal}"));
+        }
+        text.push('>');
+        HeaderValue::new(text)
+    }
+
+    /// All but the seal.
+    fn params(&self) -> String {
+        let mut text = String::with_capacity(128);
         if let Some(call) = &self.call {
             text.push_str(";call=");
             text.push_str(call.as_str());
@@ -115,21 +159,15 @@ impl OwnRoute {
         if let Some(tag) = self.anonymous_tag {
             text.push_str(&format!(";an={tag:08x}"));
         }
-        if let Some(Phones {
+        if let Some(Parties {
             caller,
             called,
             caller_tag,
-        }) = self.phones
+        }) = self.parties
         {
-            let number = |phone: Option<u64>| phone.map_or("-".to_owned(), |number| format!("{number:x}"));
-            text.push_str(&format!(
-                ";ph={}.{}.{caller_tag:08x}",
-                number(caller),
-                number(called)
-            ));
+            text.push_str(&format!(";sd={caller}.{called}.{caller_tag:08x}"));
         }
-        text.push('>');
-        HeaderValue::new(text)
+        text
     }
 
     /// By how much the CSeq of a request with this From tag is to be raised.
@@ -154,19 +192,30 @@ fn read_shift(text: &str) -> Option<(u32, u32)> {
     Some((shift, u32::from_str_radix(tag, 16).ok()?))
 }
 
-fn read_phones(text: &str) -> Option<Phones> {
-    let mut parts = text.split('.');
-    let mut number = || match parts.next()? {
-        "-" => Some(None),
-        text => u64::from_str_radix(text, 16).ok().map(Some),
+fn read_parties(text: &str) -> Option<Parties> {
+    let mut parts = text.splitn(3, '.');
+    let mut party = || match parts.next()? {
+        "v" => Some(Party::Vsp),
+        "o" => Some(Party::Outside),
+        number => u64::from_str_radix(number, 16).ok().map(Party::Phone),
     };
-    let (caller, called) = (number()?, number()?);
+    let (caller, called) = (party()?, party()?);
     let caller_tag = u32::from_str_radix(parts.next()?, 16).ok()?;
-    Some(Phones {
+    Some(Parties {
         caller,
         called,
         caller_tag,
     })
+}
+
+impl fmt::Display for Party {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Vsp => f.write_str("v"),
+            Self::Outside => f.write_str("o"),
+            Self::Phone(number) => write!(f, "{number:x}"),
+        }
+    }
 }
 
 /// 32 bits tell the two sides of a dialog apart.
@@ -208,11 +257,48 @@ mod tests {
         let hiding = route.disclosing(true, true, b"tag");
         assert_eq!(read_back(&hiding), hiding);
         assert!(hiding.hides(b"tag") && !hiding.hides(b"other side") && hiding.trusted);
-        let between = hiding.clone().between(Some(u64::MAX), None, b"tag");
+        let between = hiding
+            .clone()
+            .between(Party::Phone(u64::MAX), Party::Outside, b"tag");
         assert_eq!(read_back(&between), between);
-        assert_eq!(between.phone_for(b"other side"), Some(u64::MAX));
-        assert_eq!(between.phone_for(b"tag"), None);
-        assert_eq!(plain.clone().between(None, None, b"tag"), plain);
+        let (phone, outside) = (Party::Phone(u64::MAX), Party::Outside);
+        assert_eq!(between.parties(b"tag"), Some((phone, outside)));
+        assert_eq!(between.parties(b"other side"), Some((outside, phone)));
+        assert_eq!(plain.parties(b"tag"), None);
+        let vsps = OwnRoute::default().between(Party::Vsp, Party::Vsp, b"tag");
+        assert_eq!(read_back(&vsps), vsps);
+    }
+
+    #[test]
+    fn a_seal_holds_for_one_call_one_secret_and_all_parameters() {
+        let ours = Sealer::new(b"a secret");
+        let call = CallId::new("3f2a").unwrap();
+        let route = OwnRoute::new(Some(call), 1, b"tag")
+            .disclosing(false, true, b"tag")
+            .between(Party::Phone(7), Party::Outside, b"tag")
+            .sealed(&ours, b"call-id");
+        assert_eq!(read_back(&route), route);
+        assert!(read_back(&route).is_sealed(&ours, b"call-id"));
+        assert!(!route.is_sealed(&ours, b"another"));
+        assert!(!route.is_sealed(&Sealer::new(b"another"), b"call-id"));
+        let changed = [
+            route.clone().disclosing(true, true, b"tag"),
+            route.clone().disclosing(false, false, b"tag"),
+            route.clone().between(Party::Outside, Party::Phone(7), b"tag"),
+            route.clone().between(Party::Phone(7), Party::Outside, b"other"),
+            OwnRoute {
+                call: None,
+                ..route.clone()
+            },
+            OwnRoute {
+                shift: 2,
+                ..route.clone()
+            },
+            OwnRoute { seal: None, ..route },
+        ];
+        for changed in changed {
+            assert!(!changed.is_sealed(&ours, b"call-id"), "{changed:?}");
+        }
     }
 
     #[test]
@@ -224,10 +310,15 @@ mod tests {
             "cs",
             "call=a%20b",
             "cs=-1.0",
-            "ph=1.2",
-            "ph=x.-.0",
-            "ph=-.-",
-            "ph=1ffffffffffffffff.1.0",
+            "sd=1.2",
+            "sd=x.o.0",
+            "sd=o.o",
+            "sd=o.o.1.2",
+            "sd=1ffffffffffffffff.1.0",
+            "sl",
+            "sl=0123",
+            "sl=+123456789abcdef0123",
+            "sl=0123456789abcdef0123456789",
         ] {
             let uri = format!("sip:192.0.2.1;lr;{params}");
             assert_eq!(

@@ -115,11 +115,6 @@ impl Proxy {
         Ok(found)
     }
 
-    /// Where a phone is now that takes part in a call and has registered with this number.
-    pub(super) fn phone_address(&self, number: Option<u64>) -> Option<SocketAddr> {
-        self.registrar.address_of(number?)
-    }
-
     /// Phones ask whether the way is still open; others are not answered.
     pub(super) fn answer_keep_alive(&mut self, now: Instant, source: SocketAddr, datagram: &Bytes) {
         if *datagram == PING && self.registrar.is_phone(source) && self.floods.admits(now, source.ip()) {

@@ -21,6 +21,7 @@ use super::forward::{Backward, Forward};
 use super::identity::{Audience, Disclosure};
 use super::limits::{CountedUser, Held, Slot};
 use super::output::CarrierFailure;
+use super::own_route::Party;
 use super::phone_calls::PhoneRef;
 use crate::dial_plan::{CarrierId, Unanswered};
 use bytes::Bytes;
@@ -106,6 +107,17 @@ pub(super) struct Target {
     pub(super) phone: Option<PhoneRef>,
     /// Whose calls are counted there.
     pub(super) user: Option<CountedUser>,
+}
+
+impl Target {
+    /// Who is there, for Record-Route.
+    pub(super) fn party(&self) -> Party {
+        match (self.phone, self.side) {
+            (Some(phone), _) => Party::Phone(phone.number),
+            (None, Side::User) => Party::Vsp,
+            (None, Side::Phone | Side::Outside) => Party::Outside,
+        }
+    }
 }
 
 /// What is at a target.

@@ -1,6 +1,7 @@
 //! What the core is told about the world: itself, its VSPs, its carriers.
 
 use super::identity::Audience;
+use super::seal::Sealer;
 use crate::dial_plan::{CarrierId, DialPlan, Rewrite, UserName};
 use offhook_sip::Timing;
 use offhook_sip::digest::Credentials;
@@ -43,6 +44,8 @@ pub struct Settings {
     pub calls_per_second: u32,
     /// Most new calls per second of the phones of one user; 0: no limit.
     pub phone_calls_per_second: u32,
+    /// What seals our Record-Routes; `None`: the proxy draws a secret, and none from before it holds.
+    pub sealer: Option<Sealer>,
     /// Whether messages are given out for the trace.
     pub trace: bool,
 }
@@ -66,6 +69,7 @@ impl Settings {
             transactions_max: TRANSACTIONS_MAX,
             calls_per_second: 0,
             phone_calls_per_second: 5,
+            sealer: None,
             trace: true,
         }
     }
@@ -288,6 +292,13 @@ impl Settings {
         }
         let carrier = self.carrier_at(address).map(Peer::Carrier);
         carrier.or_else(|| self.vsp_at(address).map(|_| Peer::Vsp))
+    }
+
+    /// Whether only calls with somebody outside lead to `address`: a carrier's, and not on the machine of a VSP.
+    pub(super) fn is_outside(&self, address: SocketAddr) -> bool {
+        let is_carrier = |carrier: &Carrier| carrier.is_at(address);
+        self.carriers.iter().any(is_carrier)
+            || self.carrier_at(address).is_some() && self.vsp_at(address).is_none()
     }
 
     /// Position of the VSP that has `address`, or else its IP.

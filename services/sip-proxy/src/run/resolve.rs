@@ -2,7 +2,7 @@
 
 use crate::config::{CalledNumberConfig, CarrierConfig, Config, LatchingConfig, RewriteConfig, UserNumbers};
 use crate::dial_plan::{Assignment, CarrierId, DialPlan, Number, Prefix, UserName};
-use crate::proxy::{CalledNumber, Carrier, Latching, PhoneUser, Settings};
+use crate::proxy::{CalledNumber, Carrier, Latching, PhoneUser, Sealer, Settings};
 use offhook_process::Problem;
 use offhook_sip::digest::Credentials;
 use offhook_sip::locate::Place;
@@ -38,6 +38,10 @@ pub(crate) fn settings(config: &Config, bound: SocketAddr, address: SocketAddr) 
         transactions_max: proxy.transactions_max,
         calls_per_second: proxy.calls_per_second,
         phone_calls_per_second: proxy.phone_calls_per_second,
+        sealer: proxy
+            .route_secret
+            .as_ref()
+            .map(|secret| Sealer::new(secret.expose().as_bytes())),
         trace: proxy.trace,
         ..Settings::new(address)
     })

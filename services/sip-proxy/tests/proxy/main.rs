@@ -16,6 +16,7 @@ mod rfc3261_22;
 mod rfc3263;
 mod rfc3325;
 mod rfc4028;
+mod sealed_routes;
 mod user_calls;
 mod whole_calls;
 mod world;

@@ -4,7 +4,7 @@ use crate::world::*;
 use offhook_sip_message::{HeaderName, Method};
 use offhook_sip_proxy::proxy::Refusal;
 
-const METHODS: [Method; 9] = [
+pub(crate) const METHODS: [Method; 9] = [
     Method::Invite,
     Method::Update,
     Method::Prack,

@@ -4,30 +4,35 @@ use crate::phones::{credentials, desk, expires, pocket, registered, sign_in};
 use crate::world::*;
 use offhook_sip::digest::Authenticator;
 use offhook_sip_message::{HeaderName, Message, MessageBuilder, Method, Uri};
-use offhook_sip_proxy::proxy::{PhoneUser, Refusal};
+use offhook_sip_proxy::proxy::{PhoneUser, Refusal, Settings};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-const DIALLED: &str = "sip:123@voice.example.com";
+pub(crate) const DIALLED: &str = "sip:123@voice.example.com";
 
-fn world() -> World {
+pub(crate) fn world() -> World {
     world_of(|_| {})
 }
 
 /// Alice has two numbers and a phone.
 fn world_of(change: impl FnOnce(&mut PhoneUser)) -> World {
-    let mut settings = settings();
-    settings.dial_plan.add_user(user("alice"));
-    settings.dial_plan.add_user(user("bob"));
-    let mut phone_user = PhoneUser {
-        numbers: vec!["+1555010".to_owned(), "+1555011".to_owned()],
-        ..PhoneUser::from(credentials("right"))
-    };
-    change(&mut phone_user);
-    settings.phones.insert(user("alice"), phone_user);
+    let mut settings = with_phones(settings());
+    change(settings.phones.get_mut(&user("alice")).expect("she has phones"));
     let mut world = World::with(settings);
     registered(&mut world, desk());
     world
+}
+
+/// Alice has two numbers and may have phones, bob is another user.
+pub(crate) fn with_phones(mut settings: Settings) -> Settings {
+    settings.dial_plan.add_user(user("alice"));
+    settings.dial_plan.add_user(user("bob"));
+    let phone_user = PhoneUser {
+        numbers: vec!["+1555010".to_owned(), "+1555011".to_owned()],
+        ..PhoneUser::from(credentials("right"))
+    };
+    settings.phones.insert(user("alice"), phone_user);
+    settings
 }
 
 /// An INVITE of a phone at `via`; `lines` are what else it says.
