@@ -28,8 +28,16 @@ export class RawPhone {
     return `${HOST}:${this.#socket.address().port}`;
   }
 
+  /** What it offers: media comes to where its SIP does, and is not listened to. */
+  get offer() {
+    const { port } = this.#socket.address();
+    const session = ["v=0", `o=- 1 1 IN IP4 ${HOST}`, "s=-", `c=IN IP4 ${HOST}`, "t=0 0"];
+    return [...session, `m=audio ${port} RTP/AVP 0`, ""].join("\r\n");
+  }
+
   /** Sends a request; gives its Via branch. `lines` are whole header lines. */
   send(method, uri, { to = uri, tag = "", callId = newTag(), cseq = 1, lines = [] } = {}) {
+    const body = method === "INVITE" ? this.offer : "";
     const branch = newBranch();
     const text = [
       `${method} ${uri} SIP/2.0`,
@@ -41,9 +49,10 @@ export class RawPhone {
       `CSeq: ${cseq} ${method}`,
       `Contact: <sip:alice@${this.address}>`,
       ...lines,
-      "Content-Length: 0",
+      ...(body ? ["Content-Type: application/sdp"] : []),
+      `Content-Length: ${body.length}`,
       "",
-      "",
+      body,
     ].join("\r\n");
     this.#socket.send(text, this.#proxyPort, HOST);
     return branch;
