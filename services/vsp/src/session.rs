@@ -26,6 +26,8 @@ use std::time::{Duration, Instant};
 const ENDED_KEPT_MAX: usize = 16;
 /// How long after a return silence of the client's media still comes from before it.
 const JUST_BACK: Duration = Duration::from_secs(30);
+/// A socket that goes on asking after so many refusals, in bursts, is closed.
+const REFUSED_BURSTS_MAX: u32 = 5;
 /// Messages whose acknowledgement is awaited.
 const SENT_KEPT_MAX: usize = 64;
 
@@ -45,8 +47,8 @@ pub(crate) struct Connection {
     pub(crate) requests: TokenBucket,
     /// The SDK's speed test, while there is one.
     pub(crate) speed_test: Option<SpeedTest>,
-    /// Requests refused by the rate, in a row.
-    pub(crate) refused_in_row: u32,
+    /// Refusals of requests above the rate, before the socket is closed.
+    pub(crate) refusals: TokenBucket,
     pub(crate) login_failures: u32,
     next_id: u64,
     /// Messages about calls, to know what an acknowledgement means.
@@ -135,6 +137,8 @@ struct Ended {
 impl Connection {
     /// A socket that has just been opened.
     pub(crate) fn new(now: Instant, peer: Peer, voice_sdk_id: VoiceSdkId, limits: &Limits) -> Self {
+        let rate = f64::from(limits.requests_per_second);
+        let refusals = limits.requests_burst.saturating_mul(REFUSED_BURSTS_MAX);
         Self {
             peer,
             voice_sdk_id,
@@ -143,9 +147,10 @@ impl Connection {
             next_ping: now + PING_INTERVAL,
             last_ping: None,
             login_by: now + UNAUTHENTICATED_MAX,
-            requests: TokenBucket::new(now, limits.requests_burst, f64::from(limits.requests_per_second)),
+            requests: TokenBucket::new(now, limits.requests_burst, rate),
+            // Refilled at the same rate: who asks for more than twice the rate is closed in the end, however fast we read.
+            refusals: TokenBucket::new(now, refusals, rate),
             speed_test: None,
-            refused_in_row: 0,
             login_failures: 0,
             next_id: 0,
             sent: VecDeque::new(),

@@ -12,8 +12,6 @@ use offhook_rpc_message::{
 };
 use std::time::Instant;
 
-/// A socket that goes on asking after so many refusals, in bursts, is closed.
-const REFUSED_BURSTS_MAX: u32 = 5;
 /// How often it is looked whether credentials are still being checked once a login takes long.
 const CHECK_LOOK: std::time::Duration = std::time::Duration::from_secs(5);
 /// Longest excerpt of what was refused, in bytes.
@@ -76,13 +74,7 @@ impl Server {
             .as_mut()
             .is_some_and(|test| test.expects(text));
         let allowed = announced || connection.requests.take(now);
-        connection.refused_in_row = if allowed { 0 } else { connection.refused_in_row + 1 };
-        let refused_max = self
-            .settings
-            .limits
-            .requests_burst
-            .saturating_mul(REFUSED_BURSTS_MAX);
-        if connection.refused_in_row > refused_max {
+        if !allowed && !connection.refusals.take(now) {
             self.reject(id, Rejection::Rate, "closed: the client goes on above the rate");
             return self.close_socket(now, id, CloseReason::Abuse);
         }

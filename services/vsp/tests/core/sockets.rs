@@ -130,6 +130,31 @@ fn c33_requests_above_the_rate_are_refused_and_then_the_socket_closed() {
 }
 
 #[test]
+fn c33_who_goes_on_above_twice_the_rate_is_closed_however_slowly_we_read() {
+    let mut settings = world::settings();
+    settings.limits.requests_burst = 10;
+    settings.limits.requests_per_second = 10;
+    let mut world = World::with(settings);
+    let (twice, _) = world.log_in("alice");
+    let (thrice, _) = world.log_in("bob");
+    for _ in 0..100 {
+        world.advance(Duration::from_millis(100));
+        for _ in 0..2 {
+            world.request(twice, "telnyx_rtc.gatewayState", json!({}));
+        }
+        for _ in 0..3 {
+            world.request(thrice, "telnyx_rtc.gatewayState", json!({}));
+        }
+    }
+    assert_eq!(world.closed.get(&thrice), Some(&CloseReason::Abuse));
+    assert_eq!(
+        world.closed.get(&twice),
+        None,
+        "it is refused half of what it asks"
+    );
+}
+
+#[test]
 fn draining_lets_calls_end_and_then_ends_them() {
     let mut world = World::new();
     let (busy, _) = world.log_in("alice");
