@@ -3,119 +3,17 @@
 
 mod support;
 
-use offhook_b2bua_rtc::{CommandRequest, Config, LocalLink, ROLE, run};
 use offhook_call_trace::CallId;
 use offhook_media_control::{
     Command, CommandError, CommandErrorKind, Event, Frame, GoneReason, LegName, LegQuality, MediaSessionId,
     Reply, RequestId,
 };
-use offhook_process::{Context, NodeName, Shutdown, ShutdownTrigger, TraceLimits};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use support::client::{Client, Version};
+use support::running::{Gateway, PATIENCE};
 use support::{Voice, sdp};
 use tokio::net::UdpSocket;
-use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
-
-/// Long enough for a busy machine; nothing waits for it when all is well.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-struct Gateway {
-    context: Context,
-    trigger: Option<ShutdownTrigger>,
-    task: JoinHandle<()>,
-    commands: mpsc::Sender<CommandRequest>,
-    events: mpsc::Receiver<Event>,
-}
-
-impl Gateway {
-    /// A gateway with ports of its own; `extra` is merged into its configuration.
-    async fn start(rtp_ports: &str, extra: serde_json::Value) -> Self {
-        let mut config = serde_json::json!({"webrtc": "127.0.0.1:0", "rtp_ports": rtp_ports, "workers": 2});
-        config
-            .as_object_mut()
-            .unwrap()
-            .extend(extra.as_object().unwrap().clone());
-        let config: Config = serde_json::from_value(config).unwrap();
-        let context = Context::new(NodeName::new("test").unwrap(), TraceLimits::default());
-        let (trigger, shutdown) = Shutdown::new();
-        let (commands, command_receiver) = mpsc::channel(64);
-        let (event_sender, events) = mpsc::channel(4096);
-        let link = LocalLink {
-            name: "test".to_owned(),
-            commands: command_receiver,
-            events: event_sender,
-        };
-        let running = run(config, context.clone(), shutdown, Some(link));
-        let task = tokio::spawn(async move { running.await.unwrap() });
-        assert!(context.readiness.wait_for(&[ROLE], PATIENCE).await, "not ready");
-        Self {
-            context,
-            trigger: Some(trigger),
-            task,
-            commands,
-            events,
-        }
-    }
-
-    fn address(&self, name: &str) -> SocketAddr {
-        self.context.readiness.address(ROLE, name).unwrap()
-    }
-
-    async fn ask(&self, command: Command) -> Result<Reply, CommandError> {
-        let (reply, answer) = oneshot::channel();
-        self.commands.send((command, reply)).await.unwrap();
-        tokio::time::timeout(PATIENCE, answer).await.unwrap().unwrap()
-    }
-
-    /// The first event that `pick` takes.
-    async fn event<T>(&mut self, pick: impl Fn(Event) -> Option<T>) -> T {
-        loop {
-            let event = tokio::time::timeout(PATIENCE, self.events.recv())
-                .await
-                .expect("no event")
-                .unwrap();
-            if let Some(found) = pick(event) {
-                return found;
-            }
-        }
-    }
-
-    /// A value of the metrics page.
-    fn metric(&self, name: &str) -> u64 {
-        let text = self.context.metrics.encode();
-        let line = text
-            .lines()
-            .find(|line| line.starts_with(&format!("offhook_{name} ")));
-        line.unwrap_or_else(|| panic!("no {name} in {text}"))
-            .rsplit(' ')
-            .next()
-            .unwrap()
-            .parse()
-            .unwrap()
-    }
-
-    /// Looks until the metric has this value: figures are published twice a second.
-    async fn wait_for_metric(&self, name: &str, value: u64) {
-        let mut looks = tokio::time::interval(Duration::from_millis(20));
-        let reached = async {
-            while self.metric(name) != value {
-                looks.tick().await;
-            }
-        };
-        let in_time = tokio::time::timeout(PATIENCE, reached).await.is_ok();
-        assert!(in_time, "{name} stays at {}", self.metric(name));
-    }
-
-    async fn stop(mut self) {
-        drop(self.trigger.take());
-        tokio::time::timeout(PATIENCE, self.task)
-            .await
-            .expect("does not stop")
-            .unwrap();
-    }
-}
 
 fn open(session: &str, sdp: &str) -> Command {
     Command::Open {
@@ -486,108 +384,5 @@ async fn browsers_cannot_open_the_control_link() {
         .insert("Origin", "https://elsewhere.example".parse().unwrap());
     let error = tokio_tungstenite::connect_async(request).await.unwrap_err();
     assert!(error.to_string().contains("403"), "{error}");
-    gateway.stop().await;
-}
-
-/// Asks over `ng`; the response as text.
-async fn ng(socket: &UdpSocket, cookie: &str, fields: &[(&str, &str)]) -> String {
-    let mut message = format!("{cookie} d");
-    for (key, value) in fields {
-        message.push_str(&format!("{}:{key}{}:{value}", key.len(), value.len()));
-    }
-    message.push('e');
-    socket.send(message.as_bytes()).await.unwrap();
-    let mut buffer = vec![0; 65_535];
-    let len = tokio::time::timeout(PATIENCE, socket.recv(&mut buffer))
-        .await
-        .expect("no response")
-        .unwrap();
-    let text = String::from_utf8(buffer[..len].to_vec()).unwrap();
-    text.strip_prefix(cookie)
-        .expect("the cookie comes back")
-        .to_owned()
-}
-
-/// Offers for the call `c@x`.
-async fn ng_offer(socket: &UdpSocket, cookie: &str, sdp: &str) -> String {
-    let call = [("call-id", "c@x"), ("from-tag", "f")];
-    ng(
-        socket,
-        cookie,
-        &[&[("command", "offer"), ("sdp", sdp)], &call[..]].concat(),
-    )
-    .await
-}
-
-/// The SDP of an ng response: it is the last entry but for nothing that follows.
-fn sdp_of(response: &str) -> &str {
-    &response[response
-        .find("v=0")
-        .unwrap_or_else(|| panic!("no SDP in {response}"))..response.len() - 1]
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ng_carries_a_plain_call() {
-    let gateway = Gateway::start("42300-42399", serde_json::json!({"ng": "127.0.0.1:0"})).await;
-    let control = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    control.connect(gateway.address("ng")).await.unwrap();
-    assert_eq!(
-        ng(&control, "k0", &[("command", "ping")]).await,
-        " d6:result4:ponge"
-    );
-    let a = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let b = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let offer = sdp::carrier(a.local_addr().unwrap(), "0");
-    let response = ng_offer(&control, "k1", &offer).await;
-    assert_eq!(
-        ng_offer(&control, "k1", &offer).await,
-        response,
-        "a repeated request gets the same response"
-    );
-    let to_b = SocketAddr::new([127, 0, 0, 1].into(), sdp::port(sdp_of(&response)));
-    let answer = sdp::carrier(b.local_addr().unwrap(), "0");
-    let fields = [
-        ("command", "answer"),
-        ("call-id", "c@x"),
-        ("from-tag", "f"),
-        ("sdp", &answer),
-        ("to-tag", "t"),
-    ];
-    let response = ng(&control, "k2", &fields).await;
-    let to_a = SocketAddr::new([127, 0, 0, 1].into(), sdp::port(sdp_of(&response)));
-    let (mut voice_a, mut voice_b) = (Voice::new(0, 1), Voice::new(0, 2));
-    let mut buffer = [0; 1500];
-    for _ in 0..5 {
-        a.send_to(&voice_a.packet(&[7; 160], 160), to_a).await.unwrap();
-        let (len, source) = tokio::time::timeout(PATIENCE, b.recv_from(&mut buffer))
-            .await
-            .unwrap()
-            .unwrap();
-        assert_eq!((len, buffer[12], source), (172, 7, to_b));
-        b.send_to(&voice_b.packet(&[9; 160], 160), to_b).await.unwrap();
-        let (len, source) = tokio::time::timeout(PATIENCE, a.recv_from(&mut buffer))
-            .await
-            .unwrap()
-            .unwrap();
-        assert_eq!((len, buffer[12], source), (172, 9, to_a));
-    }
-    let held = sdp::carrier_with(a.local_addr().unwrap(), "0", "sendonly");
-    let response = ng_offer(&control, "k7", &held).await;
-    assert!(response.contains("a=sendonly"), "who holds says so: {response}");
-    let delete = [("command", "delete"), ("call-id", "c@x"), ("from-tag", "f")];
-    assert_eq!(ng(&control, "k3", &delete).await, " d6:result2:oke");
-    assert!(ng(&control, "k4", &delete).await.contains("error"), "it is gone");
-    for (cookie, message) in [("k5", "x"), ("k6", "d7:command5:startee")] {
-        control
-            .send(format!("{cookie} {message}").as_bytes())
-            .await
-            .unwrap();
-        let len = tokio::time::timeout(PATIENCE, control.recv(&mut buffer))
-            .await
-            .unwrap()
-            .unwrap();
-        assert!(String::from_utf8_lossy(&buffer[..len]).contains("error-reason"));
-    }
-    gateway.wait_for_metric("media_rtp_ports_in_use", 0).await;
     gateway.stop().await;
 }

@@ -7,7 +7,9 @@ use super::ng_message::{self, Answer, Offer, Request};
 use super::router::NG_OFFERER;
 use crate::params::OpenRequest;
 use offhook_call_trace::CallId;
-use offhook_media_control::{Command, CommandError, CommandErrorKind, Event, LegName, MediaSessionId, Reply};
+use offhook_media_control::{
+    Command, CommandError, CommandErrorKind, Direction, Event, LegName, MediaSessionId, Reply,
+};
 use offhook_process::LogLimiter;
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -68,7 +70,9 @@ struct Call {
     from_tag: String,
     /// The leg whose answer is awaited.
     answerer: LegName,
-    /// Answer to a re-offer that waits for the other side's answer.
+    /// The first offer, as long as nobody has answered it.
+    unanswered: Option<Offer>,
+    /// Our answer to the latest offer, for each answer of the other side (a 200 after a 183, another branch's).
     prepared: Option<String>,
 }
 
@@ -115,7 +119,13 @@ impl Server {
             Request::Ping => return Value::dictionary([("result", Value::text("pong"))]),
             Request::Offer(offer) => self.offer(offer).await.map(Some),
             Request::Answer(answer) => self.answer(answer).await.map(Some),
-            Request::Delete { call_id } => self.delete(&call_id).await.map(|()| None),
+            Request::Delete { call_id, fatal } => match self.delete(&call_id).await {
+                // Each branch, and each repetition of a BYE, asks for it; one of them is the first.
+                Err(error) if error.kind == CommandErrorKind::UnknownSession && !fatal => {
+                    return ng_message::ok_but(&error.message);
+                }
+                deleted => deleted.map(|()| None),
+            },
         };
         match result {
             Ok(sdp) => ng_message::ok(sdp),
@@ -130,11 +140,20 @@ impl Server {
             } else {
                 other(NG_OFFERER)
             };
-            return self.reoffer(offer, from).await;
+            match &call.unanswered {
+                Some(first) if *first == offer => return self.offer_again(&offer.call_id).await,
+                // It says something else: nobody has been told of the session's answer yet, so a fresh one will do.
+                Some(_) if from == NG_OFFERER => self.delete(&offer.call_id).await?,
+                _ => return self.reoffer(offer, from).await,
+            }
         }
         if offer.call_id.len() > CALL_ID_LEN_MAX || offer.from_tag.len() > CALL_ID_LEN_MAX {
             return Err(bad("call-id or from-tag is longer than 256 bytes"));
         }
+        self.first_offer(offer).await
+    }
+
+    async fn first_offer(&mut self, offer: Offer) -> Result<String, CommandError> {
         let client = ng_message::kind_of(&offer.sdp).map_err(|error| bad(&error.to_string()))?;
         let session = MediaSessionId(format!("ng-{}", uuid::Uuid::new_v4()));
         let request = OpenRequest {
@@ -147,21 +166,35 @@ impl Server {
             carrier: offer.transport.unwrap_or(client),
             // A media proxy adds nothing to what the sides send.
             comfort: false,
-            sdp: Some(offer.sdp),
+            sdp: Some(offer.sdp.clone()),
         };
         match self.link.open(request).await? {
             Reply::Opened { offer: sdp, .. } => {
                 let call = Call {
                     session,
-                    from_tag: offer.from_tag,
+                    from_tag: offer.from_tag.clone(),
                     answerer: other(NG_OFFERER),
                     prepared: None,
+                    unanswered: Some(offer.clone()),
                 };
                 self.calls.insert(offer.call_id, call);
                 Ok(sdp)
             }
             reply => Err(unexpected(&reply)),
         }
+    }
+
+    /// The same offer for another branch, beside the first one or after that has failed: all are told the same ports, and
+    /// whoever answers has them.
+    async fn offer_again(&mut self, call_id: &str) -> Result<String, CommandError> {
+        let call = self.calls.get(call_id).ok_or_else(unknown)?;
+        let command = Command::MakeOffer {
+            session: call.session.clone(),
+            to: call.answerer,
+            direction: Direction::SendRecv,
+            renew: false,
+        };
+        offered(self.link.ask(command).await?)
     }
 
     /// A further offer: its answer is prepared, and the other side is offered what we have.
@@ -180,17 +213,15 @@ impl Server {
             }
             reply => return Err(unexpected(&reply)),
         };
-        // Who holds or resumes says so to the other side.
+        // Who holds or resumes says so to the other side. One that has not been offered yet, the branch before having sent
+        // early media, knows nothing of that one's keys.
         let command = Command::MakeOffer {
             session: call.session.clone(),
             to: other(from),
             direction,
-            renew: false,
+            renew: !offer.in_dialog,
         };
-        match self.link.ask(command).await? {
-            Reply::Offered { offer } => Ok(offer),
-            reply => Err(unexpected(&reply)),
-        }
+        offered(self.link.ask(command).await?)
     }
 
     async fn answer(&mut self, answer: Answer) -> Result<String, CommandError> {
@@ -201,12 +232,15 @@ impl Server {
             sdp: answer.sdp,
             is_final: true,
         };
-        match self.link.ask(command).await? {
-            Reply::Answered { answer } => answer
-                .or_else(|| call.prepared.clone())
-                .ok_or_else(|| bad("the offer of this call was answered before")),
-            reply => Err(unexpected(&reply)),
-        }
+        let ours = match self.link.ask(command).await? {
+            Reply::Answered { answer } => answer,
+            reply => return Err(unexpected(&reply)),
+        };
+        call.unanswered = None;
+        call.prepared = ours.or(call.prepared.take());
+        call.prepared
+            .clone()
+            .ok_or_else(|| bad("there is no offer that this could answer"))
     }
 
     async fn delete(&mut self, call_id: &str) -> Result<(), CommandError> {
@@ -266,6 +300,13 @@ fn unknown() -> CommandError {
     CommandError {
         kind: CommandErrorKind::UnknownSession,
         message: "Unknown call-id".to_owned(),
+    }
+}
+
+fn offered(reply: Reply) -> Result<String, CommandError> {
+    match reply {
+        Reply::Offered { offer } => Ok(offer),
+        reply => Err(unexpected(&reply)),
     }
 }
 

@@ -17,6 +17,8 @@ pub enum Request {
     Delete {
         /// `call-id`
         call_id: String,
+        /// The flag `fatal`: a call that is not known is an error, not a warning.
+        fatal: bool,
     },
 }
 
@@ -27,6 +29,8 @@ pub struct Offer {
     pub call_id: String,
     /// `from-tag`
     pub from_tag: String,
+    /// `to-tag` is there: the offer is one of a dialog. Without it, it goes to somebody who has not been offered yet.
+    pub in_dialog: bool,
     /// `sdp`
     pub sdp: String,
     /// `transport-protocol` for the other side; `None`: as the offer has it.
@@ -91,6 +95,7 @@ pub fn read(message: &[u8]) -> Result<Request, RequestError> {
         "offer" => Ok(Request::Offer(Offer {
             call_id: text(&value, "call-id")?,
             from_tag: text(&value, "from-tag")?,
+            in_dialog: value.get("to-tag").is_some(),
             sdp: text(&value, "sdp")?,
             transport: transport(&value)?,
             masked: ["mask", "strip"]
@@ -107,6 +112,9 @@ pub fn read(message: &[u8]) -> Result<Request, RequestError> {
         })),
         "delete" => Ok(Request::Delete {
             call_id: text(&value, "call-id")?,
+            fatal: value
+                .get("flags")
+                .is_some_and(|flags| flags.texts().any(|flag| flag == "fatal")),
         }),
         other => Err(RequestError::UnknownCommand(other.chars().take(32).collect())),
     }
@@ -165,6 +173,11 @@ pub(super) fn ok(sdp: Option<String>) -> Value {
             .into_iter()
             .chain(sdp.map(|sdp| ("sdp", Value::text(sdp)))),
     )
+}
+
+/// The fields of a response that all is as it was asked for, though not by this request.
+pub(super) fn ok_but(warning: &str) -> Value {
+    Value::dictionary([("result", Value::text("ok")), ("warning", Value::text(warning))])
 }
 
 fn text(value: &Value, key: &'static str) -> Result<String, RequestError> {
@@ -278,6 +291,13 @@ mod tests {
         assert_eq!(
             read(b"d7:command6:deletee"),
             Err(RequestError::Missing("call-id"))
+        );
+        assert_eq!(
+            read(b"d7:command6:delete7:call-id1:c5:flagsl5:fatalee"),
+            Ok(Request::Delete {
+                call_id: "c".to_owned(),
+                fatal: true
+            })
         );
         assert!(matches!(read(b"x"), Err(RequestError::Bencode(_))));
         assert_eq!(split(b"nospace"), Err(RequestError::NoCookie));

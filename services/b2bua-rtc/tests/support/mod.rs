@@ -4,6 +4,7 @@
 
 #[path = "../../../../protocol/webrtc/tests/support/client.rs"]
 pub(crate) mod client;
+pub(crate) mod running;
 pub(crate) mod sdp;
 
 use client::{Client, Version};
