@@ -3,9 +3,9 @@
 
 use super::limits::Held;
 use super::own_route::hash;
-use offhook_sip_message::header::SessionExpires;
-use offhook_sip_message::{HeaderName, Message};
-use std::collections::{BTreeSet, HashMap};
+use offhook_sip_message::header::{CSeq, SessionExpires};
+use offhook_sip_message::{HeaderName, Message, Method};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 /// Most calls that are remembered as running, about 100 bytes each. More are proxied all the same.
@@ -15,13 +15,22 @@ const DIALOGS_MAX: usize = 1_000_000;
 /// anybody talks.
 const AGE_MAX: Duration = Duration::from_secs(24 * 3600);
 
+/// How long a shift is remembered that a PRACK brought, unless the call is answered: nothing rings longer.
+const EARLY_MAX: Duration = Duration::from_secs(600);
+
+/// Shortest session interval, whatever a message says (RFC 4028 §4).
+const SESSION_EXPIRES_MIN_S: u32 = 90;
+
 /// Longest session interval that is believed; beyond it, [`AGE_MAX`] counts.
 const SESSION_EXPIRES_MAX_S: u32 = 24 * 3600;
 
-/// Sides of one call whose CSeq is shifted; beyond it the oldest is forgotten. Only forks have more than two.
-const SHIFTS_MAX: usize = 4;
+/// Sides of one call whose CSeq is shifted; beyond it the oldest is forgotten.
+const SHIFTS_MAX: usize = 2;
 
-/// All running calls by hash of their Call-ID.
+/// Shifts of one side whose CSeq is known one by one: an ACK or RAck names an older request, but none further back.
+const RECENT_MAX: usize = 8;
+
+/// All running calls by hash of their Call-ID and both tags.
 #[derive(Debug, Default)]
 pub(super) struct Dialogs {
     running: HashMap<u64, Dialog>,
@@ -34,8 +43,35 @@ pub(super) struct Dialogs {
 struct Dialog {
     expires_at: Instant,
     held: Held,
-    /// CSeq shifts that arose within the call, by hash of the From tag of the side that counts.
-    shifts: Vec<(u64, u32)>,
+    /// CSeq shifts that arose within the call.
+    shifts: Vec<Shift>,
+}
+
+/// By how much one side's CSeq is raised.
+#[derive(Debug, Default)]
+struct Shift {
+    /// Hash of the side's tag.
+    side: u64,
+    /// For its next requests.
+    total: u32,
+    /// The side's own CSeqs with which the last of them began.
+    recent: VecDeque<u32>,
+}
+
+impl Shift {
+    /// For the request that this side has given the CSeq `number`.
+    fn of(&self, number: u32) -> u32 {
+        let later = self.recent.iter().filter(|since| **since > number).count();
+        self.total.saturating_sub(later as u32)
+    }
+
+    fn raise(&mut self, since: u32) {
+        self.total = self.total.saturating_add(1);
+        if self.recent.len() >= RECENT_MAX {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(since);
+    }
 }
 
 impl Dialogs {
@@ -56,62 +92,76 @@ impl Dialogs {
     pub(super) fn start(&mut self, now: Instant, answer: &Message, held: Held) -> Held {
         let key = dialog_key(answer);
         // A call that passes us twice (a spiral) is one call, with the places of both.
-        let mut joined = self.end(answer);
-        joined.extend(held);
-        if self.running.len() >= DIALOGS_MAX {
-            return joined;
+        if !self.running.contains_key(&key) {
+            if self.running.len() >= DIALOGS_MAX {
+                return held;
+            }
+            self.insert(key, now + lifetime(answer));
         }
-        self.insert(key, now + lifetime(answer), joined);
+        if let Some(dialog) = self.running.get_mut(&key) {
+            dialog.held.extend(held);
+        }
+        self.refresh(now, answer);
         Held::new()
     }
 
-    fn insert(&mut self, key: u64, expires_at: Instant, held: Held) {
+    fn insert(&mut self, key: u64, expires_at: Instant) {
         self.expiries.insert((expires_at, key));
         let dialog = Dialog {
             expires_at,
-            held,
+            held: Held::new(),
             shifts: Vec::new(),
         };
         self.running.insert(key, dialog);
     }
 
-    /// By how much the CSeq of a request with this From tag is raised since the call was answered.
-    pub(super) fn shift(&self, request: &Message, tag: &[u8]) -> u32 {
+    /// By how much the CSeq `number` of the side with this tag is raised since the call began.
+    pub(super) fn shift(&self, request: &Message, tag: &[u8], number: u32) -> u32 {
         if self.shifted == 0 {
             return 0;
         }
         let dialog = self.running.get(&dialog_key(request));
-        let shifts = dialog.into_iter().flat_map(|dialog| &dialog.shifts);
+        let mut shifts = dialog.into_iter().flat_map(|dialog| &dialog.shifts);
         let own = hash(&[tag]);
-        shifts
-            .filter(|(side, _)| *side == own)
-            .map(|(_, shift)| shift)
-            .sum()
+        let shift = shifts.find(|shift| shift.side == own);
+        shift.map_or(0, |shift| shift.of(number))
     }
 
-    /// A challenge was answered for a request with this From tag: what follows counts one more. A call that was answered
-    /// before we started is known from now on.
+    /// A challenge was answered for this request of the side with this tag: from it on, that side counts one more. A call that
+    /// was answered before we started is known from now on.
     pub(super) fn raise_shift(&mut self, now: Instant, request: &Message, tag: &[u8]) {
+        let Ok(CSeq { number, method }) = request.require() else {
+            return;
+        };
         let key = dialog_key(request);
         if !self.running.contains_key(&key) {
             if self.running.len() >= DIALOGS_MAX {
                 return;
             }
-            self.insert(key, now + AGE_MAX, Held::new());
+            let lifetime = match method {
+                Method::Prack => EARLY_MAX,
+                _ => AGE_MAX,
+            };
+            self.insert(key, now + lifetime);
         }
         let Some(Dialog { shifts, .. }) = self.running.get_mut(&key) else {
             return;
         };
         self.shifted += usize::from(shifts.is_empty());
-        let own = hash(&[tag]);
-        match shifts.iter_mut().find(|(side, _)| *side == own) {
-            Some((_, shift)) => *shift = shift.saturating_add(1),
-            None => {
-                if shifts.len() >= SHIFTS_MAX {
-                    shifts.remove(0);
-                }
-                shifts.push((own, 1));
+        let side = hash(&[tag]);
+        let known = shifts.iter().position(|shift| shift.side == side);
+        let at = known.unwrap_or_else(|| {
+            if shifts.len() >= SHIFTS_MAX {
+                shifts.remove(0);
             }
+            shifts.push(Shift {
+                side,
+                ..Shift::default()
+            });
+            shifts.len() - 1
+        });
+        if let Some(shift) = shifts.get_mut(at) {
+            shift.raise(number);
         }
     }
 
@@ -154,12 +204,16 @@ impl Dialogs {
 fn lifetime(answer: &Message) -> Duration {
     match answer.get::<SessionExpires>() {
         Some(Ok(SessionExpires { seconds, .. })) if (1..=SESSION_EXPIRES_MAX_S).contains(&seconds) => {
-            Duration::from_secs(seconds.into())
+            Duration::from_secs(seconds.max(SESSION_EXPIRES_MIN_S).into())
         }
         _ => AGE_MAX,
     }
 }
 
+/// The same for both sides. A Call-ID alone is anybody's who has seen it, and forks share it.
 fn dialog_key(message: &Message) -> u64 {
-    hash(&[message.first(HeaderName::CallId).unwrap_or_default()])
+    let (from, to) = (message.from_tag(), message.to_tag());
+    let (from, to) = (from.unwrap_or_default(), to.unwrap_or_default());
+    let call_id = message.first(HeaderName::CallId).unwrap_or_default();
+    hash(&[call_id, from.min(to), from.max(to)])
 }

@@ -23,6 +23,8 @@ pub(super) struct Forward {
     pub(super) routes: Routes,
     /// How much higher its CSeq is behind us.
     pub(super) shift: u32,
+    /// The same for the request that its RAck names.
+    pub(super) rack_shift: u32,
     pub(super) credentials: Vec<(HeaderName<'static>, HeaderValue)>,
     /// The call id header that goes on; what the request brought is replaced.
     pub(super) call: Option<CallId>,
@@ -119,7 +121,7 @@ impl Forward {
         }
         // A PRACK names the INVITE by the number that the carrier knows (RFC 3262 §7.2).
         if let Some(Ok(RAck { response, mut cseq })) = request.get() {
-            cseq.number = cseq.number.saturating_add(self.shift);
+            cseq.number = cseq.number.saturating_add(self.rack_shift);
             set(edit, HeaderName::RAck, &RAck { response, cseq });
         }
     }

@@ -10,7 +10,7 @@ use crate::dial_plan::CarrierId;
 use offhook_call_trace::Hop;
 use offhook_sip::transaction::ServerTransactionId;
 use offhook_sip::{Flow, Transport, locate};
-use offhook_sip_message::header::{Header, NameAddr, Route};
+use offhook_sip_message::header::{CSeq, Header, NameAddr, RAck, Route};
 use offhook_sip_message::{HeaderName, HeaderValue, Message, StatusCode, Uri, UriBuf};
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -203,11 +203,14 @@ impl Proxy {
             None if own.trusted => Audience::Trusted,
             None => Audience::Untrusted,
         };
-        let shift_within = self.dialogs.shift(request, from_tag);
+        let shift = |number| own.shift_for(from_tag) + self.dialogs.shift(request, from_tag, number);
+        let cseq = request.require::<CSeq>().map_or(0, |cseq| cseq.number);
+        let rack = request.get::<RAck>().and_then(Result::ok);
         let forward = Forward {
             request_uri,
             routes,
-            shift: own.shift_for(from_tag) + shift_within,
+            shift: shift(cseq),
+            rack_shift: rack.map_or(0, |rack| shift(rack.cseq.number)),
             call: own
                 .call
                 .clone()

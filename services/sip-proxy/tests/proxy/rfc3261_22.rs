@@ -4,16 +4,28 @@ use crate::world::*;
 use offhook_sip::digest::{self, Credentials};
 use offhook_sip_message::header::{Algorithm, Authorization, ProxyAuthorization, RAck};
 use offhook_sip_message::{HeaderName, Message, Method};
+use offhook_sip_proxy::proxy::Settings;
+use std::net::IpAddr;
 use std::time::Duration;
 
 fn world() -> World {
+    World::with(with_trunk(&[]))
+}
+
+/// The same, with carrier a's Contact at an address that is known as its own.
+fn world_of_one_carrier() -> World {
+    World::with(with_trunk(&[gateway().ip()]))
+}
+
+fn with_trunk(sources: &[IpAddr]) -> Settings {
     let mut settings = settings();
     let credentials = Credentials {
         username: "trunk".to_owned(),
         password: "s3cret".to_owned(),
     };
     settings.carriers[0].credentials = Some(credentials);
-    World::with(settings)
+    settings.carriers[0].sources = sources.to_vec();
+    settings
 }
 
 fn challenge(request: &Message, status: u16, algorithm: Algorithm, nonce: &str, stale: bool) -> Message {
@@ -190,14 +202,7 @@ fn wrong_credentials_are_never_shown_to_the_caller() {
 fn challenged_within() -> (World, Message) {
     let mut world = world();
     let (_, ok) = world.answered_call();
-    // The contact is at another address of carrier a.
-    let mut settings = settings();
-    settings.carriers[0].credentials = Some(Credentials {
-        username: "trunk".to_owned(),
-        password: "s3cret".to_owned(),
-    });
-    settings.carriers[0].sources = vec![gateway().ip()];
-    let mut world = World::with(settings);
+    let mut world = world_of_one_carrier();
     world.receive_message(vsp(), &in_dialog(&ok, Method::Update, None));
     let update = world.take(gateway());
     assert_eq!(cseq(&update), 11);
@@ -210,6 +215,31 @@ fn challenged_within() -> (World, Message) {
     world.receive_message(gateway(), &answer(&retried, 200));
     assert_eq!(cseq(&world.take(vsp())), 11);
     (world, ok)
+}
+
+#[test]
+fn a_challenge_before_the_answer_shifts_what_follows_too() {
+    let mut world = world_of_one_carrier();
+    let (_, at_carrier) = world.call("123", carrier_a());
+    let reliable = [(HeaderName::Require, "100rel"), (HeaderName::RSeq, "1")];
+    world.receive_message(carrier_a(), &answer_with(&at_carrier, 183, &reliable));
+    let early = world.take(vsp());
+    let rack = Some((HeaderName::RAck, "1 10 INVITE"));
+    world.receive_message(vsp(), &in_dialog(&early, Method::Prack, rack));
+    let prack = world.take(gateway());
+    world.receive_message(gateway(), &challenge(&prack, 407, Algorithm::Sha256, "n1", false));
+    let retried = world.take(gateway());
+    assert_eq!(cseq(&retried), 12);
+    let rack = retried.require::<RAck>().map(|rack| rack.cseq.number);
+    assert_eq!(rack, Ok(10), "the INVITE was not challenged");
+    world.receive_message(gateway(), &answer(&retried, 200));
+    world.receive_message(carrier_a(), &answer(&at_carrier, 200));
+    let ok = world.take_all(vsp()).pop().expect("the 200");
+    world.receive_message(vsp(), &in_dialog(&ok, Method::Ack, None));
+    assert_eq!(cseq(&world.take(gateway())), 10, "that of the INVITE");
+    let bye = text(&in_dialog(&ok, Method::Bye, None)).replace("CSeq: 11 ", "CSeq: 12 ");
+    world.receive(vsp(), bye);
+    assert_eq!(cseq(&world.take(gateway())), 13);
 }
 
 #[test]

@@ -46,6 +46,17 @@ fn without_a_timer_a_call_is_remembered_for_a_day() {
 }
 
 #[test]
+fn no_session_is_shorter_than_may_be() {
+    let mut world = World::new();
+    let (_, sent) = world.call("123", carrier_a());
+    world.receive_message(carrier_a(), &with_timer(&sent, "1"));
+    world.pass(MINUTE);
+    assert_eq!(world.proxy.counts().dialogs, 1, "90 s is the least (section 4)");
+    world.pass(MINUTE);
+    assert_eq!(world.proxy.counts().dialogs, 0);
+}
+
+#[test]
 fn nonsense_in_session_expires_counts_as_none() {
     for nonsense in ["0", "x", "4294967295"] {
         let mut world = World::new();

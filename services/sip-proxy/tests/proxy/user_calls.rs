@@ -58,6 +58,47 @@ fn a_phone_that_talks_makes_its_user_busy_until_bye() {
 }
 
 #[test]
+fn a_bye_that_belongs_to_no_call_ends_no_other_for_the_count() {
+    let mut world = limited(1, |_| {});
+    dial(&mut world, "sip:123@voice.example.com", &[]);
+    let at_carrier = world.take(carrier_a());
+    world.receive_message(carrier_a(), &answer(&at_carrier, 200));
+    let ok = world.take_all(desk()).pop().expect("the 200");
+    let bye = text(&in_dialog(&ok, Method::Bye, None)).replace("tag=carriertag", "tag=made-up");
+    world.receive(desk(), bye);
+    let bye = world.take(gateway());
+    world.receive_message(gateway(), &answer(&bye, 481));
+    assert_eq!(world.last_status(desk()), 481);
+    assert_busy(&mut world, "second");
+}
+
+#[test]
+fn the_end_of_a_second_answer_is_not_the_end_of_the_call() {
+    let mut world = limited(1, |_| {});
+    call_alice(&mut world, "first");
+    let (at_vsp, at_phone) = (world.take(vsp()), world.take(desk()));
+    world.receive_message(vsp(), &answer(&at_vsp, 200));
+    world.receive(
+        desk(),
+        text(&answer(&at_phone, 200)).replace("tag=carriertag", "tag=second"),
+    );
+    let answers = world.take_all(carrier_a());
+    let second = answers.last().expect("a second 200");
+    assert_eq!(second.to_tag(), Some(&b"second"[..]));
+    world.sent.clear();
+    world.receive_message(carrier_a(), &in_dialog(second, Method::Bye, None));
+    let bye = world.take(desk());
+    world.receive_message(desk(), &answer(&bye, 200));
+    world.sent.clear();
+    assert_busy(&mut world, "second");
+    let bye = in_dialog(&answers[answers.len() - 2], Method::Bye, None);
+    world.receive(carrier_a(), text(&bye).replace("dialog-BYE", "first-BYE"));
+    let bye = world.take(gateway());
+    world.receive_message(gateway(), &answer(&bye, 200));
+    assert_eq!(world.proxy.counts().places, 0);
+}
+
+#[test]
 fn a_call_that_rings_counts_once_for_browser_and_phone_and_nothing_stays_of_it() {
     let mut world = limited(2, |_| {});
     call_alice(&mut world, "first");
