@@ -107,6 +107,8 @@ class Phone {
     });
     document.addEventListener("keydown", this.#onKey);
     this.#dial.focus();
+    // One may ring already: it came while we were still being let in.
+    for (const call of client.calls.values()) this.#onCall(call);
   }
 
   onReady(shown: string): void {

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, mock, test } from "node:test";
 import { OffhookClient } from "./client.js";
 import { CallError, SessionError } from "./errors.js";
 import { fakeBrowser, FakePage, FakePeer, FakeSocket, FakeStream, settled } from "./testing/fake-browser.js";
+import { REMEMBERED, REMEMBERED_CALL } from "./testing/page-before.js";
 import { remember } from "./session/page-memory.js";
 
 const OPTIONS = {
@@ -208,25 +209,9 @@ test("a call does not ring in a client that signs out", async () => {
   assert.equal(client.calls.size, 0);
 });
 
-const LEFT = {
-  sessionId: "s1",
-  voiceSdkId: "v1",
-  calls: [
-    {
-      id: "c1",
-      direction: "outbound",
-      destinationNumber: "9196",
-      callerNumber: "",
-      callerName: "",
-      held: false,
-      answeredAt: 1,
-    },
-  ],
-} as const;
-
 test("new media twice in a row: the later takes over, and one microphone is open", async () => {
   new FakePage();
-  remember(sessionStorage, LEFT, Date.now());
+  remember(sessionStorage, REMEMBERED, Date.now());
   const client = new OffhookClient({ ...OPTIONS, recoverCalls: true });
   const errors: unknown[] = [];
   client.on("error", ({ error }) => errors.push(error));
@@ -299,7 +284,7 @@ test("a client that has signed out leaves nothing behind, and a refused login lo
   client.disconnect();
   assert.equal(page.listeners.size, 0);
 
-  remember(sessionStorage, LEFT, Date.now());
+  remember(sessionStorage, REMEMBERED, Date.now());
   const mistyped = new OffhookClient({ ...OPTIONS, recoverCalls: true });
   mistyped.connect();
   socket().open();
@@ -309,4 +294,96 @@ test("a client that has signed out leaves nothing behind, and a refused login lo
   again.connect();
   socket().open();
   assert.equal(socket().last("login").params?.["sessid"], "s1");
+});
+
+/** Lets what a call does by itself come as far as it goes without the server. */
+async function allSettled(): Promise<void> {
+  for (let turn = 0; turn < 12; turn += 1) await settled();
+}
+
+test("an app that hangs up as soon as it hears of its call has called nobody", async () => {
+  const client = new OffhookClient(OPTIONS);
+  client.on("notification", ({ call }) => {
+    if (call.state === "requesting") call.hangup();
+  });
+  client.connect();
+  await socket().letIn();
+  client.newCall({ destinationNumber: "9196" });
+  await allSettled();
+  assert.equal(socket().count("telnyx_rtc.invite"), 0);
+  assert.ok(FakeStream.all.every(({ track }) => track.stopped) && FakePeer.all.every(({ closed }) => closed));
+});
+
+test("an app that hangs up while its call moves to new media leaves no connection open", async () => {
+  new FakePage();
+  remember(sessionStorage, REMEMBERED, Date.now());
+  const client = new OffhookClient({ ...OPTIONS, recoverCalls: true });
+  client.connect();
+  await socket().letIn(["c1"]);
+  const attach = { id: 8, method: "telnyx_rtc.attach", params: { callID: "c1", sdp: "v=0" } };
+  await socket().say(attach);
+  await allSettled();
+  client.on("notification", ({ call }) => {
+    if (call.state === "recovering") call.hangup();
+  });
+  await socket().say({ id: socket().last("telnyx_rtc.attach").id, result: {} });
+  await socket().say({ ...attach, id: 9 });
+  await allSettled();
+  assert.ok(FakePeer.all.every(({ closed }) => closed));
+});
+
+test("who was muted is still muted when the page is loaded anew", async () => {
+  new FakePage();
+  const calls = [{ ...REMEMBERED_CALL, muted: true }];
+  remember(sessionStorage, { ...REMEMBERED, calls }, Date.now());
+  const client = new OffhookClient({ ...OPTIONS, recoverCalls: true });
+  client.connect();
+  await socket().letIn(["c1"]);
+  await socket().say({ id: 8, method: "telnyx_rtc.attach", params: { callID: "c1", sdp: "v=0" } });
+  await allSettled();
+  assert.equal(client.calls.get("c1")?.isMuted, true);
+  assert.deepEqual(
+    FakeStream.all.map(({ track }) => track.enabled),
+    [false],
+  );
+  assert.equal(
+    client.calls.get("c1")?.remember()?.muted,
+    undefined,
+    "nothing is left of a call that is moving",
+  );
+  await socket().say({ id: socket().last("telnyx_rtc.attach").id, result: {} });
+  assert.equal(client.calls.get("c1")?.remember()?.muted, true);
+});
+
+test("calls of a client that is not let in any more are over, and their microphone is closed", async () => {
+  new FakePage();
+  remember(sessionStorage, REMEMBERED, Date.now());
+  const client = new OffhookClient({ ...OPTIONS, recoverCalls: true });
+  client.connect();
+  await socket().letIn(["c1"]);
+  await socket().say({ id: 8, method: "telnyx_rtc.attach", params: { callID: "c1", sdp: "v=0" } });
+  await allSettled();
+  await socket().say({ id: socket().last("telnyx_rtc.attach").id, result: {} });
+  const call = client.calls.get("c1");
+  assert.equal(call?.state, "active");
+  socket().close();
+  mock.timers.tick(1_000);
+  socket().open();
+  await socket().say({ id: socket().last("login").id, error: { code: -32001, message: "expired" } });
+  assert.equal(call?.state, "destroy");
+  assert.ok(FakeStream.all.every(({ track }) => track.stopped) && FakePeer.all.every(({ closed }) => closed));
+});
+
+test("two calls may share an element: the end of one does not silence the other", async () => {
+  const client = new OffhookClient(OPTIONS);
+  client.connect();
+  await socket().letIn();
+  const remoteElement = { srcObject: null, play: () => Promise.resolve() } as unknown as HTMLMediaElement;
+  const [first, second] = [0, 1].map(() => client.newCall({ destinationNumber: "9196", remoteElement }));
+  await allSettled();
+  for (const peer of FakePeer.all) peer.ontrack?.({ streams: [new FakeStream()] });
+  first?.hangup();
+  assert.equal(remoteElement.srcObject, second?.remoteStream);
+  second?.hangup();
+  assert.equal(remoteElement.srcObject, null);
 });

@@ -88,6 +88,10 @@ export class OffhookClient {
         onError: (error) => this.#reportError(error),
         onCallMessage: (message) => this.#onCallMessage(message),
         onCallsKept: (callIds) => this.#keepCalls(callIds),
+        onCallsDropped: () => {
+          // Before the first login there are only those of the page before, for whoever logs in at the second try.
+          if (this.#before === null) this.#keepCalls([]);
+        },
       },
     );
   }

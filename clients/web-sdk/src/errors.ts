@@ -93,7 +93,7 @@ export const ERRORS = {
   45004: {
     name: "SERVER_UNAVAILABLE",
     message: "The server is up but cannot place calls at the moment.",
-    remedy: "Wait; the client asks again by itself.",
+    remedy: "Connect again later; if it lasts, tell the operator that the server is not registered.",
   },
   45901: {
     name: "INVALID_OPTION",

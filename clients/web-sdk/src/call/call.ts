@@ -28,6 +28,18 @@ import type {
 /** RFC 4733's telephone keys; letters for the fourth column. */
 const DIGITS = /^[0-9*#A-Da-d]+$/;
 
+/** What is done for a call only while it lives. */
+const OF_LIVE_CALLS: readonly CallEffect["type"][] = [
+  "make-offer",
+  "make-answer",
+  "send-invite",
+  "send-answer",
+  "apply-remote-media",
+  "renew-media",
+  "send-attach",
+  "search-path",
+];
+
 export interface NewCallOptions {
   /** Number, SIP address or user to call. */
   readonly destinationNumber: string;
@@ -152,6 +164,7 @@ export class Call {
       ids: attach.ids,
     });
     call.#answeredAt = was.answeredAt;
+    call.#muted = Boolean(was.muted);
     call.#step({ type: "attach", sdp: attach.sdp });
     return call;
   }
@@ -161,7 +174,8 @@ export class Call {
     if (!isTalking(this.#model)) return null;
     const { id, direction, destinationNumber, callerNumber, callerName, answeredAt } = this;
     const { held } = this.#model;
-    return { id, direction, destinationNumber, callerNumber, callerName, held, answeredAt };
+    const muted = this.#muted;
+    return { id, direction, destinationNumber, callerNumber, callerName, held, muted, answeredAt };
   }
 
   get state(): CallStateName {
@@ -359,7 +373,10 @@ export class Call {
   #step(input: CallInput): void {
     const [model, effects] = stepCall(this.#model, input);
     this.#model = model;
-    for (const effect of effects) this.#perform(effect);
+    for (const effect of effects) {
+      // The app may have hung up when it heard of the effect before.
+      if (this.live || !OF_LIVE_CALLS.includes(effect.type)) this.#perform(effect);
+    }
   }
 
   #perform(effect: CallEffect): void {
@@ -522,7 +539,9 @@ export class Call {
   #closeMedia(): void {
     this.#peer?.close();
     this.#peer = null;
-    if (this.#player) this.#player.srcObject = null;
+    // The app may let another call play there by now.
+    const player = this.#player;
+    if (player && player.srcObject === this.remoteStream) player.srcObject = null;
     this.#player = null;
     if (this.localStream && this.localStream !== this.#options.localStream) stopTracks(this.localStream);
   }

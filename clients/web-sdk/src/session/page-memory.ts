@@ -12,6 +12,7 @@ export interface RememberedCall {
   readonly callerNumber: string;
   readonly callerName: string;
   readonly held: boolean;
+  readonly muted: boolean;
   readonly answeredAt: number | null;
 }
 

@@ -50,6 +50,7 @@ export type SessionEffect =
   | { readonly type: "clear-timers" }
   /** The server listed the calls it still has; the others are gone. */
   | { readonly type: "keep-calls"; readonly callIds: readonly string[] }
+  /** The server has no call of ours any more. */
   | { readonly type: "drop-calls" }
   | { readonly type: "became-ready"; readonly again: boolean }
   | { readonly type: "reconnecting"; readonly attempt: number; readonly delayMs: number }
@@ -67,13 +68,10 @@ export function stepSession(state: SessionState, input: SessionInput): SessionSt
       return connect(state);
     case "disconnect":
       if (state.name === "idle" || state.name === "closed") return [state, []];
-      return close("requested", []);
+      return close("requested", null);
     case "punted":
       if (state.name === "idle" || state.name === "closed") return [state, []];
-      return close("ended-by-server", [
-        { type: "drop-calls" },
-        { type: "failed", code: 48502, detail: null },
-      ]);
+      return close("ended-by-server", { type: "failed", code: 48502, detail: null });
     case "socket-open":
       if (state.name !== "connecting") return [state, []];
       return [
@@ -87,7 +85,7 @@ export function stepSession(state: SessionState, input: SessionInput): SessionSt
       return [{ name: "registering", reconnect: state.reconnect, tries: 0 }, []];
     case "login-refused":
       if (state.name !== "authenticating") return [state, []];
-      return close("login-refused", [{ type: "failed", code: 46001, detail: input.detail }]);
+      return close("login-refused", { type: "failed", code: 46001, detail: input.detail });
     case "server-ready":
       return serverReady(state, input.callIds);
     case "gateway":
@@ -112,7 +110,9 @@ function connect(state: SessionState): SessionStep {
   }
 }
 
-function close(reason: DisconnectReason, before: SessionEffect[]): SessionStep {
+/** `failure` when it is the server that wants us no more: then nobody can act on the calls either, not even hang up. */
+function close(reason: DisconnectReason, failure: (SessionEffect & { type: "failed" }) | null): SessionStep {
+  const before: SessionEffect[] = failure === null ? [] : [{ type: "drop-calls" }, failure];
   return [
     { name: "closed" },
     [...before, { type: "clear-timers" }, { type: "close-socket" }, { type: "disconnected", reason }],
@@ -158,7 +158,7 @@ function gateway(state: SessionState, reported: string): SessionStep {
       ];
     default:
       if (state.tries + 1 >= REGISTER_TRIES_MAX) {
-        return close("login-refused", [{ type: "failed", code: 45004, detail: reported }]);
+        return close("login-refused", { type: "failed", code: 45004, detail: reported });
       }
       return [
         { ...state, tries: state.tries + 1 },

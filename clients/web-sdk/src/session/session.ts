@@ -48,6 +48,8 @@ export interface SessionHandlers {
   onCallMessage(message: CallMessage): boolean;
   /** The server still has these calls and no others. */
   onCallsKept(callIds: readonly string[]): void;
+  /** Whatever the server has, it is not for us any more. */
+  onCallsDropped(): void;
 }
 
 export class Session {
@@ -121,7 +123,7 @@ export class Session {
       case "keep-calls":
         return this.#handlers.onCallsKept(effect.callIds);
       case "drop-calls":
-        return this.#handlers.onCallsKept([]);
+        return this.#handlers.onCallsDropped();
       case "became-ready":
         return this.#handlers.onReady({
           sessionId: this.#sessionId ?? "",

@@ -1,6 +1,7 @@
 /** What tests put in place of the browser: a socket whose other end the test plays, microphones and peer connections. */
 import assert from "node:assert/strict";
 import { mock } from "node:test";
+import { tabStorage } from "./page-before.js";
 
 export type Json = Record<string, unknown> & {
   id?: string;
@@ -107,6 +108,7 @@ export class FakePeer {
   readonly connectionState = "new";
   readonly signalingState = "stable";
   localDescription: { sdp: string } | null = null;
+  ontrack: ((event: { streams: FakeStream[] }) => void) | null = null;
   closed = false;
 
   constructor() {
@@ -165,15 +167,10 @@ export function fakeBrowser(): void {
 
 /** The tab's storage and the page's end. */
 export class FakePage {
-  readonly stored = new Map<string, string>();
   readonly listeners = new Set<unknown>();
 
   constructor() {
-    const sessionStorage = {
-      getItem: (key: string) => this.stored.get(key) ?? null,
-      setItem: (key: string, value: string) => void this.stored.set(key, value),
-      removeItem: (key: string) => void this.stored.delete(key),
-    };
+    const sessionStorage = tabStorage();
     const addEventListener = (_name: string, listener: unknown) => void this.listeners.add(listener);
     const removeEventListener = (_name: string, listener: unknown) => void this.listeners.delete(listener);
     Object.assign(globalThis, { sessionStorage, addEventListener, removeEventListener });
