@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { freeTcpPort } from "./ports.mjs";
+import { freePort } from "./ports.mjs";
 import { dominantHz } from "./tone.mjs";
 import { until } from "./wait.mjs";
 
@@ -20,7 +20,7 @@ export async function startPhone({ port, user, password, registrar, toneHz = 440
     account: `${account};answermode=manual;audio_codecs=PCMU/8000/1`,
     registrar,
   });
-  await until("the phone is registered", () => /200 OK/.test(phone.output), 5_000);
+  await until("the phone is registered", () => /200 OK/.test(phone.output));
   return phone;
 }
 
@@ -35,13 +35,13 @@ export async function startBaresip({ port, number, codecs, toneHz = 440 }) {
 
 async function launch({ port, toneHz, account, registrar = null }) {
   const folder = mkdtempSync(join(tmpdir(), "offhook-baresip-"));
-  const control = await freeTcpPort();
+  const control = await freePort();
   writeFileSync(join(folder, "config"), configuration({ port, control, folder, toneHz }));
   writeFileSync(join(folder, "accounts"), `${account}\n`);
   writeFileSync(join(folder, "contacts"), "");
   const child = spawn("baresip", ["-f", folder, "-4"], { stdio: ["ignore", "pipe", "pipe"] });
   const baresip = new Baresip(child, folder, { port, control, registrar });
-  await until("baresip is ready", () => baresip.ready(), 5_000);
+  await until("baresip is ready", () => baresip.ready());
   await baresip.connect();
   return baresip;
 }

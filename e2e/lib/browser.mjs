@@ -23,5 +23,5 @@ const FLAGS = [
 
 /** Starts a browser, or whatever `executable` starts one with. The caller closes it. */
 export function launchBrowser(executable = EXECUTABLE) {
-  return chromium.launch({ executablePath: executable, headless: true, args: FLAGS });
+  return chromium.launch({ executablePath: executable, headless: true, args: FLAGS, timeout: 120_000 });
 }

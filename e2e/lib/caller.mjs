@@ -7,7 +7,7 @@ export const CALLER_NUMBER = "+4930999888";
 
 export class IncomingCall {
   sipCallId = newTag();
-  /** Responses to the INVITE, in order, each with the time it came (`at`, ms). */
+  /** Responses to the INVITE, in order, each with the time it came (`at`, ms); one that was sent again is one. */
   responses = [];
   endedBy = null;
   /** The BYE that ended it, if one came. */
@@ -17,6 +17,7 @@ export class IncomingCall {
   #tag = newTag();
   #branch = newBranch();
   #answer = null;
+  #seen = new Set();
 
   constructor(details) {
     this.#details = details;
@@ -55,12 +56,8 @@ export class IncomingCall {
   }
 
   /** Waits for a response to the INVITE. */
-  untilStatus(status, timeoutMs = 10_000) {
-    return until(
-      `${status} at the carrier`,
-      () => this.responses.find((each) => each.status === status),
-      timeoutMs,
-    );
+  untilStatus(status) {
+    return until(`${status} at the carrier`, () => this.responses.find((each) => each.status === status));
   }
 
   handle(message, from) {
@@ -81,7 +78,8 @@ export class IncomingCall {
   }
 
   #onResponse(message) {
-    this.responses.push({ ...message, at: Date.now() });
+    if (!this.#seen.has(message.raw)) this.responses.push({ ...message, at: Date.now() });
+    this.#seen.add(message.raw);
     if (message.status >= 300) {
       const to = `To: ${header(message, "to")}`;
       return this.#toProxy(this.#request("ACK", 1, this.#branch, [], "", to));

@@ -10,6 +10,9 @@ const T1_MS = 500;
 /** Retransmissions of a 200 that nobody acknowledges: enough for a test. */
 const RETRANSMIT_MAX = 6;
 
+/** Call-IDs of carriers that are closed: what still comes of their calls is no matter of the next one on the port. */
+const gone = new Set();
+
 /**
  * Starts a carrier.
  *
@@ -39,13 +42,16 @@ export async function startCarrier(options = {}) {
 }
 
 class Carrier {
-  /** Every message received, in order. */
+  /** Every message received, in order; one that was sent again for want of an answer is one. */
   received = [];
   calls = [];
   /** Calls that it has placed. */
   dialled = [];
   #socket = null;
   #options;
+  /** Those whose media is not open yet, too. */
+  #all = [];
+  #seen = new Set();
 
   constructor(options) {
     this.#options = options;
@@ -65,17 +71,9 @@ class Carrier {
     Object.assign(this.#options, options);
   }
 
-  /**
-   * Requests of one method, as received (retransmissions too), save what belongs to calls that are not its own: those of an
-   * earlier carrier at this port, say.
-   */
+  /** Requests of one method. */
   requests(method) {
-    return this.received.filter(
-      (message) =>
-        message.method === method &&
-        message.status === undefined &&
-        (this.#callOf(message) || beginsSomething(message)),
-    );
+    return this.received.filter((message) => message.method === method && message.status === undefined);
   }
 
   /** Calls `number` through the proxy at `proxyPort`; `headers` are whole lines of the INVITE, `name` who calls. */
@@ -85,48 +83,60 @@ class Carrier {
     { headers: lines = [], toneHz = this.#options.toneHz, name = "Caller" } = {},
   ) {
     const rtp = await RtpEnd.offering({ codecs: ["PCMU"], toneHz });
-    const send = (text, to) => this.#socket.send(text, to.port, to.address);
-    const call = new IncomingCall({ port: this.port, proxyPort, number, lines, name, rtp, send });
+    const { port } = this;
+    const call = new IncomingCall({ port, proxyPort, number, lines, name, rtp, send: this.#send });
+    this.#all.push(call);
     this.dialled.push(call);
     call.invite();
     return call;
   }
 
   close() {
-    for (const call of [...this.calls, ...this.dialled]) call.end();
-    return new Promise((resolve) => this.#socket.close(resolve));
+    for (const call of this.#all) {
+      call.end();
+      gone.add(call.sipCallId);
+    }
+    const socket = this.#socket;
+    this.#socket = null;
+    return new Promise((resolve) => socket.close(resolve));
   }
 
-  #callOf(message) {
-    return [...this.calls, ...this.dialled].find((call) => call.sipCallId === header(message, "call-id"));
-  }
+  /** What a call says after the carrier is closed is not said. */
+  #send = (text, to) => this.#socket?.send(text, to.port, to.address);
 
   #onDatagram(datagram, from) {
     const message = parseSip(datagram);
     if (!message) return;
-    this.received.push(message);
-    const known = this.#callOf(message);
+    const callId = header(message, "call-id");
+    if (!gone.has(callId)) this.#record(message);
+    const known = this.#all.find((call) => call.sipCallId === callId);
     if (known) return known.handle(message, from);
-    const send = (text, to) => this.#socket.send(text, to.port, to.address);
-    if (message.method === "INVITE") this.#onInvite(message, from, send);
-    else if (message.status === undefined && message.method !== "ACK") {
+    if (message.status !== undefined || message.method === "ACK") return;
+    if (message.method === "INVITE" && !gone.has(callId)) this.#onInvite(message, from);
+    else {
       const status = message.method === "OPTIONS" ? [200, "OK"] : [481, "Call Does Not Exist"];
-      send(response(message, ...status, newTag()), from);
+      this.#send(response(message, ...status, newTag()), from);
     }
   }
 
-  async #onInvite(invite, from, send) {
-    const call = new CarrierCall(invite, from, this.port, this.#options, send);
-    this.calls.push(call);
+  /** A retransmission is the same, byte by byte; save for an ACK, which answers each 200 anew. */
+  #record(message) {
+    const { method, status } = message;
+    const isAck = method === "ACK" && status === undefined;
+    const key = isAck ? `ACK ${header(message, "call-id")} ${header(message, "cseq")}` : message.raw;
+    if (!this.#seen.has(key)) this.received.push(message);
+    this.#seen.add(key);
+  }
+
+  async #onInvite(invite, from) {
+    const call = new CarrierCall(invite, from, this.port, this.#options, this.#send);
+    this.#all.push(call);
     call.respond(100, "Trying");
     await call.open();
-    await this.#options.script(call);
+    // Tests see it from here on, in the state that its script has brought it to.
+    this.calls.push(call);
+    if (call.endedBy === null) await this.#options.script(call);
   }
-}
-
-/** Whether a request belongs to nothing that went before. */
-function beginsSomething(request) {
-  return !["ACK", "CANCEL"].includes(request.method) && !header(request, "to").includes(";tag=");
 }
 
 class CarrierCall {
@@ -155,6 +165,9 @@ class CarrierCall {
   #cseq = 1;
   #final = null;
   #retransmit = null;
+  /** What was answered to requests in the dialog, by their branch: it is answered again. */
+  #answers = new Map();
+  #isOver = false;
 
   constructor(invite, from, port, options, send) {
     this.invite = invite;
@@ -174,6 +187,7 @@ class CarrierCall {
       opus,
       toneHz: typeof toneHz === "function" ? toneHz(this.number) : toneHz,
     });
+    if (this.#isOver) this.rtp.close();
   }
 
   /** The number that was called. */
@@ -198,6 +212,8 @@ class CarrierCall {
       status === 100 ? [] : contact,
       body,
     );
+    // Who has given up meanwhile is not answered any more.
+    if (this.#final) return;
     if (status >= 200) this.#finish(text, status);
     this.#send(text, this.#from);
   }
@@ -252,59 +268,67 @@ class CarrierCall {
 
   /** Stops everything without a word. */
   end() {
+    this.#isOver = true;
     clearTimeout(this.#retransmit);
     this.rtp?.close();
   }
 
   handle(message, from) {
     if (message.status !== undefined) return this.#onResponse(message);
-    switch (message.method) {
-      case "ACK":
-        this.acknowledged = true;
-        clearTimeout(this.#retransmit);
-        return;
-      case "INVITE":
-        if (header(message, "to").includes(";tag=")) {
-          this.reinvites.push(message);
-          const refusal = this.#options.reinvite;
-          if (refusal) return this.#send(response(message, ...refusal, this.#tag), from);
-          // It may have moved to another address.
-          this.rtp.accept(message.body);
-          const direction = narrowed(mirrored(directionOf(message.body)), this.#wanted);
-          this.rtp.follow(direction);
-          const answer = this.rtp.sdp(direction);
-          this.#send(response(message, 200, "OK", this.#tag, this.#contact(), answer), from);
-        } else if (this.#final) this.#send(this.#final, this.#from);
-        return;
-      case "CANCEL":
-        this.#send(response(message, 200, "OK", this.#tag), from);
-        if (!this.#final) {
-          this.endedBy = "cancel";
-          this.reject(487, "Request Terminated");
-        }
-        return;
-      case "BYE":
-        this.endedBy ??= "bye";
-        this.rtp?.stop();
-        clearTimeout(this.#retransmit);
-        this.#send(response(message, 200, "OK", this.#tag), from);
-        return;
-      case "REFER":
-        return this.#onRefer(message, from);
-      case "NOTIFY":
-        this.notifies.push(message);
-        return this.#send(response(message, 200, "OK", this.#tag), from);
-      default:
-        this.#send(response(message, 200, "OK", this.#tag), from);
+    if (message.method === "ACK") {
+      this.acknowledged = true;
+      return clearTimeout(this.#retransmit);
     }
+    if (message.method === "INVITE" && !header(message, "to").includes(";tag=")) {
+      if (this.#final) this.#send(this.#final, this.#from);
+      return;
+    }
+    const transaction = `${message.method} ${header(message, "via")}`;
+    const isNew = !this.#answers.has(transaction);
+    if (isNew) this.#answers.set(transaction, this.#answer(message));
+    this.#send(this.#answers.get(transaction), from);
+    if (isNew && message.method === "CANCEL") this.#giveUp();
+    if (isNew && message.method === "REFER" && this.#options.refer === "take") this.#takeReferral(message);
   }
 
-  #onRefer(refer, from) {
+  /** Does what a request in the dialog asks for; gives the response. */
+  #answer(message) {
+    if (message.method === "INVITE") return this.#onReinvite(message);
+    if (message.method === "REFER") return this.#onRefer(message);
+    if (message.method === "NOTIFY") this.notifies.push(message);
+    if (message.method === "BYE") {
+      this.endedBy ??= "bye";
+      this.rtp?.stop();
+      clearTimeout(this.#retransmit);
+    }
+    return response(message, 200, "OK", this.#tag);
+  }
+
+  #giveUp() {
+    if (this.#final) return;
+    this.endedBy = "cancel";
+    this.reject(487, "Request Terminated");
+  }
+
+  #onReinvite(message) {
+    this.reinvites.push(message);
+    const refusal = this.#options.reinvite;
+    if (refusal) return response(message, ...refusal, this.#tag);
+    // It may have moved to another address.
+    this.rtp.accept(message.body);
+    const direction = narrowed(mirrored(directionOf(message.body)), this.#wanted);
+    this.rtp.follow(direction);
+    return response(message, 200, "OK", this.#tag, this.#contact(), this.rtp.sdp(direction));
+  }
+
+  #onRefer(refer) {
     this.refers.push(refer);
     const taken = this.#options.refer === "take";
-    const [status, reason] = taken ? [202, "Accepted"] : (this.#options.refer ?? [405, "Method Not Allowed"]);
-    this.#send(response(refer, status, reason, this.#tag, this.#contact()), from);
-    if (!taken) return;
+    const status = taken ? [202, "Accepted"] : (this.#options.refer ?? [405, "Method Not Allowed"]);
+    return response(refer, ...status, this.#tag, this.#contact());
+  }
+
+  #takeReferral(refer) {
     this.#notify(refer, "100 Trying", "active;expires=60");
     this.#notify(refer, "200 OK", "terminated;reason=noresource");
   }

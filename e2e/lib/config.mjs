@@ -1,5 +1,5 @@
 // Configurations of the binary under test, every port a free one.
-import { freeTcpPort, freeUdpPort } from "./ports.mjs";
+import { freePort } from "./ports.mjs";
 
 const HOST = "127.0.0.1";
 /** RTP ports of one gateway; test files run one after another. */
@@ -28,20 +28,20 @@ export const PHONE_PASSWORD = "phone-secret";
 /** Draws the ports of one deployment. */
 export async function drawPorts() {
   const carriers = {};
-  for (const name of CARRIERS) carriers[name] = await freeUdpPort();
+  for (const name of CARRIERS) carriers[name] = await freePort();
   return {
-    http: await freeTcpPort(),
-    control: await freeTcpPort(),
+    http: await freePort(),
+    control: await freePort(),
     admin: {
-      up: await freeTcpPort(),
-      vsp: await freeTcpPort(),
-      "sip-proxy": await freeTcpPort(),
-      "b2bua-rtc": await freeTcpPort(),
+      up: await freePort(),
+      vsp: await freePort(),
+      "sip-proxy": await freePort(),
+      "b2bua-rtc": await freePort(),
     },
-    vspSip: await freeUdpPort(),
-    proxy: await freeUdpPort(),
-    webrtc: await freeUdpPort(),
-    stun: await freeUdpPort(),
+    vspSip: await freePort(),
+    proxy: await freePort(),
+    webrtc: await freePort(),
+    stun: await freePort(),
     carriers,
   };
 }
@@ -53,7 +53,7 @@ const SECTIONS = {
     `sip = "${HOST}:${ports.vspSip}"`,
     `sip_proxy = "${HOST}:${ports.proxy}"`,
     ...(separate ? [`control = "ws://${HOST}:${ports.control}/control"`] : []),
-    ...entries({ ring_timeout_s: 30, ...vsp }),
+    ...entries({ ring_timeout_s: 60, ...vsp }),
     "[vsp.limits]",
     ...entries({ login_failures_max: 1_000, requests_burst: 1_000, ...limits }),
     auth,
@@ -66,7 +66,7 @@ const SECTIONS = {
     "[sip_proxy]",
     `udp = "${HOST}:${ports.proxy}"`,
     `vsp = ["${HOST}:${ports.vspSip}"]`,
-    ...entries({ carrier_timeout_ms: 800, ...sipProxy }),
+    ...entries({ carrier_timeout_ms: 5_000, ...sipProxy }),
     ...CARRIERS.flatMap((name) => [
       "[[carrier]]",
       ...entries({ name, uri: `sip:${HOST}:${ports.carriers[name]}`, strip: 1, ...carriers[name] }),

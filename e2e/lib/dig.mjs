@@ -11,7 +11,7 @@ const HOST = "127.0.0.1";
  */
 export async function dig(server, name, { type = "A", subnet, from, tcp = false, more = [] } = {}) {
   const args = [`@${HOST}`, "-p", String(server.port), name, type];
-  args.push("+tries=1", "+time=5", "+norecurse", "+nocookie", tcp ? "+tcp" : "+notcp", ...more);
+  args.push("+tries=1", "+time=20", "+norecurse", "+nocookie", tcp ? "+tcp" : "+notcp", ...more);
   if (subnet !== undefined) args.push(`+subnet=${subnet}`);
   if (from) args.push("-b", from);
   const { stdout } = await promisify(execFile)("dig", args);

@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { freeTcpPort } from "./ports.mjs";
+import { freePort } from "./ports.mjs";
 import { until } from "./wait.mjs";
 
 const GUIDE = new URL("../../docs/several-nodes.md", import.meta.url);
@@ -13,7 +13,7 @@ const PATH = `${process.env.PATH}:/usr/sbin:/sbin`;
 
 /** Starts it for nodes `{ one: world, two: world }`: `{ host, stop() }`, `host` for WebSockets. */
 export async function startHaproxy(nodes) {
-  const port = await freeTcpPort();
+  const port = await freePort();
   const folder = mkdtempSync(join(tmpdir(), "offhook-haproxy-"));
   const file = join(folder, "haproxy.cfg");
   writeFileSync(file, configuration(port, nodes));

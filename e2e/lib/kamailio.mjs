@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { eachLine } from "./lines.mjs";
 import { until } from "./wait.mjs";
 
 const run = promisify(execFile);
@@ -64,17 +65,13 @@ class Kamailio {
     this.#child = spawn("kamailio", args, { stdio: ["ignore", "pipe", "pipe"], detached: true });
     this.#exit = new Promise((resolve) => this.#child.on("exit", resolve));
     this.#log = "";
-    let rest = "";
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
-      stream.setEncoding("utf8");
-      stream.on("data", (text) => {
-        this.#log += text;
-        const lines = (rest + text).split("\n");
-        rest = lines.pop();
-        for (const line of lines) this.#read(line);
+      eachLine(stream, (line) => {
+        this.#log += `${line}\n`;
+        this.#read(line);
       });
     }
-    await until("Kamailio is ready", () => this.#ready(), 10_000);
+    await until("Kamailio is ready", () => this.#ready());
   }
 
   /** Ends it without a word to those who are registered. */
@@ -107,9 +104,14 @@ class Kamailio {
     return this.decisions.filter((each) => each.account === account && each.decision === decision);
   }
 
+  /** How many requests of an account were `challenged` or `unproven`: one that was sent twice is one. */
+  requests(account, decision) {
+    return new Set(this.of(account, decision).map(({ detail }) => detail)).size;
+  }
+
   /** Waits for the next decision of one kind about an account, after the first `seen`. */
-  untilDecision(account, decision, seen = 0, timeoutMs = 10_000) {
-    return until(`${decision} at Kamailio`, () => this.of(account, decision)[seen], timeoutMs);
+  untilDecision(account, decision, seen = 0) {
+    return until(`${decision} at Kamailio`, () => this.of(account, decision)[seen]);
   }
 
   get #control() {
@@ -223,8 +225,8 @@ route[DIGEST] {
     auth_challenge("${domain}", "17");
     exit;
   }
-  if ($var(proof) == -5) xlog("L_ERR", "offhook: challenged $rm $fU $var(proof)\\n");
-  else xlog("L_ERR", "offhook: unproven $rm $fU $var(proof)\\n");
+  if ($var(proof) == -5) xlog("L_ERR", "offhook: challenged $rm $fU $ci $cs\\n");
+  else xlog("L_ERR", "offhook: unproven $rm $fU $ci $cs\\n");
   auth_challenge("${domain}", "1");
   exit;
 }

@@ -5,10 +5,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { eachLine } from "./lines.mjs";
 import { until } from "./wait.mjs";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const LOG_LINES_MAX = 5_000;
+/** Longer than any drain of a test: who has not left then is stuck. */
+const STOP_MAX_MS = 90_000;
 
 /** Path of the binary: `OFFHOOK_BIN`, or the debug build. */
 export function binary() {
@@ -52,7 +55,7 @@ export class Offhook {
 
   async #untilReady() {
     try {
-      await until("offhook is ready", () => this.#ready(), 20_000);
+      await until("offhook is ready", () => this.#ready(), 60_000);
     } catch (error) {
       await this.stop();
       throw new Error(`${error.message}\n${this.log.join("\n")}`);
@@ -126,11 +129,11 @@ export class Offhook {
       .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" ") + 1)), 0);
   }
 
-  /** Sends a signal and waits for the end. */
+  /** Sends a signal and waits for the end, its last words included. */
   async stop(signal = "SIGTERM") {
     if (this.running) {
       this.#child.kill(signal);
-      const killer = setTimeout(() => this.#child.kill("SIGKILL"), 15_000);
+      const killer = setTimeout(() => this.#child.kill("SIGKILL"), STOP_MAX_MS);
       await this.#exit;
       clearTimeout(killer);
     }
@@ -140,11 +143,10 @@ export class Offhook {
 
   #spawn(args) {
     this.#child = spawn(binary(), args, { stdio: ["ignore", "pipe", "pipe"] });
-    this.#exit = new Promise((resolve) => this.#child.on("exit", resolve));
+    this.#exit = new Promise((resolve) => this.#child.on("close", resolve));
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
-      stream.setEncoding("utf8");
-      stream.on("data", (text) => {
-        this.log.push(...text.split("\n").filter((line) => line !== ""));
+      eachLine(stream, (line) => {
+        if (line !== "") this.log.push(line);
         this.log.splice(0, Math.max(0, this.log.length - LOG_LINES_MAX));
       });
     }

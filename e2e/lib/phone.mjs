@@ -70,6 +70,13 @@ export class Phone {
     await until("telnyx.ready", async () => (await this.records()).ready > 0);
   }
 
+  /** Does `act`, after which the SDK is to say anew that it is ready, and waits until it does. */
+  async readyAfter(act) {
+    const { ready } = await this.records();
+    await act();
+    await until("ready again", async () => (await this.records()).ready > ready);
+  }
+
   /** Loads the page anew: it knows nothing of before but what the SDK has kept. */
   async reload() {
     await this.#page.reload();
@@ -99,44 +106,32 @@ export class Phone {
     return (await this.records()).states.filter((each) => each.id === id).map((each) => each.state);
   }
 
-  untilState(id, state, timeoutMs = 10_000) {
-    return until(
-      `call is ${state}`,
-      async () => {
-        const now = await this.state(id);
-        if (now === state) return true;
-        if (ENDED.includes(now) && !ENDED.includes(state)) {
-          throw new Error(
-            `the call ended instead of becoming ${state}: ${JSON.stringify(await this.look(id))}`,
-          );
-        }
-        return false;
-      },
-      timeoutMs,
-    );
+  untilState(id, state) {
+    return until(`call is ${state}`, async () => {
+      const now = await this.state(id);
+      if (now === state) return true;
+      if (ENDED.includes(now) && !ENDED.includes(state)) {
+        throw new Error(
+          `the call ended instead of becoming ${state}: ${JSON.stringify(await this.look(id))}`,
+        );
+      }
+      return false;
+    });
   }
 
   /** Waits for the end; gives what the app sees then. */
-  async untilEnded(id, timeoutMs = 10_000) {
-    await until("call is over", async () => (await this.state(id)) === "destroy", timeoutMs);
+  async untilEnded(id) {
+    await until("call is over", async () => (await this.state(id)) === "destroy");
     return this.look(id);
   }
 
   /** Waits until the page hears a tone of about `hz`. */
-  untilHears(id, hz, timeoutMs = 5_000) {
-    return until(
-      `the browser hears ${hz} Hz`,
-      async () => near(await this.ask("heardHz", id), hz),
-      timeoutMs,
-    );
+  untilHears(id, hz) {
+    return until(`the browser hears ${hz} Hz`, async () => near(await this.ask("heardHz", id), hz));
   }
 
-  untilSilent(id, timeoutMs = 5_000) {
-    return until(
-      "the browser hears nothing",
-      async () => (await this.ask("heardHz", id)) === null,
-      timeoutMs,
-    );
+  untilSilent(id) {
+    return until("the browser hears nothing", async () => (await this.ask("heardHz", id)) === null);
   }
 
   async close() {

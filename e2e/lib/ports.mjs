@@ -9,20 +9,35 @@ const COUNT = 4_500;
 const FIRST = 23_000 + COUNT * Number(process.env.PORT_BLOCK ?? 0);
 
 /** Ports that were drawn; none is drawn twice, for it may be used only later. */
-const drawn = { tcp: new Set(), udp: new Set() };
+const drawn = new Set();
 
-/** A TCP port. */
-export function freeTcpPort() {
-  return draw(drawn.tcp, async (port) => {
-    const server = net.createServer();
-    await new Promise((resolve, reject) => server.on("error", reject).listen(port, HOST, resolve));
-    return server;
-  });
+/** A port that is free for TCP and for UDP: programs that are told one of them may take the other as well. */
+export async function freePort() {
+  for (let tries = 0; tries < COUNT; tries += 1) {
+    const port = FIRST + Math.floor(Math.random() * COUNT);
+    if (drawn.has(port)) continue;
+    drawn.add(port);
+    if ((await canOpen(bindTcp, port)) && (await canOpen(bindUdp, port))) return port;
+  }
+  throw new Error(`no port from ${FIRST} to ${FIRST + COUNT} is free`);
 }
 
-/** A UDP port. */
-export function freeUdpPort() {
-  return draw(drawn.udp, bindUdp);
+async function canOpen(open, port) {
+  try {
+    const socket = await open(port);
+    await new Promise((resolve) => socket.close(resolve));
+    return true;
+  } catch (error) {
+    if (error.code !== "EADDRINUSE") throw error;
+    return false;
+  }
+}
+
+function bindTcp(port) {
+  const server = net.createServer();
+  return new Promise((resolve, reject) => {
+    server.on("error", reject).listen(port, HOST, () => resolve(server));
+  });
 }
 
 /** An open UDP socket on loopback; 0 lets the system choose the port. */
@@ -35,21 +50,4 @@ export function bindUdp(port) {
       resolve(socket);
     });
   });
-}
-
-/** One that `open` can open. */
-async function draw(before, open) {
-  for (let tries = 0; tries < COUNT; tries += 1) {
-    const port = FIRST + Math.floor(Math.random() * COUNT);
-    if (before.has(port)) continue;
-    before.add(port);
-    try {
-      const socket = await open(port);
-      await new Promise((resolve) => socket.close(resolve));
-      return port;
-    } catch (error) {
-      if (error.code !== "EADDRINUSE") throw error;
-    }
-  }
-  throw new Error(`no port from ${FIRST} to ${FIRST + COUNT} is free`);
 }

@@ -69,15 +69,13 @@ export class RawClient {
   async request(method, params = {}, more = {}) {
     const id = randomUUID();
     this.sendRaw(JSON.stringify({ jsonrpc: "2.0", id, ...(method ? { method } : {}), params, ...more }));
-    return until(`an answer to ${method}`, () => this.frames.find((frame) => frame.id === id), 5_000);
+    return until(`an answer to ${method}`, () => this.frames.find((frame) => frame.id === id));
   }
 
   /** Waits for a request of the server. */
-  event(method, matches = () => true, timeoutMs = 5_000) {
-    return until(
-      `${method} from the server`,
-      () => this.frames.find((frame) => frame.method === method && matches(frame.params)),
-      timeoutMs,
+  event(method, matches = () => true) {
+    return until(`${method} from the server`, () =>
+      this.frames.find((frame) => frame.method === method && matches(frame.params)),
     );
   }
 
@@ -87,7 +85,7 @@ export class RawClient {
     return answer.result.sessid;
   }
 
-  untilClosed(timeoutMs = 5_000) {
+  untilClosed(timeoutMs = undefined) {
     return until("the server closes the socket", () => this.closed !== null, timeoutMs);
   }
 

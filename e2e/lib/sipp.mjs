@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { G711 } from "./g711.mjs";
-import { freeUdpPort } from "./ports.mjs";
+import { freePort } from "./ports.mjs";
 import { sine } from "./tone.mjs";
 import { until } from "./wait.mjs";
 
@@ -19,7 +19,7 @@ const TONE_SECONDS = 30;
 export async function startSipp(name, { port, calls = 1, toneHz = 440, codec = "PCMU", to, number }) {
   const folder = mkdtempSync(join(tmpdir(), "offhook-sipp-"));
   writeFileSync(join(folder, "tone.raw"), G711[codec].encode(sine(toneHz, 8_000, 8_000 * TONE_SECONDS)));
-  const media = await freeUdpPort();
+  const media = await freePort();
   const child = spawn(
     "sipp",
     [
@@ -35,7 +35,7 @@ export async function startSipp(name, { port, calls = 1, toneHz = 440, codec = "
     { cwd: folder, stdio: "ignore" },
   );
   const sipp = new Sipp(child, folder, port);
-  await until("SIPp listens", () => sipp.listening(), 5_000);
+  await until("SIPp listens", () => sipp.listening());
   return sipp;
 }
 
@@ -60,7 +60,7 @@ class Sipp {
   }
 
   /** Waits for the end of all calls; the exit code is 0 when each went as the scenario says. */
-  async finished(timeoutMs = 15_000) {
+  async finished(timeoutMs = 60_000) {
     const timer = setTimeout(() => this.#child.kill("SIGKILL"), timeoutMs);
     const code = await this.#exit;
     clearTimeout(timer);

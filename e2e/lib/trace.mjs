@@ -19,6 +19,19 @@ export function inOrder(events, steps) {
   }
 }
 
+/**
+ * How long after the first step `[from, to, name]` the second one was, in ms, by the clock of the process that saw both: how
+ * fast browser and test are is no matter of the platform.
+ */
+export function msBetween(events, first, second) {
+  const at = ([from, to, name]) => {
+    const found = events.find((event) => event.from === from && event.to === to && event.name === name);
+    assert.ok(found, `${from} -> ${to}: ${name} is missing in\n${printed(events)}`);
+    return Date.parse(found.time);
+  };
+  return at(second) - at(first);
+}
+
 function printed(events) {
   return events.map((event) => `${event.observer}: ${event.from} -> ${event.to} ${event.name}`).join("\n");
 }

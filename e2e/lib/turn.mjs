@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { freeUdpPort } from "./ports.mjs";
+import { freePort } from "./ports.mjs";
 import { until } from "./wait.mjs";
 
 const USERNAME = "browser";
@@ -11,7 +11,7 @@ const CREDENTIAL = "relay-secret";
 
 /** Starts a TURN server on loopback: `{ iceServers, allocations(), stop() }`. */
 export async function startTurn() {
-  const port = await freeUdpPort();
+  const port = await freePort();
   const folder = mkdtempSync(join(tmpdir(), "offhook-turn-"));
   const options = {
     "listening-ip": "127.0.0.1",
@@ -33,7 +33,7 @@ export async function startTurn() {
   let log = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (text) => (log += text));
   const exit = new Promise((resolve) => child.on("exit", resolve));
-  await until("coturn listens", () => /UDP listener opened on/.test(log), 10_000);
+  await until("coturn listens", () => /UDP listener opened on/.test(log));
   return {
     iceServers: [
       { urls: `turn:127.0.0.1:${port}?transport=udp`, username: USERNAME, credential: CREDENTIAL },

@@ -6,11 +6,13 @@ import { configuration, drawPorts, PHONE_PASSWORD, USERS } from "./config.mjs";
 import { Offhook } from "./offhook.mjs";
 import { OwnPhone } from "./own-phone.mjs";
 import { servePages } from "./pages.mjs";
+import { placeWitness } from "./pauses.mjs";
 import { Phone } from "./phone.mjs";
-import { freeUdpPort } from "./ports.mjs";
+import { freePort } from "./ports.mjs";
 import { RawPhone } from "./raw-phone.mjs";
 import { startSipp } from "./sipp.mjs";
 import { startTurn } from "./turn.mjs";
+import { until } from "./wait.mjs";
 
 const ROLES = ["sip-proxy", "b2bua-rtc", "vsp"];
 
@@ -124,9 +126,14 @@ export class World {
     return this.#opened(startTurn(), (turn) => turn.stop());
   }
 
+  /** A call to which nothing happens; see `pauses.mjs`. */
+  witness() {
+    return this.#opened(placeWitness(this), (witness) => witness.end());
+  }
+
   /** A SIP phone of alice's, registered at the SIP proxy. */
   async sipPhone(options = {}) {
-    const port = await freeUdpPort();
+    const port = await freePort();
     const account = { user: "alice", password: PHONE_PASSWORD, registrar: this.ports.proxy };
     return this.#opened(startPhone({ port, ...account, ...options }), (phone) => phone.stop());
   }
@@ -134,6 +141,23 @@ export class World {
   /** A SIP phone that says what the test wants; not yet registered. */
   rawPhone() {
     return this.#opened(RawPhone.open(this.ports.proxy), (phone) => phone.close());
+  }
+
+  /** Waits until the server knows that no client of a user is connected any more; sessions with calls are kept for a while. */
+  untilAway(user) {
+    return until(`${user} is not connected`, async () =>
+      (await this.#sessions(user)).every(({ connected }) => !connected),
+    );
+  }
+
+  /** Waits until the server has no session of a user any more. */
+  untilGone(user) {
+    return until(`${user} has no session`, async () => (await this.#sessions(user)).length === 0);
+  }
+
+  async #sessions(user) {
+    const owner = this.offhook ?? this.processes.vsp;
+    return (await owner.admin(`/sessions?user=${user}`)).sessions;
   }
 
   /** Stops the carriers of a test, and what else it has started: call it after each. */

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
 import { startDns } from "../lib/dns.mjs";
-import { freeUdpPort } from "../lib/ports.mjs";
+import { freePort } from "../lib/ports.mjs";
 import { carrierHears, hangUp } from "../lib/talk.mjs";
 import { until } from "../lib/wait.mjs";
 import { World } from "../lib/world.mjs";
@@ -15,10 +15,10 @@ let world;
 let phone;
 let ports;
 before(async () => {
-  ports = { first: await freeUdpPort(), second: await freeUdpPort(), moved: await freeUdpPort() };
+  ports = { first: await freePort(), second: await freePort(), moved: await freePort() };
   dns = await startDns(zone([10, ports.first], [20, ports.second]));
   world = await World.open({
-    sipProxy: { name_servers: [dns.address], carrier_timeout_ms: 500 },
+    sipProxy: { name_servers: [dns.address] },
     carriers: { own: { uri: NAMED } },
   });
   phone = await world.loggedIn();

@@ -27,6 +27,15 @@ async function alice() {
   return client;
 }
 
+/** JSON; `null` while it is still being written. */
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
 /** Sends what the SDK sends beside its socket, under an id that the server gave out, or has not. */
 function upload(url, reportId, body) {
   const headers = { "content-type": "application/json", "x-call-report-id": reportId, "x-call-id": "c" };
@@ -106,12 +115,13 @@ test("C25: what the SDK records of a call is kept on the server, both tracks", a
   await phone.ask("hangup", id);
   await phone.untilEnded(id);
   const folder = join(world.offhook.folder, "recordings");
-  const kept = await until("recordings", () => {
+  const tracks = (all) => [...new Set(all.map(({ track }) => track))].sort();
+  const segments = await until("recordings of both tracks", () => {
     const names = readdirSync(folder).filter((name) => name.includes(id));
-    return names.length >= 2 && names;
+    const whole = names.map((name) => parsed(readFileSync(join(folder, name), "utf8"))).filter(Boolean);
+    return tracks(whole).length === 2 && whole;
   });
-  const segments = kept.map((name) => JSON.parse(readFileSync(join(folder, name), "utf8")));
-  assert.deepEqual([...new Set(segments.map(({ track }) => track))].sort(), ["local", "remote"]);
+  assert.deepEqual(tracks(segments), ["local", "remote"]);
   for (const { call_id, codec, packets } of segments) {
     assert.deepEqual([call_id, codec], [id, "pcm-f32-le"]);
     assert.ok(Array.isArray(packets));
@@ -158,7 +168,15 @@ test("C29: the SDK's pre-call check against an echo", async () => {
 });
 
 test("C29: six calls at once for the SDK's check of the network, to the number that it calls by itself", async () => {
-  const carrier = await world.carrier({ toneHz: "echo" });
+  let atOnce = 0;
+  const carrier = await world.carrier({
+    toneHz: "echo",
+    script: (call) => {
+      call.ring();
+      call.answer();
+      atOnce = Math.max(atOnce, carrier.calls.filter(({ endedBy }) => endedBy === null).length);
+    },
+  });
   const phone = await world.loggedIn();
   const iceServers = Array.from({ length: 6 }, () => ({ urls: `stun:127.0.0.1:${world.ports.stun}` }));
   const report = await phone.ask("networkCheck", { iceServers });
@@ -166,8 +184,7 @@ test("C29: six calls at once for the SDK's check of the network, to the number t
   assert.deepEqual(servers, new Array(6).fill([true, undefined]));
   await until("all calls are over", () => carrier.calls.every((call) => call.endedBy === "bye"));
   assert.equal(carrier.calls.length, 6);
-  const [first, last] = [carrier.calls[0], carrier.calls.at(-1)];
-  assert.ok(last.answeredAt - first.answeredAt < 2_000, "they run side by side");
+  assert.ok(atOnce > 1, "they run side by side");
   await phone.close();
 });
 

@@ -2,16 +2,15 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
 import { directionOf } from "../lib/carrier.mjs";
-import { near } from "../lib/phone.mjs";
 import {
-  BROWSER_HZ,
   CARRIER_HZ,
   carrierHears,
+  carrierHearsOnly,
   hangUp,
   talk as talkOver,
   untilUnheard,
 } from "../lib/talk.mjs";
-import { throughout, until } from "../lib/wait.mjs";
+import { until } from "../lib/wait.mjs";
 import { World } from "../lib/world.mjs";
 
 const TIMES = 10;
@@ -68,7 +67,7 @@ test("R61: a hold that the far end refuses is no hold: the state stays, and both
     errors.slice(before).map((error) => error.code),
     [44001],
   );
-  await throughout("still heard", () => near(call.rtp.heardHz(), BROWSER_HZ), 700);
+  await carrierHearsOnly(call, 700);
   carrier.set({ reinvite: null });
   await phone.ask("hold", id);
   assert.equal(await phone.state(id), "held");

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
 import { CARRIER_HZ, hangUp, talk } from "../lib/talk.mjs";
+import { until } from "../lib/wait.mjs";
 import { World } from "../lib/world.mjs";
 
 let world;
@@ -32,6 +33,6 @@ test("R40: with nothing but a relay (coturn) both ends hear each other all the s
   const phone = await world.loggedIn("alice", { iceServers: turn.iceServers, forceRelayCandidate: true });
   const pair = await pairOfCall(phone);
   assert.deepEqual(pair, { local: "relay", remote: "host" });
-  assert.ok(turn.allocations() >= 1);
+  await until("coturn's log has the allocation", () => turn.allocations() >= 1);
   await phone.close();
 });

@@ -8,7 +8,7 @@ import { World } from "../lib/world.mjs";
 const CALLS = 200;
 const AT_ONCE = 10;
 /** Timers of RFC 3261 that hold a finished transaction (32 s) end in this time. */
-const SETTLE_MS = 45_000;
+const SETTLE_MS = 120_000;
 /** These say how the process does, not how many calls it holds. */
 const NOT_COUNTS = /memory|bytes|uptime|seconds|ready|info|build|cpu|load/;
 
@@ -44,7 +44,7 @@ async function place(phone, kind) {
     await phone.untilState(id, "active");
     await phone.ask("hangup", id);
   }
-  await phone.untilEnded(id, 20_000);
+  await phone.untilEnded(id);
 }
 
 test(`${CALLS} calls of four kinds leave nothing behind`, async () => {
@@ -72,9 +72,10 @@ test(`${CALLS} calls of four kinds leave nothing behind`, async () => {
     async () => (await grown(before.gauges)).length === 0,
     SETTLE_MS,
   ).catch(async () => assert.deepEqual(await grown(before.gauges), []));
-  await until("every port is free again", () => openUdpPorts(pid).length <= before.udp.length, SETTLE_MS);
+  await until("every port is free again", () => openUdpPorts(pid).length <= before.udp.length);
   assert.deepEqual(openUdpPorts(pid).sort(), before.udp);
-  assert.ok(openFiles(pid) <= before.files, `${openFiles(pid)} open files, ${before.files} before`);
+  // A connection of ours to the admin port may just be closing.
+  await until(`at most ${before.files} open files`, () => openFiles(pid) <= before.files);
   assert.deepEqual((await phone.records()).errors, []);
 });
 

@@ -100,8 +100,11 @@ describe("C33: limits", () => {
     );
     assert.equal(refused.error.code, -32600);
     assert.equal(alice.closed, null);
-    flood(BURST * 16);
-    await alice.untilClosed();
+    // Put out is who is refused all the time: a slow server lets some through in between, and the flood goes on.
+    await until("she is put out", () => {
+      if (alice.closed === null) flood(BURST * 8);
+      return alice.closed !== null;
+    });
     assert.ok(PUT_OUT.includes(alice.closed), String(alice.closed));
     const other = await client();
     assert.ok((await other.request("telnyx_rtc.ping")).result, "others do not notice");
@@ -110,9 +113,11 @@ describe("C33: limits", () => {
 
   test("a flood before the login ends the same way", async () => {
     const stranger = await RawClient.open(world.host);
-    for (let at = 0; at < BURST * 20; at += 1)
-      stranger.sendRaw(JSON.stringify({ jsonrpc: "2.0", id: `f-${at}`, method: "telnyx_rtc.ping" }));
-    await stranger.untilClosed();
+    await until("it is put out", () => {
+      for (let at = 0; stranger.closed === null && at < BURST * 10; at += 1)
+        stranger.sendRaw(JSON.stringify({ jsonrpc: "2.0", id: `f-${at}`, method: "telnyx_rtc.ping" }));
+      return stranger.closed !== null;
+    });
     assert.ok(PUT_OUT.includes(stranger.closed), String(stranger.closed));
   });
 
@@ -120,7 +125,7 @@ describe("C33: limits", () => {
     const from = Date.now();
     const stranger = await RawClient.open(world.host);
     const pings = setInterval(() => stranger.request("telnyx_rtc.ping").catch(() => {}), 5_000);
-    await stranger.untilClosed(LOGIN_WAIT_MS + 5_000);
+    await stranger.untilClosed(2 * LOGIN_WAIT_MS);
     clearInterval(pings);
     assert.ok(Date.now() - from >= LOGIN_WAIT_MS - 1_000);
   });
@@ -172,6 +177,7 @@ describe("what comes out of order, twice, or again", () => {
     assert.ok((await first.request("telnyx_rtc.info", info)).result);
     await until("the digit", () => carrier.calls[0].rtp.digits === "5");
     first.close();
+    await world.untilAway("alice");
     const second = await RawClient.open(world.host);
     const login = { login: "alice", passwd: USERS.alice, reconnection: true, sessid };
     assert.equal((await second.request("login", login)).result.sessid, sessid);
@@ -204,7 +210,7 @@ test("C32: no password, token or TURN credential stands in a log line or a trace
     iceServers: [{ urls: "turn:127.0.0.1:9", username: secrets[1], credential: secrets[0] }],
   });
   const id = await phone.call("+491000");
-  await phone.untilState(id, "active", 20_000);
+  await phone.untilState(id, "active");
   await phone.ask("hangup", id);
   await phone.untilEnded(id);
   const stranger = await RawClient.open(world.host);

@@ -9,6 +9,7 @@ import { NoNamespaces, openNat } from "../lib/nat.mjs";
 import { servePages } from "../lib/pages.mjs";
 import { Phone } from "../lib/phone.mjs";
 import { CARRIER_HZ, hangUp, talk } from "../lib/talk.mjs";
+import { until } from "../lib/wait.mjs";
 import { World } from "../lib/world.mjs";
 
 let nat;
@@ -95,8 +96,10 @@ test(
     const { local, remote } = await phone.ask("candidates", id);
     assert.deepEqual([local.type, local.address], ["srflx", nat.outside]);
     assert.deepEqual(remote, { type: "host", address: nat.gateway, port: world.ports.webrtc });
-    const { events } = await world.offhook.trace(id);
-    const [peer] = events.find(({ name }) => name === "ice-connected").detail.split(" ");
+    const connected = await until("the trace tells of it", async () =>
+      (await world.offhook.trace(id)).events.find(({ name }) => name === "ice-connected"),
+    );
+    const [peer] = connected.detail.split(" ");
     assert.equal(peer, `${nat.outside}:${local.port}`, "the gateway talks with the NAT");
 
     await hangUp(phone, id, call);

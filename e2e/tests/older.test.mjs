@@ -111,7 +111,7 @@ async function cut(phone) {
   const logins = async () => (await phone.frames()).filter(isLogin).length;
   const before = await logins();
   network.cut();
-  await until("logged in again", async () => (await logins()) > before, 20_000);
+  await until("logged in again", async () => (await logins()) > before);
 }
 
 async function cutOffInCall(phone) {
@@ -137,6 +137,7 @@ async function reloadInCall(phone) {
   const id = await phone.call("+491000");
   await phone.untilState(id, "active");
   await phone.reload();
+  await world.untilAway("alice");
   await phone.logIn("alice", USERS.alice, { host: network.host });
   await until("the call is up in the new page", async () =>
     (await phone.records()).states.some((each) => each.id === id && each.state === "active"),

@@ -64,6 +64,7 @@ test("C8: an evicted client loses its calls, stays away, and may come back when 
 });
 
 test("C8: `offhook punt --user` evicts all clients of a user", async () => {
+  await world.untilGone("alice");
   const phones = [await world.loggedIn(), await world.loggedIn()];
   assert.equal(await world.offhook.command("punt", "--user", "alice"), "2 evicted\n");
   for (const phone of phones)

@@ -93,7 +93,9 @@ test("R57, R60: one INVITE, one ACK and one BYE at the carrier; both ends of eac
     const between = events.filter(
       (event) => event.name === method && event.from === "vsp" && event.to === "sip-proxy",
     );
-    assert.deepEqual(between.map((event) => event.observer).sort(), ["sip-proxy", "vsp"], method);
+    // A retransmission is seen again.
+    const observers = new Set(between.map((event) => event.observer));
+    assert.deepEqual([...observers].sort(), ["sip-proxy", "vsp"], method);
   }
   await phone.close();
 });
@@ -133,12 +135,15 @@ test("R64: muting sends nothing, neither to the server nor to the carrier, and t
   await phone.untilState(id, "active");
   const { rtp } = carrier.calls[0];
   await until("the carrier hears the browser", () => rtp.heardHz() !== null);
-  const sent = (await phone.frames()).filter(({ frame }) => frame.method !== "telnyx_rtc.ping").length;
-  const received = carrier.received.length;
+  const said = async () => [
+    await phone.requests("client"),
+    await phone.requests("server"),
+    carrier.received.length,
+  ];
+  const before = await said();
   await phone.ask("mute", id);
   await until("the carrier hears silence", () => rtp.heardHz() === null);
-  assert.equal((await phone.frames()).filter(({ frame }) => frame.method !== "telnyx_rtc.ping").length, sent);
-  assert.equal(carrier.received.length, received);
+  assert.deepEqual(await said(), before);
   await phone.ask("unmute", id);
   await until("the carrier hears the browser again", () => rtp.heardHz() !== null);
   await phone.ask("hangup", id);

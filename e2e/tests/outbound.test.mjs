@@ -3,17 +3,20 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
 import { near } from "../lib/phone.mjs";
 import { BROWSER_HZ, CARRIER_HZ } from "../lib/talk.mjs";
+import { msBetween } from "../lib/trace.mjs";
 import { until } from "../lib/wait.mjs";
 import { World } from "../lib/world.mjs";
 
 /** The demand: both ends hear each other within a second of the answer. */
 const AUDIO_AFTER_ANSWER_MS = 1_000;
+/** How long the SDK waits for the result of a hang-up. */
+const SDK_WAITS_MS = 1_000;
 
 let world;
 let phone;
 
 before(async () => {
-  world = await World.open({ vsp: { ring_timeout_s: 3 } });
+  world = await World.open();
   phone = await world.loggedIn();
 });
 afterEach(() => world.closeCarriers());
@@ -70,7 +73,7 @@ for (const [name, codec] of [
     const id = await phone.call("+493000");
     await phone.untilState(id, "active");
     await phone.untilHears(id, CARRIER_HZ);
-    await until("baresip hears 700 Hz", () => near(baresip.heardHz(), BROWSER_HZ), 3_000);
+    await until("baresip hears 700 Hz", () => near(baresip.heardHz(), BROWSER_HZ));
     await phone.ask("hangup", id);
     await phone.untilEnded(id);
   });
@@ -91,7 +94,7 @@ test("early media is heard before the answer", async () => {
   const sipp = await world.sipp("early-media", { toneHz: CARRIER_HZ });
   const id = await phone.call("+492000");
   await phone.untilState(id, "early");
-  await phone.untilHears(id, CARRIER_HZ, 1_500);
+  await phone.untilHears(id, CARRIER_HZ);
   assert.equal(await phone.state(id), "early");
   await phone.untilState(id, "active");
   await phone.untilHears(id, CARRIER_HZ);
@@ -140,8 +143,8 @@ test("M17: hanging up in the browser ends the carrier's call with a BYE", async 
 test("M17: the carrier hanging up ends the call in the browser", async () => {
   const sipp = await world.sipp("remote-hangup");
   const id = await phone.call("+492000");
-  await phone.untilState(id, "active");
   const end = await phone.untilEnded(id);
+  assert.ok((await phone.states(id)).includes("active"));
   assert.deepEqual([end.cause, end.causeCode], ["NORMAL_CLEARING", 16]);
   assert.equal(await sipp.finished(), 0, sipp.errors());
 });
@@ -150,12 +153,13 @@ test("M14: hanging up while it rings cancels the call, and the SDK hears of it w
   const sipp = await world.sipp("no-answer");
   const id = await phone.call("+492000");
   await until("180 sent", () => sipp.messages().includes("180 Ringing"));
-  const from = Date.now();
   await phone.ask("hangup", id);
-  const end = await phone.untilEnded(id, 1_000);
-  assert.ok(Date.now() - from < 1_000);
+  const end = await phone.untilEnded(id);
   assert.deepEqual([end.cause, end.causeCode], ["USER_BUSY", 17]);
   assert.equal(await sipp.finished(), 0, sipp.errors());
+  const { events } = await world.offhook.trace(id);
+  const afterMs = msBetween(events, ["client", "vsp", "bye"], ["vsp", "client", "result bye"]);
+  assert.ok(afterMs < SDK_WAITS_MS, `${afterMs} ms`);
 });
 
 for (const [scenario, cause, causeCode, sipCode, sipReason] of [
@@ -189,12 +193,17 @@ test("M13: a carrier that answers 403: the app sees CALL_REJECTED, and no error"
 });
 
 test("M13: a carrier that rings for ever is cancelled after the ring timeout", async () => {
-  const sipp = await world.sipp("no-answer");
-  const id = await phone.call("+492000");
-  const end = await phone.untilEnded(id, 8_000);
-  assert.deepEqual([end.cause, end.causeCode], ["NO_ANSWER", 19]);
-  assert.ok([408, 480].includes(end.sipCode), String(end.sipCode));
-  assert.equal(await sipp.finished(), 0, sipp.errors());
+  const hasty = await World.open({ vsp: { ring_timeout_s: 3 } });
+  try {
+    const sipp = await hasty.sipp("no-answer");
+    const caller = await hasty.loggedIn();
+    const end = await caller.untilEnded(await caller.call("+492000"));
+    assert.deepEqual([end.cause, end.causeCode], ["NO_ANSWER", 19]);
+    assert.ok([408, 480].includes(end.sipCode), String(end.sipCode));
+    assert.equal(await sipp.finished(), 0, sipp.errors());
+  } finally {
+    await hasty.close();
+  }
 });
 
 test("M13: a carrier that is not there ends the call with a clear cause", async () => {

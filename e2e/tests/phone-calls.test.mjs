@@ -128,6 +128,7 @@ test("a phone's made-up dialog reaches no carrier, and what belongs to a real ca
 
 test("a phone calls another user's phone", async () => {
   await bob.close();
+  await world.untilGone("bob");
   const mine = await world.sipPhone({ toneHz: PHONE_HZ });
   const theirs = await world.sipPhone({ user: "bob", toneHz: OTHER_PHONE_HZ });
   mine.dial("bob");

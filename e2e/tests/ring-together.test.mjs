@@ -113,6 +113,7 @@ test("the caller gives up: everything stops", async () => {
 
 test("without a browser the phone rings alone", async () => {
   await Promise.all(browsers.map((each) => each.close()));
+  await world.untilGone("alice");
   const sip = await world.sipPhone({ toneHz: PHONE_HZ });
   const carrier = await world.carrier({ toneHz: CARRIER_HZ });
   const call = await carrier.dial(world.ports.proxy, ALICE);

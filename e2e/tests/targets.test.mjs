@@ -8,23 +8,29 @@ import { World } from "../lib/world.mjs";
 const ALICE = "+15550105";
 const TEAM = "+15550900";
 const STERN = "+15550901";
-const RING_TIMEOUT_S = 2;
+/** Rings for a short time only, which is still enough to answer in. */
+const HASTY = "+15550902";
+const HASTY_TIMEOUT_S = 8;
 
 let world;
 let alice;
 let bob;
 before(async () => {
-  const number = (name, next) => [
+  const number = (name, next, ringTimeoutS = 60) => [
     "[[number]]",
     `number = "${name}"`,
     'targets = ["user:alice", "user:bob"]',
-    `ring_timeout_s = ${RING_TIMEOUT_S}`,
+    `ring_timeout_s = ${ringTimeoutS}`,
     `next_on = ${JSON.stringify(next)}`,
   ];
   world = await World.open({
     vsp: { reject_code: 486 },
     users: { alice: { calls_max: 1 } },
-    sections: [...number(TEAM, ["busy", "no-answer", "offline", "rejected"]), ...number(STERN, ["offline"])],
+    sections: [
+      ...number(TEAM, ["busy", "no-answer", "offline", "rejected"]),
+      ...number(STERN, ["offline"]),
+      ...number(HASTY, ["no-answer"], HASTY_TIMEOUT_S),
+    ],
   });
   alice = await world.loggedIn("alice");
   bob = await world.loggedIn("bob");
@@ -62,12 +68,9 @@ describe("the next target rings", () => {
 
   test("when the first does not answer, which then rings no more", async () => {
     const [hers, his] = [await known(alice), await known(bob)];
-    const { call } = await dial(TEAM);
+    const { call } = await dial(HASTY);
     const id = await ringing(alice, hers);
-    const next = ringing(bob, his);
-    await alice.untilEnded(id);
-    await next;
-    await bobTakes(call, his);
+    await Promise.all([alice.untilEnded(id), bobTakes(call, his)]);
   });
 
   test("when the first is in a call already", async () => {
@@ -85,6 +88,7 @@ describe("the next target rings", () => {
   test("when the first has no client", async () => {
     const his = await known(bob);
     await alice.close();
+    await world.untilGone("alice");
     const { call } = await dial(TEAM);
     await bobTakes(call, his);
     alice = await world.loggedIn("alice");
@@ -124,7 +128,7 @@ describe("the caller hears", () => {
 
   test("480 or 408 when the last target has not answered either", async () => {
     const [hers, his] = [await known(alice), await known(bob)];
-    const { call } = await dial(TEAM);
+    const { call } = await dial(HASTY);
     await ringing(alice, hers);
     const last = await ringing(bob, his);
     assert.ok([408, 480].includes((await final(call)).status));
