@@ -27,6 +27,14 @@ fn refer(world: &mut World, leg: LegId, refer: OutgoingRefer) {
     world.run(10);
 }
 
+/// A call in which Alice has asked Bob to call Carol; her leg and his.
+fn referred() -> (World, LegId, LegId) {
+    let mut world = world();
+    let (alices, bobs) = world.in_call();
+    refer(&mut world, alices, to_carol());
+    (world, alices, bobs)
+}
+
 fn asked(world: &World) -> (ReferralId, &Referral) {
     let found = world.agents[BOB]
         .notices
@@ -61,9 +69,7 @@ fn progress(world: &World) -> Vec<(u16, bool)> {
 
 #[test]
 fn rfc3515_2_4_a_transfer_is_accepted_and_its_course_told() {
-    let mut world = world();
-    let (alices, bobs) = world.in_call();
-    refer(&mut world, alices, to_carol());
+    let (mut world, alices, bobs) = referred();
     let (referral, to) = asked(&world);
     assert_eq!(to.target, uri("sip:carol@192.0.2.7"));
     assert_eq!(to.replaces, None);
@@ -96,11 +102,37 @@ fn rfc3515_2_4_a_transfer_is_accepted_and_its_course_told() {
     world.expect_nothing_left();
 }
 
+/// RFC 3261 §25.1: a user part may hold what begins the headers elsewhere.
 #[test]
-fn rfc3515_2_4_2_a_transfer_is_declined() {
+fn rfc3261_19_1_1_a_question_mark_in_the_user_part_stays_in_it() {
     let mut world = world();
     let (alices, bobs) = world.in_call();
-    refer(&mut world, alices, to_carol());
+    let whom = uri("sip:conf?room=5@192.0.2.7;transport=udp");
+    refer(
+        &mut world,
+        alices,
+        OutgoingRefer {
+            to: whom.clone(),
+            replaces: Some(ReplacedDialog {
+                call_id: "c".into(),
+                to_tag: "t".into(),
+                from_tag: "f".into(),
+                early_only: false,
+            }),
+            ..to_carol()
+        },
+    );
+    let (_, to) = asked(&world);
+    assert_eq!(to.target, whom);
+    assert!(to.replaces.is_some());
+    accept(&mut world, bobs);
+    world.bye(ALICE, alices);
+    world.expect_nothing_left();
+}
+
+#[test]
+fn rfc3515_2_4_2_a_transfer_is_declined() {
+    let (mut world, alices, bobs) = referred();
     let (referral, _) = asked(&world);
     let now = world.now();
     world.agents[BOB]
@@ -133,9 +165,7 @@ fn rfc4488_4_without_subscription_there_are_no_notifies() {
 
 #[test]
 fn a_transfer_whose_outcome_nobody_tells_ends_after_three_minutes() {
-    let mut world = world();
-    let (alices, bobs) = world.in_call();
-    refer(&mut world, alices, to_carol());
+    let (mut world, alices, bobs) = referred();
     accept(&mut world, bobs);
     world.run(181_000);
     assert_eq!(progress(&world), [(100, false), (408, true)]);
@@ -145,9 +175,7 @@ fn a_transfer_whose_outcome_nobody_tells_ends_after_three_minutes() {
 
 #[test]
 fn rfc3515_2_4_2_a_refer_that_nobody_should_follow_is_refused() {
-    let mut world = world();
-    let (alices, bobs) = world.in_call();
-    refer(&mut world, alices, to_carol());
+    let (mut world, _, bobs) = referred();
     let refer = world.last("REFER").clone();
     for (number, (from, to, status)) in [
         ("Refer-To:", "X-Refer-To:", 400),
@@ -208,9 +236,7 @@ fn refers_in_a_loop_are_stopped() {
 
 #[test]
 fn a_third_refer_at_a_time_is_refused_on_both_sides() {
-    let mut world = world();
-    let (alices, bobs) = world.in_call();
-    refer(&mut world, alices, to_carol());
+    let (mut world, alices, bobs) = referred();
     refer(&mut world, alices, to_carol());
     let third = world.agents[ALICE].ua.refer(world.now(), alices, to_carol());
     assert!(matches!(third, Err(ActionError::State(_))), "{third:?}");
@@ -223,9 +249,7 @@ fn a_third_refer_at_a_time_is_refused_on_both_sides() {
 
 #[test]
 fn a_notify_that_nobody_waits_for_gets_481_and_another_event_489() {
-    let mut world = world();
-    let (alices, bobs) = world.in_call();
-    refer(&mut world, alices, to_carol());
+    let (mut world, alices, bobs) = referred();
     accept(&mut world, bobs);
     world.run(10);
     let notify = world.last("NOTIFY").clone();
@@ -329,8 +353,7 @@ fn rfc3891_3_an_early_call_can_be_replaced_only_where_it_was_placed() {
     world.expect_nothing_left();
 
     let mut world = self::world();
-    let alices = world.call();
-    let (_, incoming) = world.incoming(BOB);
+    let (alices, incoming) = world.called();
     world.respond(BOB, incoming, Reply::new(status(180)));
     let replaced = ReplacedDialog::of_dialog(world.agents[ALICE].ua.dialog(alices).unwrap());
     let mut invite = invite_to_bob();

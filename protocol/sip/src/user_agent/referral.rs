@@ -38,8 +38,9 @@ impl Referral {
             return Err(StatusCode::NOT_IMPLEMENTED);
         }
         let whole = uri.as_bytes();
-        let bare = whole.split(|b| *b == b'?').next().unwrap_or(whole);
         let headers = uri.headers();
+        let bare = whole.strip_suffix(headers).unwrap_or(whole);
+        let bare = bare.strip_suffix(b"?").unwrap_or(bare);
         if headers.split(|b| *b == b'&').any(is_dangerous) {
             return Err(StatusCode::BAD_REQUEST);
         }
