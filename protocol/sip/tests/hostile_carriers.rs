@@ -1,7 +1,7 @@
 //! Carriers that break the rules: whatever they do, each call ends once and nothing stays behind.
 
 use crate::support::agents::{ALICE, BOB, World, all_extensions, anew, count, reply, sdp, status, text};
-use offhook_sip::user_agent::{Event, Reply};
+use offhook_sip::user_agent::{Event, IncomingId, Reply};
 use offhook_sip_message::{Message, Method};
 
 /// The tag that bob answered with.
@@ -10,11 +10,17 @@ fn bobs_tag(message: &Message) -> String {
     String::from_utf8(to.tag().unwrap().to_vec()).unwrap()
 }
 
+/// Bob's 180 as text, and its tag.
+fn rings(world: &mut World, incoming: IncomingId) -> (String, String) {
+    world.respond(BOB, incoming, Reply::new(status(180)));
+    let ringing = world.last("180 INVITE");
+    (text(ringing), bobs_tag(ringing))
+}
+
 #[test]
 fn it_answers_twice_with_the_same_tag_and_other_sdp() {
     let mut world = World::extended([all_extensions(), all_extensions()]);
-    let leg = world.call();
-    let (_, incoming) = world.incoming(BOB);
+    let (leg, incoming) = world.called();
     world.respond(BOB, incoming, reply(200, Some("answer")));
     let second = text(world.last("200 INVITE")).replace("\r\n\r\nanswer", "\r\n\r\nforged");
     world.forge(BOB, second);
@@ -27,8 +33,7 @@ fn it_answers_twice_with_the_same_tag_and_other_sdp() {
 #[test]
 fn it_answers_twice_with_another_tag_and_gets_that_one_ended() {
     let mut world = World::extended([all_extensions(), all_extensions()]);
-    let leg = world.call();
-    let (_, incoming) = world.incoming(BOB);
+    let (leg, incoming) = world.called();
     world.respond(BOB, incoming, reply(200, Some("answer")));
     let tag = bobs_tag(world.last("200 INVITE"));
     let second = text(world.last("200 INVITE")).replace(&tag, "another");
@@ -42,8 +47,7 @@ fn it_answers_twice_with_another_tag_and_gets_that_one_ended() {
 #[test]
 fn it_rejects_after_it_answered() {
     let mut world = World::new();
-    let leg = world.call();
-    let (_, incoming) = world.incoming(BOB);
+    let (leg, incoming) = world.called();
     world.respond(BOB, incoming, reply(200, Some("answer")));
     let rejection = text(world.last("200 INVITE")).replace("SIP/2.0 200 OK", "SIP/2.0 486 Busy Here");
     world.forge(BOB, rejection);
@@ -55,8 +59,7 @@ fn it_rejects_after_it_answered() {
 #[test]
 fn it_sends_a_re_invite_while_its_call_is_being_cancelled() {
     let mut world = World::new();
-    let leg = world.call();
-    let (_, incoming) = world.incoming(BOB);
+    let (leg, incoming) = world.called();
     world.respond(BOB, incoming, Reply::new(status(180)));
     let ringing = world.last("180 INVITE").clone();
     world.cancel(ALICE, leg);
@@ -148,11 +151,8 @@ fn it_never_acknowledges_a_call_nor_a_re_invite() {
 #[test]
 fn it_floods_early_dialogs() {
     let mut world = World::extended([all_extensions(), all_extensions()]);
-    let leg = world.call();
-    let (_, incoming) = world.incoming(BOB);
-    world.respond(BOB, incoming, Reply::new(status(180)));
-    let ringing = text(world.last("180 INVITE"));
-    let tag = bobs_tag(world.last("180 INVITE"));
+    let (leg, incoming) = world.called();
+    let (ringing, tag) = rings(&mut world, incoming);
     for fork in 0..200 {
         world.forge(BOB, ringing.replace(&tag, &format!("fork{fork}")));
     }
@@ -187,11 +187,8 @@ fn it_floods_a_call_with_requests() {
 #[test]
 fn it_sends_numbers_that_would_overflow() {
     let mut world = World::extended([all_extensions(), all_extensions()]);
-    let leg = world.call();
-    let (_, incoming) = world.incoming(BOB);
-    world.respond(BOB, incoming, Reply::new(status(180)));
-    let ringing = text(world.last("180 INVITE"));
-    let tag = bobs_tag(world.last("180 INVITE"));
+    let (leg, incoming) = world.called();
+    let (ringing, tag) = rings(&mut world, incoming);
     let line = ringing.lines().find(|line| line.starts_with("RSeq: ")).unwrap();
     for (fork, rseq) in ["4294967295", "4294967296", "0", "-1", "x"]
         .into_iter()

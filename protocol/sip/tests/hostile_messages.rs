@@ -15,8 +15,7 @@ type Change = (usize, u8, u8);
 /// All messages of a call that rings, is answered and ended.
 fn messages_of_a_call() -> Vec<Vec<u8>> {
     let mut world = World::with(9, Weather::default());
-    let leg = world.call();
-    let (_, incoming) = world.incoming(BOB);
+    let (leg, incoming) = world.called();
     world.respond(BOB, incoming, Reply::new(StatusCode::RINGING));
     world.respond(BOB, incoming, Reply::new(StatusCode::OK));
     world.run(10);

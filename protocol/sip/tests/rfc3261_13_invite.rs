@@ -10,8 +10,7 @@ use offhook_sip_message::{HeaderName, Message, StatusCode, Token, respond};
 #[test]
 fn a_call_is_answered() {
     let mut world = World::new();
-    let leg = world.call();
-    let (_, incoming) = world.incoming(BOB);
+    let (leg, incoming) = world.called();
     world.respond(BOB, incoming, Reply::new(StatusCode::RINGING));
     let early = Reply {
         body: sdp("early answer"),
@@ -95,8 +94,7 @@ fn the_invite_bears_what_a_callee_needs() {
 #[test]
 fn responses_that_make_a_dialog_bear_tag_contact_and_record_route() {
     let mut world = World::new();
-    world.call();
-    let (_, incoming) = world.incoming(BOB);
+    let (_, incoming) = world.called();
     world.respond(BOB, incoming, Reply::new(StatusCode::RINGING));
     let ringing = world.last("180 INVITE");
     let tag = ringing.require::<To<'_>>().unwrap().tag().map(<[u8]>::to_vec);
@@ -192,8 +190,7 @@ fn silence_ends_the_call_and_a_short_time_sooner() {
 #[test]
 fn a_2xx_is_repeated_until_its_ack_comes() {
     let mut world = World::new();
-    world.call();
-    let (_, incoming) = world.incoming(BOB);
+    let (_, incoming) = world.called();
     world.weather.loss = 100;
     world.respond(BOB, incoming, Reply::new(StatusCode::OK));
     let start = world.elapsed_ms() - 10;
@@ -224,8 +221,7 @@ fn a_2xx_is_repeated_until_its_ack_comes() {
 #[test]
 fn without_an_ack_the_call_is_ended_with_bye() {
     let mut world = World::new();
-    world.call();
-    let (_, incoming) = world.incoming(BOB);
+    let (_, incoming) = world.called();
     world.weather.loss = 100;
     world.respond(BOB, incoming, Reply::new(StatusCode::OK));
     world.run(32_000);
@@ -237,8 +233,7 @@ fn without_an_ack_the_call_is_ended_with_bye() {
 #[test]
 fn a_repeated_2xx_is_acknowledged_again() {
     let mut world = World::new();
-    world.call();
-    let (_, incoming) = world.incoming(BOB);
+    let (_, incoming) = world.called();
     world.agents[BOB]
         .ua
         .respond(world.now(), incoming, Reply::new(StatusCode::OK))
@@ -389,8 +384,7 @@ fn calls_are_limited_in_both_directions() {
 #[test]
 fn cseq_and_tag_of_the_ack_are_those_of_the_invite() {
     let mut world = World::new();
-    world.call();
-    let (_, incoming) = world.incoming(BOB);
+    let (_, incoming) = world.called();
     world.respond(BOB, incoming, Reply::new(StatusCode::OK));
     world.run(5);
     let (invite, ack) = (world.last("INVITE"), world.last("ACK"));

@@ -90,8 +90,7 @@ fn without_an_ack_the_callees_bye_goes_when_the_transaction_is_over() {
 #[test]
 fn a_caller_may_end_with_bye_what_is_not_answered() {
     let mut world = World::new();
-    world.call();
-    let (_, incoming) = world.incoming(BOB);
+    let (_, incoming) = world.called();
     world.respond(BOB, incoming, Reply::new(StatusCode::RINGING));
     // Our own user agent would send CANCEL; others send BYE on the early dialog.
     let text = text(world.last("INVITE"));

@@ -116,8 +116,7 @@ fn a_stale_nonce_is_replaced() {
 #[test]
 fn without_credentials_the_401_stands() {
     let mut world = World::new();
-    world.call();
-    let (_, incoming) = world.incoming(BOB);
+    let (_, incoming) = world.called();
     world.respond(BOB, incoming, demand(false, "n1", false));
     world.run(10);
     assert_eq!(world.story(ALICE), ["failed 401"]);

@@ -14,8 +14,7 @@ fn reason() -> Vec<Header> {
 #[test]
 fn a_ringing_call_is_cancelled() {
     let mut world = World::new();
-    let leg = world.call();
-    let (_, incoming) = world.incoming(BOB);
+    let (leg, incoming) = world.called();
     world.respond(BOB, incoming, Reply::new(StatusCode::RINGING));
     world.agents[ALICE].ua.cancel(world.now(), leg, reason()).unwrap();
     world.run(20);
@@ -125,8 +124,7 @@ fn nothing_rings_for_ever() {
 #[test]
 fn a_2xx_that_crosses_the_cancel_is_acknowledged_and_ended() {
     let mut world = World::new();
-    let leg = world.call();
-    let (_, incoming) = world.incoming(BOB);
+    let (leg, incoming) = world.called();
     world.agents[BOB]
         .ua
         .respond(world.now(), incoming, Reply::new(StatusCode::OK))
@@ -148,8 +146,7 @@ fn a_2xx_that_crosses_the_cancel_is_acknowledged_and_ended() {
 #[test]
 fn after_the_cancel_provisional_responses_are_not_reported() {
     let mut world = World::new();
-    let leg = world.call();
-    let (_, incoming) = world.incoming(BOB);
+    let (leg, incoming) = world.called();
     world.agents[BOB]
         .ua
         .respond(world.now(), incoming, Reply::new(StatusCode::RINGING))

@@ -21,8 +21,7 @@ fn world() -> World {
 #[test]
 fn rfc3262_3_provisionals_are_numbered_and_acknowledged_in_order() {
     let mut world = world();
-    let leg = world.call();
-    let (_, incoming) = world.incoming(BOB);
+    let (leg, incoming) = world.called();
     for (code, body) in [(180, None), (183, Some("early")), (180, None)] {
         let now = world.now();
         world.agents[BOB]
@@ -64,8 +63,7 @@ fn rfc3262_3_provisionals_are_numbered_and_acknowledged_in_order() {
 #[test]
 fn rfc3262_3_an_unacknowledged_provisional_is_repeated_then_the_invite_gets_504() {
     let mut world = world();
-    world.call();
-    let (_, incoming) = world.incoming(BOB);
+    let (_, incoming) = world.called();
     world.weather.loss = 100;
     world.respond(BOB, incoming, reply(180, None));
     world.run(31_900);
@@ -81,8 +79,7 @@ fn rfc3262_3_an_unacknowledged_provisional_is_repeated_then_the_invite_gets_504(
 #[test]
 fn rfc3262_4_a_repeated_provisional_is_not_reported_twice() {
     let mut world = world();
-    let leg = world.call();
-    let (_, incoming) = world.incoming(BOB);
+    let (leg, incoming) = world.called();
     world.respond(BOB, incoming, reply(183, Some("early")));
     let again = text(world.last("183 INVITE"));
     let RSeq(rseq) = world.last("183 INVITE").require().unwrap();
@@ -102,8 +99,7 @@ fn rfc3262_4_a_repeated_provisional_is_not_reported_twice() {
 #[test]
 fn rfc3262_3_a_2xx_waits_until_the_sdp_before_it_is_acknowledged() {
     let mut world = world();
-    let leg = world.call();
-    let (_, incoming) = world.incoming(BOB);
+    let (leg, incoming) = world.called();
     world.weather.loss = 100;
     world.respond(BOB, incoming, reply(183, Some("early")));
     world.respond(BOB, incoming, reply(200, None));
@@ -118,8 +114,7 @@ fn rfc3262_3_a_2xx_waits_until_the_sdp_before_it_is_acknowledged() {
 #[test]
 fn rfc3262_3_a_prack_for_nothing_gets_481() {
     let mut world = world();
-    let leg = world.call();
-    let (_, incoming) = world.incoming(BOB);
+    let (leg, incoming) = world.called();
     world.respond(BOB, incoming, reply(180, None));
     let text = text(world.last("PRACK"));
     let late = text
@@ -145,8 +140,7 @@ fn rfc3262_3_a_prack_for_nothing_gets_481() {
 #[test]
 fn rfc3262_3_who_cannot_gets_plain_provisionals_and_who_requires_it_is_refused_where_we_cannot() {
     let mut world = World::extended([Extensions::default(), with(ReliableProvisionals::WhenSupported)]);
-    let leg = world.call();
-    let (_, incoming) = world.incoming(BOB);
+    let (leg, incoming) = world.called();
     world.respond(BOB, incoming, reply(180, None));
     assert!(!world.last("180 INVITE").has(HeaderName::RSeq));
     assert_eq!(count(&world, "9>1 PRACK"), 0);

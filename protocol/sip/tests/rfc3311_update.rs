@@ -72,8 +72,7 @@ fn rfc3311_5_1_no_offer_before_the_first_is_answered() {
 #[test]
 fn rfc3311_5_2_an_offer_into_an_open_offer_gets_491_from_the_offerer_and_500_from_the_other() {
     let mut world = World::new();
-    let alices = world.call();
-    let (_, incoming) = world.incoming(BOB);
+    let (alices, incoming) = world.called();
     world.respond(BOB, incoming, reply(180, None));
     world.request(ALICE, alices, Method::Update, None);
     world.run(10);

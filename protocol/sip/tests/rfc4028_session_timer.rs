@@ -50,8 +50,7 @@ fn rfc4028_9_table_2_who_refreshes() {
         (REQUIRE, OFF, None),
     ] {
         let mut world = world(alices, bobs);
-        let leg = world.call();
-        let (_, incoming) = world.incoming(BOB);
+        let (leg, incoming) = world.called();
         world.respond(BOB, incoming, Reply::new(status(200)));
         let answer = world.last("200 INVITE");
         assert_eq!(granted(answer), expected, "{alices:?} {bobs:?}");

@@ -279,6 +279,7 @@ impl World {
         while self.step(end) {}
     }
 
+    /// Alice calls Bob.
     pub(crate) fn call(&mut self) -> LegId {
         self.call_with(invite_to_bob())
     }
@@ -287,6 +288,12 @@ impl World {
         let leg = self.agents[ALICE].ua.invite(self.now, invite).unwrap();
         self.run(10);
         leg
+    }
+
+    /// The same: her call, and what Bob has to answer.
+    pub(crate) fn called(&mut self) -> (LegId, IncomingId) {
+        let leg = self.call();
+        (leg, self.incoming(BOB).1)
     }
 
     /// The last call that came in at `agent`.

@@ -40,6 +40,16 @@ fn read(text: &str) -> Config {
     }
 }
 
+/// What is wrong, and how much.
+fn found(config: &Config) -> Vec<(String, Severity)> {
+    let problems = config.check().into_iter();
+    problems.map(|problem| (problem.path, problem.severity)).collect()
+}
+
+fn error(path: &str) -> (String, Severity) {
+    (path.to_owned(), Severity::Error)
+}
+
 #[test]
 fn a_whole_configuration_is_read_and_has_no_problems() {
     let config = read(
@@ -84,14 +94,8 @@ fn mistakes_about_numbers_are_found() {
          [[number]]\nnumber = '15550100'\ntargets = ['user:bob', 'carrier:+49']\nring_timeout_s = 0\n\
          [[number]]\nnumber = 'x'\ntargets = []\n",
     );
-    let found: Vec<(String, Severity)> = config
-        .check()
-        .into_iter()
-        .map(|problem| (problem.path, problem.severity))
-        .collect();
-    let error = |path: &str| (path.to_owned(), Severity::Error);
     assert_eq!(
-        found,
+        found(&config),
         [
             error("sip_proxy.transactions_max"),
             error("carrier[0].inbound[0]"),
@@ -118,14 +122,8 @@ fn each_mistake_is_found_at_its_place() {
          [[route]]\nprefix = '+1x'\ncarriers = ['alpah']\n[[route]]\nprefix = '2'\ncarriers = []\n\
          [[route]]\nprefix = '2'\ncarriers = ['alpha']\n",
     );
-    let found: Vec<(String, Severity)> = config
-        .check()
-        .into_iter()
-        .map(|problem| (problem.path, problem.severity))
-        .collect();
-    let error = |path: &str| (path.to_owned(), Severity::Error);
     assert_eq!(
-        found,
+        found(&config),
         [
             error("sip_proxy.vsp"),
             ("sip_proxy.ring_timeout_ms".to_owned(), Severity::Warning),
