@@ -251,7 +251,8 @@ pub struct TimeoutConfig {
     pub ice_s: u64,
     /// A leg that should send and is silent for so long is reported, seconds. Default 5.
     pub media_stopped_s: u64,
-    /// No packet on any leg for so long ends the session, seconds. Default 300.
+    /// No packet on any leg for so long ends the session, seconds; one that nobody has answered, an hour later. Default
+    /// 300.
     pub media_s: u64,
     /// How often quality is reported, seconds; 0: never. Default 10.
     pub quality_s: u64,

@@ -36,6 +36,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+/// Our ufrags that lead to a leg: the one in use, and the one before, which the peer's checks name until it has read our
+/// description.
+const UFRAGS_OF_LEG_MAX: usize = 2;
+
 /// What a session tells the worker that hosts it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Output {
@@ -47,6 +51,8 @@ pub enum Output {
     AddressRemoved(LegName, Path),
     /// ICE checks with this ufrag are this session's.
     UfragAdded(String),
+    /// They are no longer: the peer has had newer ones since.
+    UfragRemoved(String),
     /// The leg was started anew: none of its addresses count any longer.
     LegRenewed(LegName),
     /// The session is over; [`Event::Gone`] went before. It is to be dropped.
@@ -128,6 +134,8 @@ pub struct MediaSession {
     /// It made none, and is to be offered what the other leg has answered.
     wants_offer: bool,
     bridge: Option<Bridge>,
+    /// Our ufrags that lead here, the oldest first.
+    ufrags: Vec<(LegName, String)>,
     /// A leg that is to take the place of another.
     replacement: Option<Box<replacement::Replacement>>,
     /// Frames that replaced legs were sent.
@@ -175,10 +183,8 @@ impl MediaSession {
             from.handle_offer(now, sdp)
                 .map_err(|error| sdp_error(request.from, &error))?;
         }
-        let offered = match &request.codecs {
-            Some(codecs) => codecs.clone(),
-            None => answer_order(from.codecs(), params.prefer),
-        };
+        let offered = request.codecs.clone();
+        let offered = offered.unwrap_or_else(|| answer_order(from.codecs(), params.prefer));
         let mut to = maker.make(other_name, offered, rng)?;
         to.ask_for(from.opus_wishes());
         let offer = to.offer(Direction::SendRecv);
@@ -204,6 +210,7 @@ impl MediaSession {
             offerer_answered: answer.is_some(),
             wants_offer: request.sdp.is_none(),
             bridge: None,
+            ufrags: Vec::new(),
             replacement: None,
             replaced_frames: 0,
             held: false,
@@ -354,10 +361,21 @@ impl MediaSession {
         self.leg_mut(name).ask_for(wishes);
     }
 
+    /// Tells the worker which ufrags lead here, where that has changed.
     fn note_ufrags(&mut self) {
         for leg in [&self.client, &self.carrier] {
-            if let Some(ufrag) = leg.ufrag() {
-                self.outputs.push_back(Output::UfragAdded(ufrag.to_owned()));
+            let Some(ufrag) = leg.ufrag() else { continue };
+            if self.ufrags.iter().any(|(_, known)| known == ufrag) {
+                continue;
+            }
+            self.ufrags.push((leg.name, ufrag.to_owned()));
+            self.outputs.push_back(Output::UfragAdded(ufrag.to_owned()));
+            let of_leg = self.ufrags.iter().filter(|(name, _)| *name == leg.name);
+            if of_leg.count() > UFRAGS_OF_LEG_MAX
+                && let Some(oldest) = self.ufrags.iter().position(|(name, _)| *name == leg.name)
+            {
+                let (_, ufrag) = self.ufrags.remove(oldest);
+                self.outputs.push_back(Output::UfragRemoved(ufrag));
             }
         }
     }

@@ -15,6 +15,10 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// A WebRTC peer that is lost may come back within this time, by another address, an ICE restart or a leg started anew.
 const LOST_MAX: Duration = Duration::from_secs(60);
 
+/// A session whose first offer nobody has answered is kept for so long, whatever rings: signalling that has forgotten it
+/// would leave it, and its ports, for good.
+const UNANSWERED_MAX: Duration = Duration::from_secs(3600);
+
 /// When what is due.
 #[derive(Debug)]
 pub(super) struct Upkeep {
@@ -144,6 +148,7 @@ impl MediaSession {
             .iter()
             .filter_map(|leg| leg.inbound.last_packet)
             .chain(self.upkeep.media_since)
+            .chain((!self.offerer_answered).then(|| self.opened + UNANSWERED_MAX))
             .max();
         let limit = self.params.timeouts.media;
         if heard.is_some_and(|at| at + limit <= now) {

@@ -113,6 +113,11 @@ impl Host {
                     self.sessions[key].ufrags.push(ufrag.clone());
                     self.by_ufrag.insert(ufrag, key);
                 }
+                Output::UfragRemoved(ufrag) => {
+                    self.sessions[key].ufrags.retain(|known| *known != ufrag);
+                    self.by_ufrag.remove(&ufrag);
+                    self.notices.push(RouteNotice::Ufrag { ufrag, mine: false });
+                }
                 Output::LegRenewed(leg) => {
                     for (of, path) in self.sessions[key].addresses.clone() {
                         if of == leg {
