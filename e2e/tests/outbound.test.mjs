@@ -129,6 +129,46 @@ test("C10: with early_sdp_answer `media` follows the result of the invite, and t
   await early.close();
 });
 
+test("C10: early media after an early answer: our SDK is told and says `early`; the public one, which says so already, goes on", async () => {
+  let call;
+  const carrier = await world.carrier({
+    toneHz: CARRIER_HZ,
+    script: (arrived) => {
+      call = arrived;
+      arrived.ring();
+    },
+  });
+  const own = await world.ownPhone();
+  await own.logIn("bob");
+  const ownId = await own.call("+491000");
+  await own.untilState(ownId, "ringing");
+  call.progress();
+  await own.untilState(ownId, "early");
+  call.answer();
+  await own.untilState(ownId, "active");
+  assert.deepEqual(await own.states(ownId), ["requesting", "trying", "ringing", "early", "active"]);
+  await own.hangup(ownId);
+  await own.close();
+
+  const early = await world.loggedIn("bob", { earlySdpAnswer: true });
+  const id = await early.call("+491000");
+  await until("it rings", () => carrier.calls.length === 2);
+  call.progress();
+  await early.untilHears(id, CARRIER_HZ);
+  assert.equal(await early.state(id), "early");
+  call.answer();
+  await early.untilState(id, "active");
+  await early.untilHears(id, CARRIER_HZ);
+  const { states, errors } = await early.records();
+  assert.deepEqual(
+    [states.map(({ state }) => state), errors],
+    [["new", "requesting", "trying", "early", "active"], []],
+  );
+  await early.ask("hangup", id);
+  await early.untilEnded(id);
+  await early.close();
+});
+
 test("M17: hanging up in the browser ends the carrier's call with a BYE", async () => {
   const carrier = await world.carrier();
   const id = await phone.call("+491000");

@@ -36,6 +36,20 @@ test("D2 with an early answer: requesting, trying, ringing, active, and active a
   assert.deepEqual(states, ["requesting", "trying", "ringing", "active"]);
 });
 
+test("early media on the audio path of an early answer is told by the server", () => {
+  const { states } = run(outboundCall(), [
+    ...TO_TRYING,
+    { type: "media", sdp: "answer" },
+    { type: "remote-media-applied" },
+    { type: "ringing" },
+    { type: "early-media" },
+    { type: "early-media" },
+    { type: "answer", sdp: null },
+    { type: "early-media" },
+  ]);
+  assert.deepEqual(states, ["requesting", "trying", "ringing", "early", "active"]);
+});
+
 test("media after the ringing is the far end's early media", () => {
   const { states } = run(outboundCall(), [
     ...TO_TRYING,

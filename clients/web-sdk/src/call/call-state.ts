@@ -7,7 +7,8 @@
  *   any of these ─► hangup ─► destroy
  *
  * `ringing` on an outbound call means that the far phone rings. `media` that arrives before it only prepares the
- * audio path (the early answer of the server); after it, it is the far end's early media.
+ * audio path (the early answer of the server), and `early-media` says when the far end is heard on that; `media` after it is the
+ * far end's early media itself.
  *
  * When the network path of a call that is up breaks, the state stays and `path` follows the search for a new one:
  *   up ─path-lost─► searching ─► waiting (for ICE, or for the signalling) ─path-up─► up
@@ -70,6 +71,7 @@ export type CallInput =
   | { readonly type: "invite-accepted" }
   | { readonly type: "ringing" }
   | { readonly type: "media"; readonly sdp: string }
+  | { readonly type: "early-media" }
   | { readonly type: "answer"; readonly sdp: string | null }
   | { readonly type: "remote-media-applied" }
   | { readonly type: "accept" }
@@ -174,6 +176,8 @@ export function stepCall(call: CallModel, input: CallInput): CallStep {
       return ringing(call);
     case "media":
       return media(call, input.sdp);
+    case "early-media":
+      return call.state === "ringing" && call.direction === "outbound" ? enter(call, "early") : [call, []];
     case "answer":
       return answered(call, input.sdp);
     case "remote-media-applied":

@@ -344,6 +344,8 @@ export class Call {
       case "attach":
         this.#ids = message.ids;
         return this.#step({ type: "attach", sdp: message.sdp });
+      case "early-media":
+        return this.#step({ type: "early-media" });
       case "far-hold":
         return this.#step({ type: "far-hold-changed", held: message.held });
       case "transfer":

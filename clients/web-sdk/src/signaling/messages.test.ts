@@ -76,6 +76,7 @@ test("news of a call: digits, texts, the far end's hold; never to be acknowledge
   const news = [
     decode("info", { callID: "c", dtmf: "5" }),
     decode("info", { callID: "c", msg: { body: "hello" } }),
+    decode("event", { eventChannel: "c", eventData: { kind: "earlyMedia" } }),
     decode("event", { eventChannel: "c", eventData: { kind: "farHold", holdState: "held" } }),
     decode("event", { eventChannel: "c", eventData: { kind: "transfer", state: "failed", sipCode: 486 } }),
     decode("event", { eventChannel: "c", eventData: { kind: "farTransfer", state: "done", sipCode: 200 } }),
@@ -85,6 +86,7 @@ test("news of a call: digits, texts, the far end's hold; never to be acknowledge
     [
       [null, { type: "digits", callId: "c", digits: "5" }],
       [null, { type: "text", callId: "c", text: "hello" }],
+      [null, { type: "early-media", callId: "c" }],
       [null, { type: "far-hold", callId: "c", held: true }],
       [null, { type: "transfer", callId: "c", transfer: { by: "us", state: "failed", sipCode: 486 } }],
       [null, { type: "transfer", callId: "c", transfer: { by: "far-end", state: "done", sipCode: 200 } }],

@@ -47,6 +47,8 @@ export type CallMessage =
   /** Telephone keys that the far end has pressed. */
   | { readonly type: "digits"; readonly callId: CallId; readonly digits: string }
   | { readonly type: "text"; readonly callId: CallId; readonly text: string }
+  /** What is heard from now on is the far end's, before it answers. */
+  | { readonly type: "early-media"; readonly callId: CallId }
   | { readonly type: "far-hold"; readonly callId: CallId; readonly held: boolean }
   | { readonly type: "transfer"; readonly callId: CallId; readonly transfer: TransferNews }
   /** The far end is somebody else now. */
@@ -98,7 +100,7 @@ export interface Frame {
 
 const PREFIX = "telnyx_rtc.";
 /** News that the dialect does not acknowledge. */
-const NEWS: readonly CallMessage["type"][] = ["digits", "text", "far-hold", "transfer"];
+const NEWS: readonly CallMessage["type"][] = ["digits", "text", "early-media", "far-hold", "transfer"];
 
 /** Reads one text frame; `null` for anything that is not a message of the dialect. */
 export function decodeFrame(text: string): Frame | null {
@@ -200,12 +202,14 @@ function decodeInfo(callId: CallId, params: Json): CallMessage | null {
   return text === null ? null : { type: "text", callId, text };
 }
 
-/** An event on the channel of a call: the far end has put us on hold, or taken us back; how a transfer goes. */
+/** An event on the channel of a call: the far end is heard before it answers, has put us on hold, or taken us back; how a transfer goes. */
 function decodeEvent(params: Json): CallMessage | null {
   const callId = textOf(params["eventChannel"]);
   const data = params["eventData"];
   if (callId === null || !isJson(data)) return null;
   switch (data["kind"]) {
+    case "earlyMedia":
+      return { type: "early-media", callId };
     case "farHold":
       return { type: "far-hold", callId, held: data["holdState"] === "held" };
     case "transfer":

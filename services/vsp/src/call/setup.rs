@@ -7,6 +7,7 @@ use crate::translate::{self, End};
 use offhook_media_control::{Command, CommandError, LegName, Reply};
 use offhook_rpc_message::validate::CustomHeader;
 use offhook_rpc_message::{ErrorCode, HoldState, ResultBody, RpcError, ServerMessage};
+use serde_json::json;
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -107,10 +108,15 @@ impl Call {
         };
         let rings = !*rung && (status == 180 || sdp.is_some());
         *rung |= rings;
+        // A client that had its answer before cannot tell by itself that this is no ringback any more.
+        let tells_early_media = sdp.is_some() && !*carrier_sdp && *early_answer;
         *carrier_sdp |= sdp.is_some();
         let ringback = rings && sdp.is_none() && *early_answer;
         if rings {
             out.push(Action::Client(self.ringing(headers.clone())));
+        }
+        if tells_early_media {
+            out.push(Action::Client(self.event(json!({"kind": "earlyMedia"}))));
         }
         if let Some(sdp) = sdp {
             out.push(Action::Media(

@@ -125,10 +125,20 @@ fn c10_early_sdp_answer_comes_right_after_the_result() {
     world.expect(client, "ringing");
     world.far_respond(incoming, 180, None);
     world.far_respond(incoming, 183, Some(CARRIER_ANSWER));
+    let early = world.expect(client, "event");
+    assert_eq!(
+        (&early["eventChannel"], &early["eventData"]),
+        (&json!("call-1"), &json!({"kind": "earlyMedia"}))
+    );
+    world.far_respond(incoming, 183, Some(CARRIER_ANSWER));
     world.far_respond(incoming, 200, Some(CARRIER_ANSWER));
     assert!(world.expect(client, "answer").get("sdp").is_none());
-    assert_eq!(world.frames_left(client), 0, "one media, one ringing, one answer");
-    assert_eq!(world.tags(), ["open", "ringing", "answer", "answer"]);
+    assert_eq!(
+        world.frames_left(client),
+        0,
+        "one media, one ringing, one news of early media, one answer"
+    );
+    assert_eq!(world.tags(), ["open", "ringing", "answer", "answer", "answer"]);
     assert!(
         matches!(&world.gateway.commands[0], Command::Open { sdp, early_answer: true, .. } if sdp.as_deref() == Some(OFFER))
     );
