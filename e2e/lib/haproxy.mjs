@@ -38,9 +38,10 @@ export async function startHaproxy(nodes) {
   };
 }
 
-/** The guide's configuration, with the addresses of this test. */
+/** The guide's configuration, with the addresses of this test, and with patience: here both nodes are on one busy machine. */
 function configuration(port, nodes) {
   let text = /```haproxy\n(.*?)```/s.exec(readFileSync(GUIDE, "utf8"))[1];
+  text = text.replace(/timeout connect .*/, "$&\n    timeout check 20s");
   text = text.replace(/bind .*/, `bind ${HOST}:${port}`);
   for (const [name, { ports }] of Object.entries(nodes)) {
     const server = new RegExp(`server ${name} \\S+ check port \\d+`, "g");

@@ -133,7 +133,7 @@ fn sdp_of(response: &str) -> &str {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ng_carries_a_plain_call() {
-    let mut call = Call::at_ports("42300-42399").await;
+    let mut call = Call::at_ports("12300-12399").await;
     assert_eq!(
         ng(&call.control, "p", &[("command", "ping")]).await,
         " d6:result4:ponge"
@@ -163,7 +163,7 @@ async fn ng_carries_a_plain_call() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_branch_is_offered_the_same_ports_and_who_answers_has_them() {
-    let mut call = Call::at_ports("42400-42499").await;
+    let mut call = Call::at_ports("12400-12499").await;
     let (mut a, mut b) = (Party::new(7).await, Party::new(9).await);
     let first = call.offer(&a.sdp(), &[]).await;
     // The first branch has failed, or rings beside the second one.
@@ -178,7 +178,7 @@ async fn each_branch_is_offered_the_same_ports_and_who_answers_has_them() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_offer_that_asks_for_something_else_gets_it() {
-    let mut call = Call::at_ports("42500-42599").await;
+    let mut call = Call::at_ports("12500-12599").await;
     let (mut a, mut b) = (Party::new(7).await, Party::new(9).await);
     let browser = call
         .offer(&a.sdp(), &[("transport-protocol", "UDP/TLS/RTP/SAVPF")])
@@ -196,7 +196,7 @@ async fn a_second_offer_that_asks_for_something_else_gets_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_early_media_of_a_branch_that_fails_the_next_one_is_heard() {
-    let mut call = Call::at_ports("42600-42699").await;
+    let mut call = Call::at_ports("12600-12699").await;
     let (mut a, mut b, mut c) = (Party::new(7).await, Party::new(9).await, Party::new(11).await);
     let to_b = call.offer(&a.sdp(), &[]).await;
     let to_a = call.answer(&b.sdp(), "t1").await;
@@ -210,7 +210,7 @@ async fn after_early_media_of_a_branch_that_fails_the_next_one_is_heard() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_branch_after_early_media_gets_keys_of_its_own_and_a_dialog_keeps_them() {
-    let mut call = Call::at_ports("42700-42799").await;
+    let mut call = Call::at_ports("12700-12799").await;
     let a = Party::new(7).await;
     let browser = [("transport-protocol", "UDP/TLS/RTP/SAVPF")];
     let first = call.offer(&a.sdp(), &browser).await;
@@ -235,7 +235,7 @@ async fn a_branch_after_early_media_gets_keys_of_its_own_and_a_dialog_keeps_them
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_that_is_gone_is_deleted_again_with_a_warning() {
-    let mut call = Call::at_ports("42800-42899").await;
+    let mut call = Call::at_ports("12800-12899").await;
     let unknown = call.ask("delete", &[]).await;
     assert_eq!(unknown, " d6:result2:ok7:warning15:Unknown call-ide");
     let a = Party::new(7).await;

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 /// Long enough for a busy machine; nothing waits for it when all is well.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Gateway {
     pub(crate) context: Context,
@@ -20,7 +20,8 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    /// A gateway with ports of its own; `extra` is merged into its configuration.
+    /// A gateway with ports of its own, which are below those that the system gives out by itself; `extra` is merged into its
+    /// configuration.
     pub(crate) async fn start(rtp_ports: &str, extra: serde_json::Value) -> Self {
         let mut config = serde_json::json!({"webrtc": "127.0.0.1:0", "rtp_ports": rtp_ports, "workers": 2});
         config

@@ -22,7 +22,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 /// Longer than anything takes, shorter than a person waits.
-pub(crate) const SOON: Duration = Duration::from_secs(10);
+pub(crate) const SOON: Duration = Duration::from_secs(60);
 /// How often it is looked whether what was expected has come.
 pub(crate) const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
