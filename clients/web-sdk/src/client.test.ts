@@ -387,3 +387,19 @@ test("two calls may share an element: the end of one does not silence the other"
   second?.hangup();
   assert.equal(remoteElement.srcObject, null);
 });
+
+test("a browser that keeps its storage from us is no reason not to call", async () => {
+  new FakePage();
+  const refused = { get: () => assert.fail("SecurityError"), configurable: true };
+  const before = Object.getOwnPropertyDescriptor(globalThis, "sessionStorage");
+  Object.defineProperty(globalThis, "sessionStorage", refused);
+  try {
+    const client = new OffhookClient({ ...OPTIONS, recoverCalls: true });
+    client.connect();
+    await socket().letIn();
+    assert.equal(client.connected, true);
+    client.disconnect();
+  } finally {
+    Object.defineProperty(globalThis, "sessionStorage", before ?? { value: undefined, configurable: true });
+  }
+});

@@ -3,7 +3,7 @@ import { Call, type NewCallOptions } from "./call/call.js";
 import { CallError, SessionError, type OffhookError } from "./errors.js";
 import { Emitter, type EventName, type Listener } from "./events.js";
 import { createLogger, type Logger, type LogLevel } from "./logger.js";
-import { recall, remember, type Remembered, type RememberedCall } from "./session/page-memory.js";
+import { recall, remember, tabStorage, type Remembered, type RememberedCall } from "./session/page-memory.js";
 import { RECONNECT_WINDOW_MS } from "./session/reconnect.js";
 import { Session } from "./session/session.js";
 import type { CallMessage, TransferNews } from "./signaling/messages.js";
@@ -61,7 +61,7 @@ export class OffhookClient {
     this.#emitter = new Emitter((thrown) => this.#logger.error("a listener threw", { thrown }));
     this.#iceServers = options.iceServers ?? [];
     this.#recoversCalls = options.recoverCalls ?? false;
-    this.#before = this.#recoversCalls ? recall(sessionStorage, Date.now()) : null;
+    this.#before = this.#recoversCalls ? recall(tabStorage(), Date.now()) : null;
     for (const call of this.#before?.calls ?? []) this.#recoverable.set(call.id, call);
     this.#session = new Session(
       {
@@ -200,14 +200,14 @@ export class OffhookClient {
     const { sessionId, voiceSdkId } = this.#session;
     if (sessionId === null) return;
     const calls = [...this.#calls.values()].map((call) => call.remember()).filter((call) => call !== null);
-    remember(sessionStorage, { sessionId, voiceSdkId, calls }, Date.now());
+    remember(tabStorage(), { sessionId, voiceSdkId, calls }, Date.now());
   }
 
   /** Nobody is logged in any more: another client may be, and its calls are what the next page has to know. */
   #leaveSession(): void {
     removeEventListener("pagehide", this.#onPageHide);
     // Whoever logs in at the second try gets the calls of the page before all the same.
-    if (this.#before) remember(sessionStorage, this.#before, Date.now());
+    if (this.#before) remember(tabStorage(), this.#before, Date.now());
     this.#before = null;
   }
 

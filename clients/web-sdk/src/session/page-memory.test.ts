@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { REMEMBERED, tabStorage } from "../testing/page-before.js";
+import { REMEMBERED, fakeStorage } from "../testing/page-before.js";
 import { recall, remember } from "./page-memory.js";
 
 test("what is left is taken once, and not when it is old", () => {
-  const tab = tabStorage();
+  const tab = fakeStorage();
   remember(tab, REMEMBERED, 1_000);
   assert.deepEqual(recall(tab, 91_000), REMEMBERED);
   assert.equal(recall(tab, 91_000), null);
@@ -13,7 +13,7 @@ test("what is left is taken once, and not when it is old", () => {
 });
 
 test("without a call nothing is left, and what is damaged is nothing", () => {
-  const tab = tabStorage();
+  const tab = fakeStorage();
   remember(tab, REMEMBERED, 0);
   remember(tab, { ...REMEMBERED, calls: [] }, 0);
   assert.equal(recall(tab, 0), null);

@@ -22,16 +22,25 @@ export interface Remembered {
   readonly calls: readonly RememberedCall[];
 }
 
+/** The storage of this tab; `null` where the browser keeps it from us, because the person allows no site data, say. */
+export function tabStorage(): Storage | null {
+  try {
+    return sessionStorage;
+  } catch {
+    return null;
+  }
+}
+
 /** Leaves a session for the next page of this tab; without calls there is nothing to leave. */
-export function remember(storage: Storage, session: Remembered, nowMs: number): void {
-  if (session.calls.length === 0) return storage.removeItem(KEY);
-  storage.setItem(KEY, JSON.stringify({ ...session, at: nowMs }));
+export function remember(storage: Storage | null, session: Remembered, nowMs: number): void {
+  if (session.calls.length === 0) return storage?.removeItem(KEY);
+  storage?.setItem(KEY, JSON.stringify({ ...session, at: nowMs }));
 }
 
 /** Takes what the page before has left, once. */
-export function recall(storage: Storage, nowMs: number): Remembered | null {
-  const text = storage.getItem(KEY);
-  storage.removeItem(KEY);
+export function recall(storage: Storage | null, nowMs: number): Remembered | null {
+  const text = storage?.getItem(KEY) ?? null;
+  storage?.removeItem(KEY);
   if (text === null) return null;
   try {
     const { at, ...session } = JSON.parse(text) as Remembered & { at: number };

@@ -1,7 +1,7 @@
 /** What tests put in place of the browser: a socket whose other end the test plays, microphones and peer connections. */
 import assert from "node:assert/strict";
 import { mock } from "node:test";
-import { tabStorage } from "./page-before.js";
+import { fakeStorage } from "./page-before.js";
 
 export type Json = Record<string, unknown> & {
   id?: string;
@@ -170,7 +170,7 @@ export class FakePage {
   readonly listeners = new Set<unknown>();
 
   constructor() {
-    const sessionStorage = tabStorage();
+    const sessionStorage = fakeStorage();
     const addEventListener = (_name: string, listener: unknown) => void this.listeners.add(listener);
     const removeEventListener = (_name: string, listener: unknown) => void this.listeners.delete(listener);
     Object.assign(globalThis, { sessionStorage, addEventListener, removeEventListener });

@@ -15,7 +15,7 @@ export const REMEMBERED_CALL: RememberedCall = {
 export const REMEMBERED: Remembered = { sessionId: "s1", voiceSdkId: "v1", calls: [REMEMBERED_CALL] };
 
 /** The storage of a tab. */
-export function tabStorage(): Storage {
+export function fakeStorage(): Storage {
   const items = new Map<string, string>();
   return {
     getItem: (key: string) => items.get(key) ?? null,
