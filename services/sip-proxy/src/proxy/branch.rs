@@ -540,5 +540,5 @@ pub(super) fn record_route(
     };
     let route = route.between(caller, forward.called?, tag);
     let call_id = request.first(HeaderName::CallId).unwrap_or_default();
-    route.sealed(sealer, call_id).to_value(address).ok()
+    route.to_value(address, sealer, call_id).ok()
 }

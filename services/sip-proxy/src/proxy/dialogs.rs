@@ -3,7 +3,7 @@
 
 use super::limits::Held;
 use super::own_route::hash;
-use offhook_sip_message::header::{CSeq, SessionExpires};
+use offhook_sip_message::header::{CSeq, RAck, SessionExpires};
 use offhook_sip_message::{HeaderName, Message, Method};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -90,18 +90,18 @@ impl Dialogs {
 
     /// A call was answered; `held` are its places at carriers. Gives back the places that nobody holds any more.
     pub(super) fn start(&mut self, now: Instant, answer: &Message, held: Held) -> Held {
-        let key = dialog_key(answer);
+        let (key, expires_at) = (dialog_key(answer), now + lifetime(answer));
         // A call that passes us twice (a spiral) is one call, with the places of both.
-        if !self.running.contains_key(&key) {
-            if self.running.len() >= DIALOGS_MAX {
-                return held;
-            }
-            self.insert(key, now + lifetime(answer));
+        if self.running.contains_key(&key) {
+            self.renew(key, expires_at);
+        } else if self.running.len() >= DIALOGS_MAX {
+            return held;
+        } else {
+            self.insert(key, expires_at);
         }
         if let Some(dialog) = self.running.get_mut(&key) {
             dialog.held.extend(held);
         }
-        self.refresh(now, answer);
         Held::new()
     }
 
@@ -115,16 +115,20 @@ impl Dialogs {
         self.running.insert(key, dialog);
     }
 
-    /// By how much the CSeq `number` of the side with this tag is raised since the call began.
-    pub(super) fn shift(&self, request: &Message, tag: &[u8], number: u32) -> u32 {
+    /// By how much the CSeq of a request of the side with this tag is raised since the call began, and that in its RAck.
+    pub(super) fn shifts(&self, request: &Message, tag: &[u8]) -> (u32, u32) {
         if self.shifted == 0 {
-            return 0;
+            return (0, 0);
         }
         let dialog = self.running.get(&dialog_key(request));
         let mut shifts = dialog.into_iter().flat_map(|dialog| &dialog.shifts);
         let own = hash(&[tag]);
-        let shift = shifts.find(|shift| shift.side == own);
-        shift.map_or(0, |shift| shift.of(number))
+        let Some(shift) = shifts.find(|shift| shift.side == own) else {
+            return (0, 0);
+        };
+        let cseq = request.require::<CSeq>().map_or(0, |cseq| shift.of(cseq.number));
+        let rack = request.get::<RAck>().and_then(Result::ok);
+        (cseq, rack.map_or(0, |rack| shift.of(rack.cseq.number)))
     }
 
     /// A challenge was answered for this request of the side with this tag: from it on, that side counts one more. A call that
@@ -167,11 +171,14 @@ impl Dialogs {
 
     /// The session was refreshed by the 2xx to a re-INVITE or UPDATE (RFC 4028 §8).
     pub(super) fn refresh(&mut self, now: Instant, answer: &Message) {
-        let key = dialog_key(answer);
+        self.renew(dialog_key(answer), now + lifetime(answer));
+    }
+
+    fn renew(&mut self, key: u64, expires_at: Instant) {
         if let Some(dialog) = self.running.get_mut(&key) {
             self.expiries.remove(&(dialog.expires_at, key));
-            dialog.expires_at = now + lifetime(answer);
-            self.expiries.insert((dialog.expires_at, key));
+            dialog.expires_at = expires_at;
+            self.expiries.insert((expires_at, key));
         }
     }
 

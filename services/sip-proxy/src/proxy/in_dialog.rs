@@ -10,7 +10,7 @@ use crate::dial_plan::CarrierId;
 use offhook_call_trace::Hop;
 use offhook_sip::transaction::ServerTransactionId;
 use offhook_sip::{Flow, Transport, locate};
-use offhook_sip_message::header::{CSeq, Header, NameAddr, RAck, Route};
+use offhook_sip_message::header::{Header, NameAddr, Route};
 use offhook_sip_message::{HeaderName, HeaderValue, Message, StatusCode, Uri, UriBuf};
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -144,11 +144,9 @@ impl Proxy {
             return Err(no_dialog());
         }
         // A phone is where it registers from, whatever its Contact says.
-        let parties = own.parties(request.from_tag().unwrap_or_default());
-        let phone = match parties {
-            Some((_, Party::Phone(number))) if rest.is_empty() => self.registrar.address_of(number),
-            _ => None,
-        };
+        let phone = own.phone_for(|| request.from_tag().unwrap_or_default());
+        let phone = phone.filter(|_| rest.is_empty());
+        let phone = phone.and_then(|number| self.registrar.address_of(number));
         let address = phone.or_else(|| self.address_of(&next_hop));
         let address = address.ok_or(Rejection::new(StatusCode::BAD_GATEWAY, Refusal::NoAddress))?;
         let to_vsp = rest.is_empty() && self.settings.vsps.contains(&address);
@@ -203,14 +201,13 @@ impl Proxy {
             None if own.trusted => Audience::Trusted,
             None => Audience::Untrusted,
         };
-        let shift = |number| own.shift_for(from_tag) + self.dialogs.shift(request, from_tag, number);
-        let cseq = request.require::<CSeq>().map_or(0, |cseq| cseq.number);
-        let rack = request.get::<RAck>().and_then(Result::ok);
+        let shift = own.shift_for(from_tag);
+        let (within, rack_within) = self.dialogs.shifts(request, from_tag);
         let forward = Forward {
             request_uri,
             routes,
-            shift: shift(cseq),
-            rack_shift: rack.map_or(0, |rack| shift(rack.cseq.number)),
+            shift: shift + within,
+            rack_shift: shift + rack_within,
             call: own
                 .call
                 .clone()

@@ -11,11 +11,14 @@
 use super::seal::{Seal, Sealer};
 use offhook_call_trace::CallId;
 use offhook_sip_message::{HeaderValue, InvalidValue, Uri};
-use std::fmt;
+use std::fmt::{self, Write};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Highest shift that we believe: each answered challenge is one, and nobody challenges that often.
 const SHIFT_MAX: u32 = 1_000;
+
+/// Room for the parameters.
+const PARAMS_LEN: usize = 160;
 
 /// The parameters of a Record-Route URI of ours.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -81,19 +84,11 @@ impl OwnRoute {
         }
     }
 
-    /// The same, complete and sealed for the call with this Call-ID.
-    pub(super) fn sealed(self, sealer: &Sealer, call_id: &[u8]) -> Self {
-        let seal = sealer.seal(call_id, &self.params());
-        Self {
-            seal: Some(seal),
-            ..self
-        }
-    }
-
     /// Whether all that it says was said by us, in this call.
     pub(super) fn is_sealed(&self, sealer: &Sealer, call_id: &[u8]) -> bool {
-        self.seal
-            .is_some_and(|seal| sealer.holds(seal, call_id, &self.params()))
+        let mut params = String::with_capacity(PARAMS_LEN);
+        self.write_params(&mut params);
+        self.seal.is_some_and(|seal| sealer.holds(seal, call_id, &params))
     }
 
     /// Who sends a request with this From tag, and to whom it goes.
@@ -107,6 +102,19 @@ impl OwnRoute {
             true => (caller, called),
             false => (called, caller),
         })
+    }
+
+    /// The phone that a request with this From tag goes to, if it is one of ours.
+    pub(super) fn phone_for<'t>(&self, from_tag: impl FnOnce() -> &'t [u8]) -> Option<u64> {
+        let Parties { caller, called, .. } = self.parties?;
+        let is_phone = |party| matches!(party, Party::Phone(_));
+        if !is_phone(caller) && !is_phone(called) {
+            return None;
+        }
+        match self.parties(from_tag())? {
+            (_, Party::Phone(number)) => Some(number),
+            (_, Party::Vsp | Party::Outside) => None,
+        }
     }
 
     /// What a Route URI says; unknown and broken parameters count as absent.
@@ -129,35 +137,38 @@ impl OwnRoute {
         route
     }
 
-    /// The Record-Route value of the proxy at `address`, which is host and port.
-    pub(super) fn to_value(&self, address: &str) -> Result<HeaderValue, InvalidValue> {
-        let mut text = String::with_capacity(192);
+    /// The Record-Route value of the proxy at `address`, which is host and port, sealed for the call with this Call-ID.
+    pub(super) fn to_value(
+        &self,
+        address: &str,
+        sealer: &Sealer,
+        call_id: &[u8],
+    ) -> Result<HeaderValue, InvalidValue> {
+        let mut text = String::with_capacity(PARAMS_LEN + 64);
         text.push_str("<sip:");
         text.push_str(address);
         text.push_str(";lr");
-        text.push_str(&self.params());
-        if let Some(seal) = self.seal {
-            text.push_str(&format!(";sl={seal}"));
-        }
-        text.push('>');
+        let begin = text.len();
+        self.write_params(&mut text);
+        let seal = sealer.seal(call_id, text.get(begin..).unwrap_or_default());
+        write(&mut text, format_args!(";sl={seal}>"));
         HeaderValue::new(text)
     }
 
     /// All but the seal.
-    fn params(&self) -> String {
-        let mut text = String::with_capacity(128);
+    fn write_params(&self, text: &mut String) {
         if let Some(call) = &self.call {
             text.push_str(";call=");
             text.push_str(call.as_str());
         }
         if self.shift > 0 {
-            text.push_str(&format!(";cs={}.{:08x}", self.shift, self.shifted_tag));
+            write(text, format_args!(";cs={}.{:08x}", self.shift, self.shifted_tag));
         }
         if self.trusted {
             text.push_str(";id=t");
         }
         if let Some(tag) = self.anonymous_tag {
-            text.push_str(&format!(";an={tag:08x}"));
+            write(text, format_args!(";an={tag:08x}"));
         }
         if let Some(Parties {
             caller,
@@ -165,9 +176,8 @@ impl OwnRoute {
             caller_tag,
         }) = self.parties
         {
-            text.push_str(&format!(";sd={caller}.{called}.{caller_tag:08x}"));
+            write(text, format_args!(";sd={caller}.{called}.{caller_tag:08x}"));
         }
-        text
     }
 
     /// By how much the CSeq of a request with this From tag is to be raised.
@@ -183,6 +193,11 @@ impl OwnRoute {
     pub(super) fn hides(&self, from_tag: &[u8]) -> bool {
         self.anonymous_tag == Some(tag_hash(from_tag))
     }
+}
+
+fn write(text: &mut String, arguments: fmt::Arguments<'_>) {
+    text.write_fmt(arguments)
+        .expect("a String takes whatever is written");
 }
 
 /// How much higher the carrier counts CSeq, and for whose From tag.
@@ -237,11 +252,23 @@ mod tests {
     use super::*;
     use offhook_sip_message::header::{Header, RecordRoute};
 
-    fn read_back(route: &OwnRoute) -> OwnRoute {
-        let value = route.to_value("[::1]:5060").unwrap();
+    /// As it comes back, with its seal for the call `call-id`.
+    fn returned(route: &OwnRoute) -> OwnRoute {
+        let value = route.to_value("[::1]:5060", &sealer(), b"call-id").unwrap();
         let header = RecordRoute::parse(value.as_bytes()).unwrap();
         assert!(header.uri.is_loose_router());
         OwnRoute::read(&header.uri)
+    }
+
+    fn read_back(route: &OwnRoute) -> OwnRoute {
+        OwnRoute {
+            seal: None,
+            ..returned(route)
+        }
+    }
+
+    fn sealer() -> Sealer {
+        Sealer::new(b"a secret")
     }
 
     #[test]
@@ -271,14 +298,13 @@ mod tests {
 
     #[test]
     fn a_seal_holds_for_one_call_one_secret_and_all_parameters() {
-        let ours = Sealer::new(b"a secret");
+        let ours = sealer();
         let call = CallId::new("3f2a").unwrap();
         let route = OwnRoute::new(Some(call), 1, b"tag")
             .disclosing(false, true, b"tag")
-            .between(Party::Phone(7), Party::Outside, b"tag")
-            .sealed(&ours, b"call-id");
-        assert_eq!(read_back(&route), route);
-        assert!(read_back(&route).is_sealed(&ours, b"call-id"));
+            .between(Party::Phone(7), Party::Outside, b"tag");
+        let route = returned(&route);
+        assert!(route.is_sealed(&ours, b"call-id"));
         assert!(!route.is_sealed(&ours, b"another"));
         assert!(!route.is_sealed(&Sealer::new(b"another"), b"call-id"));
         let changed = [
