@@ -177,6 +177,25 @@ fn decoded(heard: &[Heard]) -> Vec<i16> {
 }
 
 #[test]
+fn ringback_keeps_its_cadence_however_often_the_carrier_says_that_it_rings() {
+    let (mut world, _, _) = World::offer_from_client("0", true);
+    world.connect();
+    let ringing = Command::Ringing {
+        session: session_id(),
+    };
+    world.client_heard.clear();
+    for _ in 0..4 {
+        world.command(&ringing).unwrap();
+        world.run_for(Duration::from_millis(600));
+    }
+    // Two seconds of tone, four of silence.
+    let level = |heard: &[Heard]| offhook_audio::level::dbov(&decoded(heard));
+    let heard = &world.client_heard;
+    assert!(level(&heard[10..90]) > -30.0);
+    assert!(level(&heard[105..115]) < -60.0, "{}", level(&heard[105..115]));
+}
+
+#[test]
 fn a_sound_that_nobody_configured_is_refused_by_name() {
     let mut world = World::connected("0", "0");
     let refused = play(&mut world, Sound::Named("jazz".into()), true, false);

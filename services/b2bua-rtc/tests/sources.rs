@@ -174,6 +174,30 @@ fn digits_count_whatever_source_they_are_of() {
 }
 
 #[test]
+fn who_holds_a_key_down_is_not_silent() {
+    let mut world = World::connected("111 0 8 126", "0 101");
+    let (mut announcement, mut callee) = (Voice::new(0, 22), Voice::new(0, 33));
+    send(&mut world, &mut [(&mut announcement, 600.0)], 10);
+    send(
+        &mut world,
+        &mut [(&mut announcement, 600.0), (&mut callee, 1_000.0)],
+        10,
+    );
+    let before = world.session.drops().other_source;
+    for duration in (160..8_000).step_by(160) {
+        let [high, low] = u16::to_be_bytes(duration);
+        let packet = callee.beside(101, 9_000, &[5, 10, high, low]);
+        world.carrier_sends(&packet);
+        send(&mut world, &mut [(&mut announcement, 600.0)], 1);
+    }
+    assert_eq!(
+        world.session.drops().other_source - before,
+        49,
+        "all of the announcement"
+    );
+}
+
+#[test]
 fn a_peer_that_renames_its_source_all_the_time_is_still_heard() {
     let mut world = World::connected("111 0", "0");
     world.client_heard.clear();

@@ -83,7 +83,7 @@ impl Inbound {
             }
             None => (clock_rate_hz, fields.timestamp),
         };
-        if self.sources.is_heard(fields.ssrc) {
+        if self.sources.goes_on(now, fields.ssrc) {
             self.count(now, fields, rate, timestamp);
         } else {
             self.earlier.0 += 1;

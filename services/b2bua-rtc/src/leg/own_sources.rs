@@ -51,9 +51,9 @@ impl OwnSources {
         self.comfort || self.ringback.is_some() || self.playing.is_some()
     }
 
-    /// Starts or stops ringback.
+    /// Starts or stops ringback; one that sounds goes on, however often it is told to.
     pub(crate) fn set_ringing(&mut self, ringing: bool) {
-        self.ringback = ringing.then_some(0);
+        self.ringback = ringing.then(|| self.ringback.unwrap_or(0));
     }
 
     /// Starts a sound.

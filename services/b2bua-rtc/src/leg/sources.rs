@@ -45,9 +45,15 @@ impl Sources {
         }
     }
 
-    /// True if packets of this source belong to what is heard, as far as is known.
-    pub(super) fn is_heard(&self, ssrc: Ssrc) -> bool {
-        self.known.get(self.heard).is_none_or(|heard| heard.ssrc == ssrc)
+    /// Notes a packet that is no audio, such as a digit. False if it is of another source than the one that is heard.
+    pub(super) fn goes_on(&mut self, now: Instant, ssrc: Ssrc) -> bool {
+        let Some(heard) = self.known.get_mut(self.heard) else {
+            return true;
+        };
+        if heard.ssrc == ssrc {
+            heard.at = now;
+        }
+        heard.ssrc == ssrc
     }
 
     /// A source has ended; the newest of the others is heard.
@@ -105,12 +111,11 @@ mod tests {
     fn a_straggler_of_the_source_before_changes_nothing() {
         let start = Instant::now();
         let mut sources = Sources::default();
-        assert!(sources.is_heard(Ssrc(1)), "nothing is known of any yet");
+        assert!(sources.goes_on(start, Ssrc(1)), "nothing is known of any yet");
         assert!(sources.hears(start, Ssrc(1)));
         assert!(sources.hears(start + ms(20), Ssrc(2)), "at once");
         assert!(!sources.hears(start + ms(21), Ssrc(1)));
         assert!(sources.hears(start + ms(40), Ssrc(2)));
-        assert!(sources.is_heard(Ssrc(2)) && !sources.is_heard(Ssrc(1)));
         assert!(sources.hears(start + ms(140), Ssrc(1)), "100 ms of silence");
         assert!(
             sources.hears(start + ms(141), Ssrc(2)),
@@ -126,7 +131,6 @@ mod tests {
             sources.hears(start, Ssrc(ssrc));
         }
         assert_eq!(sources.known.len(), SOURCES_MAX);
-        assert!(sources.is_heard(Ssrc(3)));
         assert!(sources.hears(start + ms(50), Ssrc(3)));
         assert!(
             sources.hears(start + ms(100), Ssrc(9)),
