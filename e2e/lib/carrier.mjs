@@ -22,6 +22,7 @@ const gone = new Set();
  * options.leavesChoice  it answers with all of `codecs` that it is offered, in the other side's order, and sends the first
  * options.opus     parameters of Opus in its SDPs
  * options.advertised  address that its SDPs name, if it is another one than its packets come from
+ * options.contactPort  port that its SIP names, if it is reached at another one than it has
  * options.reinvite [status, reason] that refuses re-INVITEs; without it they are accepted
  * options.refer    what it does with a REFER: [status, reason] that refuses it, or "take": it says by NOTIFY that it has
  *                  called the new party; 405 without it
@@ -129,7 +130,8 @@ class Carrier {
   }
 
   async #onInvite(invite, from) {
-    const call = new CarrierCall(invite, from, this.port, this.#options, this.#send);
+    const port = this.#options.contactPort ?? this.port;
+    const call = new CarrierCall(invite, from, port, this.#options, this.#send);
     this.#all.push(call);
     call.respond(100, "Trying");
     await call.open();

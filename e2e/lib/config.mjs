@@ -51,7 +51,8 @@ const SECTIONS = {
     "[vsp]",
     `listen = "${HOST}:${ports.http}"`,
     `sip = "${HOST}:${ports.vspSip}"`,
-    `sip_proxy = "${HOST}:${ports.proxy}"`,
+    `sip_proxy = "${HOST}:${ports.seen?.proxy ?? ports.proxy}"`,
+    ...(ports.seen ? [`sip_advertised = "${HOST}:${ports.seen.neighbours.vsp}"`] : []),
     ...(separate ? [`control = "ws://${HOST}:${ports.control}/control"`] : []),
     ...entries({ ring_timeout_s: 60, ...vsp }),
     "[vsp.limits]",
@@ -65,11 +66,17 @@ const SECTIONS = {
   "sip-proxy": (ports, { sipProxy = {}, carriers = {}, sections = [] }) => [
     "[sip_proxy]",
     `udp = "${HOST}:${ports.proxy}"`,
-    `vsp = ["${HOST}:${ports.vspSip}"]`,
+    `vsp = ["${HOST}:${ports.seen?.neighbours.vsp ?? ports.vspSip}"]`,
+    ...(ports.seen ? [`advertise = "${HOST}:${ports.seen.proxy}"`] : []),
     ...entries({ carrier_timeout_ms: 5_000, ...sipProxy }),
     ...CARRIERS.flatMap((name) => [
       "[[carrier]]",
-      ...entries({ name, uri: `sip:${HOST}:${ports.carriers[name]}`, strip: 1, ...carriers[name] }),
+      ...entries({
+        name,
+        uri: `sip:${HOST}:${ports.seen?.neighbours[name] ?? ports.carriers[name]}`,
+        strip: 1,
+        ...carriers[name],
+      }),
     ]),
     ...Object.entries(ROUTES).flatMap(([prefix, names]) => [
       "[[route]]",

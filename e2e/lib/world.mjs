@@ -13,11 +13,13 @@ import { RawPhone } from "./raw-phone.mjs";
 import { startSipp } from "./sipp.mjs";
 import { startTurn } from "./turn.mjs";
 import { until } from "./wait.mjs";
+import { Wiretap } from "./wiretap.mjs";
 
 const ROLES = ["sip-proxy", "b2bua-rtc", "vsp"];
 
 export class World {
   ports;
+  tap = null;
   /** All roles in one process; `null` in a deployment of three. */
   offhook = null;
   /** By role, in a deployment of three. */
@@ -27,13 +29,20 @@ export class World {
   #options;
   #closers = [];
 
-  /** Everything in one process. */
+  /** Everything in one process; with `tapped`, every packet between VSP, SIP proxy and carrier passes `world.tap`. */
   static async open(options = {}) {
     const world = new World();
     world.#options = options;
     world.ports = await drawPorts();
+    if (options.tapped) await world.#tapLines();
     await world.restart();
     return world;
+  }
+
+  async #tapLines() {
+    const { proxy, vspSip: vsp, carriers } = this.ports;
+    this.tap = await Wiretap.open(proxy, { vsp, own: carriers.own });
+    this.ports.seen = this.tap.seen;
   }
 
   /** Starts the one process anew, after it has ended. */
@@ -104,9 +113,8 @@ export class World {
 
   /** The measuring carrier, reached by +491… */
   carrier(options) {
-    return this.#opened(startCarrier({ port: this.ports.carriers.own, ...options }), (carrier) =>
-      carrier.close(),
-    );
+    const ports = { port: this.ports.carriers.own, contactPort: this.tap?.seen.neighbours.own };
+    return this.#opened(startCarrier({ ...ports, ...options }), (carrier) => carrier.close());
   }
 
   /** SIPp, reached by +492… */
@@ -171,6 +179,7 @@ export class World {
     await this.#pages?.close();
     await this.closeCarriers();
     for (const offhook of [this.offhook, ...Object.values(this.processes)]) await offhook?.stop();
+    await this.tap?.close();
   }
 
   async #opened(starting, close) {
