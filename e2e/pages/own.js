@@ -42,6 +42,11 @@ window.own = {
   call: (destinationNumber) => client.newCall({ destinationNumber }).id,
   transfer: (id, to) => client.calls.get(id).transfer(client.calls.get(to) ?? to),
   farNumber: (id) => client.calls.get(id).farNumber,
+  /** Who is at the far end. */
+  far(id) {
+    const { farName: name, farNumber: number } = client.calls.get(id);
+    return { name, number };
+  },
   hangup: (id) => client.calls.get(id).hangup(),
   stats: (id) => client.calls.get(id).stats(),
   sendDigits: (id, digits) => client.calls.get(id).sendDigits(digits),

@@ -16,7 +16,9 @@ mod attach;
 mod connected;
 mod exchange;
 mod midcall;
+mod parties;
 mod setup;
+mod start;
 mod state;
 mod transfer;
 mod view;
@@ -27,7 +29,9 @@ pub(crate) use action::{
 pub(crate) use attach::Return;
 pub(crate) use exchange::{Goal, TransferTo};
 pub(crate) use midcall::{MESSAGE_LEN_MAX, SipOutcome};
+pub(crate) use parties::{ANONYMOUS, UNNAMED, same_number};
 pub(crate) use setup::Refused;
+pub(crate) use start::{NewCall, Start};
 pub use state::CallState;
 
 use crate::limits::{CLOSE_WAIT_MAX, PENDING_PER_CALL_MAX};
@@ -66,8 +70,10 @@ pub(crate) struct Call {
     pub(crate) leg: Option<LegId>,
     /// Of a party beside the far end: a newcomer that is called, or the second one of two that were connected.
     pub(crate) second: Option<LegId>,
-    /// The client asked that the one called does not see who calls.
+    /// The caller asked that its number is not shown.
     hides_caller: bool,
+    /// The client was shown another far end, and may have lost that with a socket.
+    party_unseen: bool,
     /// How often far ends have sent us to somebody else.
     pub(crate) far_transfers: u8,
     /// Commands without reply.
@@ -195,109 +201,7 @@ struct Active {
     digit_sent: bool,
 }
 
-/// Who calls whom: what a call is made of.
-#[derive(Debug)]
-pub(crate) struct NewCall {
-    pub(crate) id: CallId,
-    pub(crate) client_id: ClientCallId,
-    pub(crate) session: SessionId,
-    pub(crate) media: MediaSessionId,
-    pub(crate) leg_id: String,
-    pub(crate) user: String,
-    pub(crate) caller: Party,
-    pub(crate) callee: Party,
-    pub(crate) start: Start,
-    pub(crate) duration_max: Option<Duration>,
-    pub(crate) connected_max: Duration,
-}
-
-/// What starts a call.
-#[derive(Debug)]
-pub(crate) enum Start {
-    /// The client's invite.
-    Outgoing {
-        outgoing: Box<OutgoingCall>,
-        ring_timeout: Duration,
-    },
-    /// An INVITE for the client.
-    Incoming {
-        leg: LegId,
-        headers: Vec<CustomHeader>,
-        reject_code: u16,
-        acknowledges: bool,
-    },
-}
-
 impl Call {
-    /// A call; [`Call::open`] or [`Call::offer`] starts it.
-    pub(crate) fn new(now: Instant, new: NewCall) -> Self {
-        let invite_headers = match &new.start {
-            Start::Outgoing { outgoing, .. } => outgoing.headers.clone(),
-            Start::Incoming { headers, .. } => headers.clone(),
-        };
-        let hides_caller = matches!(&new.start, Start::Outgoing { outgoing, .. } if outgoing.hides_caller);
-        let (state, incoming, reject_code) = match new.start {
-            Start::Outgoing {
-                outgoing,
-                ring_timeout,
-            } => (
-                State::Opening {
-                    outgoing,
-                    candidates: Vec::new(),
-                    ring_timeout,
-                },
-                None,
-                0,
-            ),
-            Start::Incoming {
-                leg,
-                headers,
-                reject_code,
-                acknowledges,
-            } => (
-                State::Offering {
-                    headers,
-                    acknowledges,
-                },
-                Some(leg),
-                reject_code,
-            ),
-        };
-        Self {
-            ids: CallIds {
-                control: format!("v1:{}", new.id),
-                session: new.id.to_string(),
-                leg: new.leg_id,
-            },
-            id: new.id,
-            client_id: new.client_id,
-            session: new.session,
-            media: new.media,
-            leg: None,
-            second: None,
-            hides_caller,
-            far_transfers: 0,
-            commands: 0,
-            inbound: incoming.is_some(),
-            counted: incoming.is_none(),
-            incoming,
-            reject_code,
-            invite_headers,
-            user: new.user,
-            caller: new.caller,
-            callee: new.callee,
-            started: now,
-            duration_max: new.duration_max,
-            connected_max: new.connected_max,
-            sip_call_id: None,
-            client_state: None,
-            client_answer: ClientAnswer::None,
-            latching: None,
-            answer_owed: false,
-            state,
-        }
-    }
-
     /// Whose call it is.
     pub(crate) fn user(&self) -> &str {
         &self.user

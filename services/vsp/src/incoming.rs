@@ -26,6 +26,8 @@ pub(crate) struct Incoming {
     pub(crate) offer: Option<String>,
     /// Whose packets the gateway takes from the caller; none: its own rule.
     pub(crate) latching: Option<Latching>,
+    /// The caller asked that its number is not shown.
+    pub(crate) hides_caller: bool,
     pub(crate) caller: Party,
     pub(crate) callee: Party,
     /// The caller's headers that clients may see.
@@ -58,6 +60,7 @@ impl Incoming {
             user,
             offer,
             latching: None,
+            hides_caller: false,
             caller,
             callee,
             headers,

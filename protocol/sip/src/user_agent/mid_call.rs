@@ -36,13 +36,15 @@ pub(super) enum Purpose {
     Prack(RAck),
     /// Whoever keeps the transfer.
     Notify(ReferralId),
+    /// Nobody: the call goes on as it is.
+    Told,
 }
 
 impl Purpose {
     fn owner(&self) -> Option<RequestId> {
         match self {
             Self::Owner(request) => Some(*request),
-            Self::Refresh | Self::Prack(_) | Self::Notify(_) => None,
+            Self::Refresh | Self::Prack(_) | Self::Notify(_) | Self::Told => None,
         }
     }
 }
@@ -91,6 +93,16 @@ impl UserAgent {
         }
         self.pump(now);
         Ok(id)
+    }
+
+    /// Sends a request without an offer within an answered call, as a courtesy: whether and how it is answered changes
+    /// nothing, and is not reported. Not even silence ends the call.
+    pub fn tell(&mut self, now: Instant, leg: LegId, request: OutgoingRequest) -> Result<(), ActionError> {
+        let entry = self.legs.get(&leg).ok_or(ActionError::Gone)?;
+        entry.admits(&request.method).map_err(ActionError::State)?;
+        self.send_within(now, leg, Purpose::Told, request)?;
+        self.pump(now);
+        Ok(())
     }
 
     /// Sends a request other than INVITE within a call.
@@ -362,7 +374,7 @@ impl UserAgent {
             leg.take_offer(id);
             match purpose {
                 Purpose::Notify(referral) => return self.handle_notify_refused(leg_id, referral),
-                Purpose::Prack(_) => return,
+                Purpose::Prack(_) | Purpose::Told => return,
                 Purpose::Owner(request) => self.settle_refer(leg_id, request, None),
                 Purpose::Refresh => {}
             }

@@ -196,6 +196,11 @@ impl UserAgent {
         self.legs.get(&leg)?.dialog()
     }
 
+    /// Whether the other side takes UPDATE (RFC 3311): its Allow names it.
+    pub fn may_update(&self, leg: LegId) -> bool {
+        self.legs.get(&leg).is_some_and(|leg| leg.peer.update)
+    }
+
     /// How much is held now.
     pub fn counts(&self) -> Counts {
         Counts {

@@ -403,11 +403,11 @@ impl UserAgent {
     }
 
     /// An UPDATE without an offer only refreshes: the user agent answers it where the owner does not take UPDATEs, or
-    /// where session timers are its own business.
+    /// where session timers are its own business. One that says who the other side is says more than that (RFC 5876 §4).
     fn is_bare_refresh(&self, request: &Message) -> bool {
-        request.body().is_empty()
-            && (self.extensions.session_timer.mode != SessionTimerMode::Off
-                || !self.config.allow.contains(&Method::Update))
+        let own = self.extensions.session_timer.mode != SessionTimerMode::Off
+            && !request.has(HeaderName::PAssertedIdentity);
+        request.body().is_empty() && (own || !self.config.allow.contains(&Method::Update))
     }
 
     fn handle_bare_refresh(&mut self, now: Instant, id: ServerTransactionId, leg: LegId, request: &Message) {

@@ -56,6 +56,9 @@ pub(crate) enum Action {
     TakeOther(CallKey),
     /// The far end of the other call was promised a place, and does not get it: its media goes back to where it was.
     ReturnOther(CallKey),
+    /// Two far parties talk now: each is told who the other one is, the first one's name first. Who withholds its number has
+    /// none.
+    Introduce(Option<Party>, Option<Party>),
     /// The newcomer is the call's far end now.
     Succeed,
     /// End this leg, which is not the call's own, with this value of `Reason`.
@@ -116,6 +119,8 @@ pub(crate) enum SipRequest {
     Digit(char),
     /// MESSAGE with this text.
     Message(String),
+    /// UPDATE with this header, which says with whom the far end talks now.
+    Identity(Header),
 }
 
 /// What a request in the SIP dialog was sent for.

@@ -56,6 +56,9 @@ impl Call {
 
     /// The client is back.
     pub(crate) fn client_returned(&mut self, now: Instant, how: Return, out: &mut Vec<Action>) {
+        if how != Return::Reloaded {
+            self.show_unseen_party(out);
+        }
         match (&mut self.state, how) {
             (State::Active(active), how)
                 if how != Return::Same || active.client_media != ClientMedia::There =>
@@ -98,6 +101,8 @@ impl Call {
         let State::Active(active) = &mut self.state else {
             return;
         };
+        // It cannot answer; when it is back it is asked anew.
+        out.push(Action::Deadline(CallTimer::Attach, None));
         let gone = active.client_media != ClientMedia::There && active.hold == HoldState::Active;
         if gone && !std::mem::replace(&mut active.away, true) {
             let command = Command::Play {

@@ -8,7 +8,7 @@ use super::{Action, Call, CallKey, CallTimer, HoldChange, LegId, Purpose, SipPur
 use crate::output::EndedBy;
 use crate::translate::{self, Cause, End};
 use offhook_media_control::{Command, CommandError, Direction, LegName, Reply};
-use offhook_rpc_message::{HoldState, ServerMessage};
+use offhook_rpc_message::{HoldState, Party, ServerMessage};
 use offhook_sip::user_agent::IncomingId;
 use std::time::Instant;
 
@@ -24,7 +24,13 @@ impl Call {
     }
 
     /// The client is told, and leaves.
-    pub(super) fn connect(&mut self, now: Instant, other: Option<CallKey>, out: &mut Vec<Action>) {
+    pub(super) fn connect(
+        &mut self,
+        now: Instant,
+        other: Option<CallKey>,
+        newcomer: Option<Party>,
+        out: &mut Vec<Action>,
+    ) {
         let State::Active(active) = &self.state else {
             return;
         };
@@ -53,6 +59,7 @@ impl Call {
         if let Some(other) = other {
             out.push(Action::TakeOther(other));
         }
+        out.push(Action::Introduce(self.far_end_for_others(), newcomer));
         if held {
             self.resume(out);
         }

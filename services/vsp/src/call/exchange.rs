@@ -43,6 +43,8 @@ pub(super) enum Transfer {
 #[derive(Debug)]
 pub(super) struct Exchange {
     by: By,
+    /// The newcomer, as others get to know it; `None` if it withholds its number.
+    newcomer: Option<Party>,
     stage: Stage,
     /// SDP of the newcomer before its answer.
     early_sdp: Option<String>,
@@ -56,7 +58,7 @@ enum By {
     /// The client, whose place is taken. It was told that we have begun unless its request is here.
     Client(Option<Asked>, &'static str),
     /// The far end, whose place is taken, by this.
-    FarEnd(LegId, ReferralId, Party),
+    FarEnd(LegId, ReferralId),
 }
 
 #[derive(Debug)]
@@ -76,8 +78,8 @@ enum Stage {
 pub(crate) enum Goal {
     /// A newcomer.
     Newcomer(Box<Newcomer>),
-    /// The far end of another call.
-    Other(CallKey),
+    /// The far end of another call; `None` if it withholds its number.
+    Other(CallKey, Option<Party>),
 }
 
 impl By {
@@ -115,12 +117,8 @@ impl Call {
         newcomer: Box<Newcomer>,
         out: &mut Vec<Action>,
     ) {
-        let party = Party {
-            name: String::new(),
-            number: newcomer.outgoing.destination.as_str().to_owned(),
-        };
         self.far_transfers = self.far_transfers.saturating_add(1);
-        self.begin(By::FarEnd(leg, referral, party), Goal::Newcomer(newcomer), out);
+        self.begin(By::FarEnd(leg, referral), Goal::Newcomer(newcomer), out);
     }
 
     fn begin(&mut self, by: By, goal: Goal, out: &mut Vec<Action>) {
@@ -132,8 +130,16 @@ impl Call {
             leg: by.place(),
             ringback: matches!(goal, Goal::Newcomer(_)),
         };
+        let newcomer = match &goal {
+            Goal::Newcomer(newcomer) => Some(Party {
+                name: String::new(),
+                number: newcomer.outgoing.destination.as_str().to_owned(),
+            }),
+            Goal::Other(_, party) => party.clone(),
+        };
         active.transfer = Some(Transfer::Ours(Exchange {
             by,
+            newcomer,
             stage: Stage::Offering(goal),
             early_sdp: None,
             told: 100,
@@ -199,7 +205,7 @@ impl Call {
         };
         match goal {
             Goal::Newcomer(newcomer) => out.push(Action::CallNewcomer(newcomer, offer)),
-            Goal::Other(other) => {
+            Goal::Other(other, _) => {
                 exchange.stage = Stage::Joining(other);
                 out.push(Action::InviteOther(other, offer));
                 out.push(Action::Deadline(CallTimer::Transfer, Some(now + JOIN_WAIT_MAX)));
@@ -227,7 +233,7 @@ impl Call {
             return;
         }
         let kind = exchange.by.way().event();
-        if let By::FarEnd(leg, referral, _) = &exchange.by {
+        if let By::FarEnd(leg, referral) = &exchange.by {
             out.push(Action::ReferProgress(*leg, *referral, status));
         }
         out.push(Action::Client(self.transfer_event(kind, "trying", status)));
@@ -283,17 +289,20 @@ impl Call {
             let status = translate::end_of_command_error(error.kind).sip_code;
             return self.newcomer_failed(now, status, out);
         }
-        let Some(Exchange { by, stage, .. }) = self.take_exchange() else {
+        let Some(Exchange {
+            by, newcomer, stage, ..
+        }) = self.take_exchange()
+        else {
             return;
         };
         out.push(Action::Note(self.transferred(by.way(), 200)));
         out.push(Action::Client(self.transfer_event(by.way().event(), "done", 200)));
         match (by, stage) {
-            (By::Client(..), Stage::Replacing(other)) => self.connect(now, other, out),
-            (By::FarEnd(leg, referral, party), _) => {
+            (By::Client(..), Stage::Replacing(other)) => self.connect(now, other, newcomer, out),
+            (By::FarEnd(leg, referral), _) => {
                 out.push(Action::ReferProgress(leg, referral, 200));
                 out.push(Action::Succeed);
-                self.show_party(party, out);
+                self.show_party(newcomer.unwrap_or_default(), out);
             }
             (By::Client(..), _) => {}
         }
@@ -320,7 +329,7 @@ impl Call {
                 ));
             }
             By::Client(None, _) => self.transfer_failed(TransferWay::Local, status, out),
-            By::FarEnd(leg, referral, _) => {
+            By::FarEnd(leg, referral) => {
                 out.push(Action::ReferProgress(leg, referral, status));
                 self.transfer_failed(TransferWay::FarEnd, status, out);
                 if self.leg.is_none() {
@@ -355,7 +364,7 @@ impl Call {
                 self.let_go(&stage, out);
                 match by {
                     By::Client(asked, _) => asked,
-                    By::FarEnd(leg, referral, _) => {
+                    By::FarEnd(leg, referral) => {
                         out.push(Action::ReferProgress(leg, referral, 487));
                         None
                     }

@@ -290,6 +290,7 @@ impl Call {
         if name == "invite" {
             self.rings(out);
         }
+        self.party_unseen &= name != "display";
         if name == "media" || name == "answer" {
             if matches!(self.client_answer, ClientAnswer::Sent(_)) {
                 self.client_answer = ClientAnswer::Acknowledged;

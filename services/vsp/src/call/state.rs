@@ -23,8 +23,10 @@ pub struct CallState {
     pub leg: LegState,
     /// Whether it came for the client.
     pub inbound: bool,
-    /// Whether the client asked that the one called does not see who calls.
+    /// Whether the caller asked that its number is not shown.
     pub hides_caller: bool,
+    /// Whether the client was shown another far end, and may have lost that with a socket.
+    pub party_unseen: bool,
     /// How often far ends have sent us to somebody else.
     pub far_transfers: u8,
     /// Headers of the INVITE: applications repeat them in their `bye`.
@@ -83,6 +85,7 @@ impl Call {
             leg,
             inbound: self.inbound,
             hides_caller: self.hides_caller,
+            party_unseen: self.party_unseen,
             far_transfers: self.far_transfers,
             invite_headers: self.invite_headers.clone(),
             ids: self.ids.clone(),
@@ -133,6 +136,7 @@ impl Call {
             leg: None,
             second: None,
             hides_caller: state.hides_caller,
+            party_unseen: state.party_unseen,
             far_transfers: state.far_transfers,
             commands: 0,
             inbound: state.inbound,

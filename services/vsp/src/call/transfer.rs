@@ -185,16 +185,6 @@ impl Call {
         self.show_party(party, out);
     }
 
-    /// The client talks with somebody else now.
-    pub(super) fn show_party(&mut self, party: Party, out: &mut Vec<Action>) {
-        let call = self.client_id.clone();
-        match self.inbound {
-            true => self.caller = party.clone(),
-            false => self.callee = party.clone(),
-        }
-        out.push(Action::Client(ServerMessage::Display { call, party }));
-    }
-
     pub(super) fn transfer_event(&self, kind: &str, state: &str, status: u16) -> ServerMessage {
         self.event(json!({"kind": kind, "state": state, "sipCode": status}))
     }

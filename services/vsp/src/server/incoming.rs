@@ -3,7 +3,7 @@
 use super::requests::{CLIENT_STATE, passable_headers};
 use super::sip::{custom_headers, latching_of, sdp_of, sip_header};
 use super::{Server, TimerKey};
-use crate::call::{Action, Asked, Call, CallKey, NewCall, Start};
+use crate::call::{ANONYMOUS, Action, Asked, Call, CallKey, NewCall, Start};
 use crate::incoming::Incoming;
 use crate::output::{CallRecord, EndedBy, Note};
 use crate::translate::{self, Cause, End};
@@ -16,7 +16,7 @@ use offhook_sip::user_agent::{Body, IncomingId, LegId, Reply};
 use offhook_sip_message::header::{
     CallId as CallIdHeader, From as FromHeader, Header as _, NameAddr, PAssertedIdentity, Reason,
 };
-use offhook_sip_message::{Message, StatusCode};
+use offhook_sip_message::{Message, Method, StatusCode};
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -57,6 +57,7 @@ impl Server {
         let headers = custom_headers(request, &self.settings.headers_allowed);
         let mut incoming = Incoming::new(call_id, invite, user.clone(), sdp_of(request), parties, headers);
         incoming.latching = latching_of(request);
+        incoming.hides_caller = withholds(request);
         if let Some(Ok(CallIdHeader(id))) = request.get() {
             incoming.sip_call_id = String::from_utf8_lossy(id).into_owned();
         }
@@ -83,16 +84,13 @@ impl Server {
         let uri = request.request_uri().and_then(Result::ok).ok_or(400_u16)?;
         let user = uri.user_unescaped().ok_or(404_u16)?;
         let user = std::str::from_utf8(&user).ok().ok_or(404_u16)?;
-        let settings = self.settings.users.get(user);
-        let registrar = settings.and_then(|settings| settings.register.as_ref());
-        let from_registrar = registrar.is_some_and(|registrar| self.is_at(registrar, source.ip()));
-        if !from_registrar && !self.is_trusted(source) {
+        if !self.may_name_parties(user, source) {
             return Err(403);
         }
         if self.draining {
             return Err(503);
         }
-        let settings = settings.ok_or(404_u16)?;
+        let settings = self.settings.users.get(user).ok_or(404_u16)?;
         let busy = settings.calls_max.is_some_and(|max| self.calls_of(user) >= max);
         if busy {
             return Err(486);
@@ -107,6 +105,22 @@ impl Server {
             .filter(|session| session.user == user)
             .map(|session| session.calls.len())
             .sum()
+    }
+
+    /// Whether this address may bring calls for a user and say who is in them: also the registrar of the account.
+    fn may_name_parties(&self, user: &str, source: SocketAddr) -> bool {
+        let registrar = self.registrar_of(user);
+        registrar.is_some_and(|registrar| self.is_at(registrar, source.ip())) || self.is_trusted(source)
+    }
+
+    /// A re-INVITE or UPDATE may say who the far end is now (RFC 3325, RFC 5876 §4).
+    pub(super) fn note_party(&mut self, now: Instant, key: CallKey, request: &Message, source: SocketAddr) {
+        let user = self.calls.get(&key).map(Call::user);
+        let believed = matches!(request.method(), Some(Method::Invite | Method::Update))
+            && user.is_some_and(|user| self.may_name_parties(user, source));
+        if let Some(party) = asserted(request).filter(|_| believed) {
+            self.with_call(now, key, |call, out| call.far_end_is(party, out));
+        }
     }
 
     /// Whether this address may bring calls: the SIP proxy, and those that the operator names.
@@ -137,7 +151,7 @@ impl Server {
         );
         let received = headers.clone();
         let (offer, sip_call_id) = (incoming.offer.clone(), incoming.sip_call_id.clone());
-        let latching = incoming.latching;
+        let (latching, hides_caller) = (incoming.latching, incoming.hides_caller);
         let client_id = ClientCallId::new(&self.new_uuid()).expect("a UUID is a call id");
         let key = CallKey(self.next_key());
         let mut call = Call::new(
@@ -156,6 +170,7 @@ impl Server {
                     headers,
                     reject_code: self.settings.reject_code,
                     acknowledges,
+                    hides_caller,
                 },
                 duration_max: self.settings.call_duration_max,
                 connected_max: self.settings.transfers.connected_max,
@@ -383,16 +398,9 @@ pub(super) fn parties(invite: &Message, user: &str) -> (Party, Party) {
         .get::<FromHeader<'_>>()
         .and_then(Result::ok)
         .map(|from| party(&from));
-    let asserted = invite
-        .all::<PAssertedIdentity<'_>>()
-        .flatten()
-        .next()
-        .map(|asserted| party(&asserted));
-    let private =
-        text_of(invite, "Privacy").is_some_and(|privacy| privacy.split(';').any(|what| what.trim() == "id"));
-    let caller = match (from, asserted) {
-        (_, Some(asserted)) if !private => asserted,
-        (from, _) => from.unwrap_or_default(),
+    let caller = match asserted(invite) {
+        Some(asserted) if !withholds(invite) => asserted,
+        _ => from.unwrap_or_default(),
     };
     let dialled = text_of(invite, CALLED_PARTY)
         .and_then(|value| FromHeader::parse(value.as_bytes()).ok())
@@ -405,6 +413,28 @@ pub(super) fn parties(invite: &Message, user: &str) -> (Party, Party) {
             .unwrap_or_else(|| user.to_owned()),
     };
     (caller, callee)
+}
+
+/// Who the sender is, as the network asserts it; `anonymous` where that is not to be shown.
+fn asserted(request: &Message) -> Option<Party> {
+    let asserted = request.all::<PAssertedIdentity<'_>>().flatten().next()?;
+    Some(match withholds(request) {
+        true => Party {
+            name: String::new(),
+            number: ANONYMOUS.to_owned(),
+        },
+        false => party(&asserted),
+    })
+}
+
+/// Whether the sender wants not to be named (RFC 3323 §4.2, RFC 3325 §9.3).
+fn withholds(message: &Message) -> bool {
+    let names = |word: &str| {
+        ["id", "user", "header"]
+            .iter()
+            .any(|known| word.eq_ignore_ascii_case(known))
+    };
+    text_of(message, "Privacy").is_some_and(|privacy| privacy.split(';').any(|word| names(word.trim())))
 }
 
 fn party(addr: &NameAddr<'_>) -> Party {

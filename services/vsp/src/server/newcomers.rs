@@ -1,10 +1,12 @@
 //! Parties that take another one's place in a call: their legs, and what comes on them.
 
-use super::sip::{digit_of, outgoing_request, q850_of, refused, sdp_of, status_of_taken, text_body};
+use super::sip::{address, digit_of, outgoing_request, q850_of, refused, sdp_of, status_of_taken, text_body};
 use super::{Leg, Server, TimerKey};
 use crate::call::{Action, CallKey, CallTimer, Newcomer, SipPurpose, SipRequest};
 use crate::output::EndedBy;
 use crate::translate::End;
+use offhook_rpc_message::Party;
+use offhook_sip::asserted_identity::p_asserted_identity;
 use offhook_sip::user_agent::{ActionError, Ending, Event, IncomingId, LegId, ReferralId};
 use offhook_sip_message::{Message, Method, StatusCode};
 use std::time::Instant;
@@ -113,6 +115,7 @@ impl Server {
             Action::InviteOther(other, offer) => self.invite_other(now, key, other, offer, more),
             Action::TakeOther(other) => self.take_other(now, key, other),
             Action::ReturnOther(other) => self.with_call(now, other, |call, out| call.returned(out)),
+            Action::Introduce(first, second) => self.introduce(now, key, first, second),
             Action::Succeed => self.succeed(now, key),
             Action::HangUpLeg(leg, reason) => {
                 // How it ends is no affair of the call's any more.
@@ -226,9 +229,33 @@ impl Server {
         self.with_call(now, other, |call, out| call.given_away(now, out));
     }
 
+    /// Tells two far parties who the other one is: our proxy, which knows who may see it, and those that take it (RFC 3325,
+    /// RFC 5876 §4).
+    fn introduce(&mut self, now: Instant, key: CallKey, first: Option<Party>, second: Option<Party>) {
+        let Some(call) = self.calls.get(&key).filter(|call| call.is_connected()) else {
+            return;
+        };
+        let domain = &self.settings.sip.domain;
+        let by_proxy = self.registrar_of(call.user()).is_none();
+        let identity = |(leg, party): (Option<LegId>, Option<Party>)| {
+            let (leg, party) = (leg?, party?);
+            let identity = address(domain, &party.number, &party.name).ok()?;
+            let is_told = by_proxy && self.user_agent.may_update(leg);
+            let header = p_asserted_identity(&identity).ok().filter(|_| is_told)?;
+            Some((leg, SipRequest::Identity(header)))
+        };
+        for (leg, request) in [(call.leg, second), (call.second, first)]
+            .map(identity)
+            .into_iter()
+            .flatten()
+        {
+            self.send_beside(now, leg, request);
+        }
+    }
+
     /// Sends a request whose answer nobody waits for.
     pub(super) fn send_beside(&mut self, now: Instant, leg: LegId, request: SipRequest) {
-        if let Err(error) = self.user_agent.request(now, leg, outgoing_request(request)) {
+        if let Err(error) = self.user_agent.tell(now, leg, outgoing_request(request)) {
             tracing::debug!(%error, "a request between two far parties was not sent");
         }
     }
@@ -253,6 +280,18 @@ impl Server {
             }
             self.send_hang_up(now, old, None, &[]);
             self.leg_over(old);
+        }
+        self.abandon_requests(now, key);
+    }
+
+    /// The call has another far end: nobody answers any more what the one before was asked.
+    pub(super) fn abandon_requests(&mut self, now: Instant, key: CallKey) {
+        let open: Vec<_> = self.sip_requests.extract_if(|_, (of, _)| *of == key).collect();
+        for (_, (_, purpose)) in open {
+            self.with_call(now, key, |call, out| {
+                let outcome = Err((487, "the far end was replaced".to_owned()));
+                call.on_response(now, purpose, outcome, out);
+            });
         }
     }
 }

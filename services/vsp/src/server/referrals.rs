@@ -1,7 +1,7 @@
 //! Far ends that send us to somebody else (REFER): whom we let, and whom we call.
 
 use super::Server;
-use crate::call::{CallKey, Newcomer};
+use crate::call::{CallKey, Newcomer, same_number};
 use crate::settings::FarTransfers;
 use offhook_rpc_message::validate::Destination;
 use offhook_sip::Header;
@@ -80,9 +80,4 @@ fn destination_of(to: &Referral) -> Option<Destination> {
     let uri = to.target.uri();
     let user = uri.user_unescaped()?;
     Destination::new(std::str::from_utf8(&user).ok()?).ok()
-}
-
-/// Whether two spellings are one number: with `+` or without.
-fn same_number(one: &str, other: &str) -> bool {
-    one.trim_start_matches('+') == other.trim_start_matches('+')
 }

@@ -1,7 +1,7 @@
 //! What a client that has logged in asks for.
 
 use super::Server;
-use crate::call::{Action, Asked, Call, CallKey, NewCall, OutgoingCall, Start};
+use crate::call::{ANONYMOUS, Action, Asked, Call, CallKey, NewCall, OutgoingCall, Start, UNNAMED};
 use crate::limits::{CUSTOM_HEADERS_SENT_MAX, DTMF_DIGITS_MAX};
 use crate::output::{Note, Rejection};
 use crate::translate::End;
@@ -14,8 +14,6 @@ use offhook_rpc_message::{
 };
 use std::time::Instant;
 
-/// The caller number with which a client asks that its own is not shown.
-const ANONYMOUS: &str = "anonymous";
 /// Carries the application's `clientState` from one end to the other.
 pub(super) const CLIENT_STATE: &str = "X-Client-State";
 
@@ -272,7 +270,7 @@ impl Server {
     ) -> Call {
         let id = CallId::new(&self.new_uuid()).expect("a UUID is a call id");
         let callee = Party {
-            name: "Outbound Call".to_owned(),
+            name: UNNAMED.to_owned(),
             number: outgoing.destination.as_str().to_owned(),
         };
         self.note(Note::CallStarted {

@@ -19,6 +19,7 @@ use offhook_sip::user_agent::{
 use offhook_sip::{Flow, Header, Timing, text_of};
 use offhook_sip_message::header::{self, ContentType, Reason};
 use offhook_sip_message::{HeaderValue, Host, InvalidUri, Message, Method, StatusCode, UriBuf, UriBuilder};
+use std::net::SocketAddr;
 use std::time::Instant;
 
 /// Legs of the user agent: each call has one, and those that end linger.
@@ -330,9 +331,9 @@ impl Server {
                 leg,
                 incoming,
                 request,
-                ..
+                source,
             } => {
-                self.on_incoming_request(now, leg, incoming, &request);
+                self.on_incoming_request(now, leg, incoming, &request, source.remote);
             }
             Event::Response {
                 request, response, ..
@@ -389,6 +390,7 @@ impl Server {
         leg: Option<LegId>,
         incoming: IncomingId,
         request: &Message,
+        source: SocketAddr,
     ) {
         let key = leg.and_then(|leg| self.legs.get(&leg)).and_then(|leg| leg.key);
         let offers = matches!(request.method(), Some(Method::Invite))
@@ -402,6 +404,7 @@ impl Server {
             };
             return self.send_response(now, incoming, status, None);
         };
+        self.note_party(now, key, request, source);
         if offers {
             return self.with_call(now, key, |call, out| {
                 call.carrier_offer(incoming, sdp_of(request), out)
@@ -450,6 +453,13 @@ pub(super) fn outgoing_request(request: SipRequest) -> OutgoingRequest {
         bytes: text.into(),
     };
     let (method, body) = match request {
+        SipRequest::Identity(header) => {
+            return OutgoingRequest {
+                method: Method::Update,
+                headers: vec![header],
+                body: None,
+            };
+        }
         SipRequest::Reinvite(offer) => (Method::Invite, Body::sdp(offer)),
         SipRequest::Digit(digit) => {
             let text = format!("Signal={digit}\r\nDuration={DTMF_DURATION_MS}\r\n");

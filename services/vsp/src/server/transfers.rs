@@ -138,7 +138,7 @@ impl Server {
                 })))
             }
             TransferTo::Call(other) => match self.calls.get(other) {
-                Some(call) if call.may_be_given_away() => Ok(Goal::Other(*other)),
+                Some(call) if call.may_be_given_away() => Ok(Goal::Other(*other, call.far_end_for_others())),
                 Some(_) => Err("the other call is being changed".to_owned()),
                 None => Err(gone()),
             },
@@ -246,6 +246,7 @@ impl Server {
         if let Err(error) = self.user_agent.respond(now, incoming, reply) {
             tracing::debug!(%error, "who was to take a far end's place has gone");
         }
+        self.abandon_requests(now, key);
     }
 }
 

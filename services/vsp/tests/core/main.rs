@@ -20,6 +20,7 @@ mod mobile;
 mod old_releases;
 mod operator;
 mod outbound_call;
+mod parties;
 mod reconnect;
 mod register_elsewhere;
 mod session_state;

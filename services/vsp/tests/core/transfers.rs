@@ -350,6 +350,10 @@ fn a_held_party_is_resumed_when_it_is_connected() {
     blind(&mut world, client);
     let (_, incoming, _) = world.far_invite();
     world.far_respond(incoming, 200, Some(CARRIER_ANSWER));
+    for _ in 0..2 {
+        let (_, _, named) = world.far_asked();
+        assert_eq!(named.method(), Some(&Method::Update));
+    }
     let (_, incoming, request) = world.far_asked();
     assert!(request.body().ends_with(b"offer SendRecv\r\n"));
     assert!(matches!(

@@ -154,6 +154,37 @@ fn rfc3891_the_call_that_is_to_be_replaced_is_named_in_the_invite() {
     assert_eq!(world.far_end.replaced_by(new), Some(consulted));
 }
 
+/// Requests to a party that has left are never answered; what the client asks of the new one must not wait for them.
+#[test]
+fn what_the_old_far_end_was_asked_does_not_hold_up_the_new_one() {
+    for replaced in [false, true] {
+        let mut world = world(FarTransfers::Any);
+        world.gateway.telephone_event = false;
+        let (client, old) = in_call(&mut world);
+        let digits = json!({"dtmf": "12", "dialogParams": {"callID": "call-1"}});
+        world.ask(client, "telnyx_rtc.info", digits);
+        let text = json!({"msg": {"from": "alice", "to": "9196", "body": "Hi"}, "dialogParams": {"callID": "call-1"}});
+        let asked = world.request(client, "telnyx_rtc.info", text);
+        let (_, _, digit) = world.far_asked();
+        assert!(digit.body().starts_with(b"Signal=1\r\n"));
+        world.far_events.clear();
+        let new = if replaced {
+            world.far_successor(old, Some(CARRIER_ANSWER))
+        } else {
+            assert_eq!(refer(&mut world, old, "sip:9300@pbx.example"), 202);
+            let (new, incoming, _) = newcomer(&mut world);
+            world.far_respond(incoming, 200, Some(CARRIER_ANSWER));
+            new
+        };
+        let (leg, _, digit) = world.far_asked();
+        assert_eq!(leg, new);
+        assert!(digit.body().starts_with(b"Signal=2\r\n"));
+        let frames = world.take_frames(client);
+        let answer = frames.iter().find(|frame| frame["id"] == json!(asked));
+        assert_eq!(answer.expect("an answer")["error"]["code"], -32002);
+    }
+}
+
 #[test]
 fn a_transfer_that_fails_leaves_the_client_with_its_far_end() {
     let mut world = world(FarTransfers::Any);

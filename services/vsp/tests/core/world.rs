@@ -101,7 +101,12 @@ impl World {
 
     /// A world whose far end knows no REFER, and says so.
     pub(crate) fn without_refer() -> Self {
-        Self::with_far_end(settings(), user_agent::Extensions::default())
+        Self::with_far_end(settings(), user_agent::Extensions::default(), &[Method::Update])
+    }
+
+    /// A world whose far end knows neither REFER nor UPDATE, and says so.
+    pub(crate) fn without_update() -> Self {
+        Self::with_far_end(settings(), user_agent::Extensions::default(), &[])
     }
 
     pub(crate) fn with(settings: Settings) -> Self {
@@ -110,16 +115,17 @@ impl World {
             replaces: true,
             ..Default::default()
         };
-        Self::with_far_end(settings, extensions)
+        Self::with_far_end(settings, extensions, &[Method::Update])
     }
 
-    fn with_far_end(settings: Settings, extensions: user_agent::Extensions) -> Self {
+    fn with_far_end(settings: Settings, extensions: user_agent::Extensions, more: &[Method]) -> Self {
+        let allow = [Method::Info, Method::Message, Method::Register];
         let far_end = user_agent::Config {
             timing: Timing::default(),
             sent_by: proxy_address().to_string(),
             contact: UriBuf::new("sip:far@127.0.0.1:5060".to_owned()).unwrap(),
             product: String::new(),
-            allow: vec![Method::Info, Method::Update, Method::Message, Method::Register],
+            allow: allow.iter().chain(more).cloned().collect(),
             accept: ["application/sdp", "application/dtmf-relay", "text/plain"]
                 .map(str::to_owned)
                 .to_vec(),
@@ -319,6 +325,27 @@ impl World {
         assert_eq!(answer["sdp"], CLIENT_ANSWER);
         assert!(matches!(self.far_event(), user_agent::Event::AckReceived { .. }));
         leg
+    }
+
+    /// Alice in a call: her socket, her session, the far end's leg.
+    pub(crate) fn talking(&mut self) -> (ConnectionId, String, LegId) {
+        let (client, session) = self.log_in("alice");
+        let leg = self.call(client, "call-1", "9196");
+        (client, session, leg)
+    }
+
+    /// Alice comes back on a new socket and gets her session: the socket, and the calls that she is told of.
+    pub(crate) fn come_back(&mut self, session: &str) -> (ConnectionId, Value) {
+        let client = self.open();
+        let calls = self.come_back_on(client, session);
+        (client, calls)
+    }
+
+    /// The same on this socket.
+    pub(crate) fn come_back_on(&mut self, client: ConnectionId, session: &str) -> Value {
+        let answer = self.ask(client, "login", returning("alice", session));
+        assert_eq!(answer["result"]["sessid"], session, "{answer}");
+        self.expect(client, "clientReady")["reattached_sessions"].clone()
     }
 
     /// Lets time pass, running every timer at its time.
