@@ -44,8 +44,11 @@ function configuration(port, nodes) {
   text = text.replace(/timeout connect .*/, "$&\n    timeout check 20s");
   text = text.replace(/bind .*/, `bind ${HOST}:${port}`);
   for (const [name, { ports }] of Object.entries(nodes)) {
-    const server = new RegExp(`server ${name} \\S+ check port \\d+`, "g");
-    text = text.replace(server, `server ${name} ${HOST}:${ports.http} check port ${ports.admin.up}`);
+    const server = new RegExp(`(?<=^ +)server ${name} \\S+( check port \\d+)?`, "gm");
+    text = text.replace(server, (_, check) => {
+      const checked = check ? ` check port ${ports.admin.up}` : "";
+      return `server ${name} ${HOST}:${ports.http}${checked}`;
+    });
   }
   return text;
 }

@@ -129,6 +129,13 @@ export class Offhook {
       .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" ") + 1)), 0);
   }
 
+  /** Tells it to leave and waits until it has, however long its calls keep it; gives its exit code. */
+  async leave() {
+    this.#child.kill("SIGTERM");
+    await this.#exit;
+    return this.#child.exitCode;
+  }
+
   /** Sends a signal and waits for the end, its last words included. */
   async stop(signal = "SIGTERM") {
     if (this.running) {

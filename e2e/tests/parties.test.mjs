@@ -62,7 +62,7 @@ test("C13: the public SDK says in a notification who was handed over to its user
     [id, NAME, CALLER_NUMBER],
   );
   await handedOver(transfer);
-  await bob.untilHears(id, CARRIER_HZ, 10_000);
+  await bob.untilHears(id, CARRIER_HZ);
   await carrierHears(transfer.call);
   transfer.call.hangup();
   await bob.untilEnded(id);

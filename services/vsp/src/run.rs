@@ -32,7 +32,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use verify::{KeyError, Verifier};
 
 pub use gateway::{COMMANDS_MAX, CommandRequest, EVENTS_MAX, GatewayLink};
@@ -101,6 +101,8 @@ pub enum Error {
 /// What tasks tell the core.
 #[derive(Debug)]
 enum Input {
+    /// Whether a client with this sticky id may open a socket.
+    Knocked(Option<String>, oneshot::Sender<bool>),
     Opened(ConnectionId, Peer, websocket::Writer),
     Text(ConnectionId, String),
     Binary(ConnectionId),
@@ -274,6 +276,10 @@ impl Shell {
     fn take_input(&mut self, input: Input) {
         let now = Instant::now();
         match input {
+            Input::Knocked(voice_sdk_id, answer) => {
+                // Who has gone meanwhile needs no answer.
+                let _ = answer.send(self.server.may_enter(voice_sdk_id.as_deref()));
+            }
             Input::Opened(id, peer, writer) => {
                 self.writers.insert(id, writer);
                 self.server.handle_opened(now, id, peer);

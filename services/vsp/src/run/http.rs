@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
@@ -259,6 +259,10 @@ impl Door {
             Ok(upgrade) => upgrade,
             Err(refused) => return refused.into_response(),
         };
+        // A balancer finds another node by this status; a close frame would come too late for that.
+        if !self.may_enter(&peer).await {
+            return StatusCode::SERVICE_UNAVAILABLE.into_response();
+        }
         let id = ConnectionId(self.last_id.fetch_add(1, Ordering::Relaxed) + 1);
         let inbox = self.inbox.clone();
         upgrade
@@ -268,6 +272,16 @@ impl Door {
             .max_message_size(offhook_rpc_message::FRAME_LEN_MAX)
             .max_frame_size(offhook_rpc_message::FRAME_LEN_MAX)
             .on_upgrade(move |socket| websocket::serve(socket, id, peer, inbox, place))
+    }
+
+    async fn may_enter(&self, peer: &Peer) -> bool {
+        let (sender, answer) = oneshot::channel();
+        let asked = self
+            .inbox
+            .send(Input::Knocked(peer.voice_sdk_id.clone(), sender))
+            .await;
+        // Where nobody answers, the core has ended.
+        asked.is_ok() && answer.await.unwrap_or(false)
     }
 
     fn origin_is_allowed(&self, headers: &HeaderMap) -> bool {

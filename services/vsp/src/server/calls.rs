@@ -89,6 +89,9 @@ impl Server {
             Action::Over => {
                 self.by_media.remove(&call.media.clone());
                 self.calls.remove(&key);
+                if self.calls.is_empty() {
+                    self.close_idle_sockets(now);
+                }
             }
             action => self.run_transfer_action(now, key, action, more),
         }
@@ -113,7 +116,9 @@ impl Server {
         for asked in over.into_iter().filter_map(|(_, (_, purpose))| purpose.asked()) {
             self.reply(&asked, Err(has_ended()));
         }
-        self.close_idle_sockets(now);
+        if self.draining {
+            self.leave_if_idle(now, session_id);
+        }
     }
 
     /// Sends a message of ours; `key` is the call it is about.

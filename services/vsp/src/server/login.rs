@@ -165,10 +165,7 @@ impl Server {
             }
             Err(refusal) => {
                 let frame = pending.frame.clone();
-                if let (Some(connection), Some(previous)) = (self.connections.get_mut(&id), pending.previous)
-                {
-                    connection.stage = Stage::Registered(previous);
-                }
+                self.back_to(id, pending.previous);
                 self.refuse_login(now, id, &frame, refusal);
                 self.run_queued(now, id, pending.queued);
             }
@@ -261,15 +258,16 @@ impl Server {
         self.run_queued(now, id, pending.queued);
     }
 
+    /// The login comes to nothing: the socket is what it was before.
+    fn back_to(&mut self, id: ConnectionId, previous: Option<SessionId>) {
+        if let (Some(connection), Some(previous)) = (self.connections.get_mut(&id), previous) {
+            connection.stage = Stage::Registered(previous);
+        }
+    }
+
     /// One user has more clients than a user may have. Those that it has stay.
     fn too_many_sessions(&mut self, id: ConnectionId, pending: PendingLogin) {
-        let Some(connection) = self.connections.get_mut(&id) else {
-            return;
-        };
-        connection.stage = match pending.previous {
-            Some(previous) => Stage::Registered(previous),
-            None => Stage::Connected,
-        };
+        self.back_to(id, pending.previous);
         self.reject(id, Rejection::Limit, "sessions of one user");
         let asked = Asked {
             connection: id,
@@ -283,6 +281,7 @@ impl Server {
 
     fn new_session(&mut self, now: Instant, id: ConnectionId, pending: PendingLogin, user: String) {
         if self.draining {
+            self.back_to(id, pending.previous);
             return self.close_socket(now, id, CloseReason::Restart);
         }
         let of_user = self

@@ -19,9 +19,7 @@ const EXCERPT_LEN_MAX: usize = 200;
 
 impl Server {
     pub(super) fn open_socket(&mut self, now: Instant, id: ConnectionId, peer: Peer) {
-        // Whoever has a call here may have lost its socket.
-        let awaited = |session: &Session| !session.calls.is_empty();
-        if self.draining && !self.sessions.values().any(awaited) {
+        if !self.may_enter(peer.voice_sdk_id.as_deref()) {
             self.outputs.push_back(Output::Close {
                 to: id,
                 reason: CloseReason::Restart,
@@ -34,6 +32,16 @@ impl Server {
         let connection = Connection::new(now, peer, voice_sdk_id, &self.settings.limits);
         self.connections.insert(id, connection);
         self.arm_socket(id);
+    }
+
+    /// Whether a client that brings this sticky id may open a socket. While we leave, only whoever has a call here and may
+    /// have lost its socket: others do better at another node. Old releases bring none.
+    pub fn may_enter(&self, voice_sdk_id: Option<&str>) -> bool {
+        let awaited = |session: &Session| {
+            let is_meant = voice_sdk_id.is_none_or(|id| *session.voice_sdk_id.0 == *id);
+            is_meant && !session.calls.is_empty()
+        };
+        !self.draining || self.sessions.values().any(awaited)
     }
 
     pub(super) fn on_binary(&mut self, now: Instant, id: ConnectionId) {
@@ -323,6 +331,17 @@ impl Server {
         self.deadlines.clear(&TimerKey::Grace(id.clone()));
         if let Some(session) = self.sessions.remove(id) {
             self.review_account(now, &session.user);
+        }
+    }
+
+    /// While draining: a session that no call needs any more ends, and its socket.
+    pub(super) fn leave_if_idle(&mut self, now: Instant, id: &SessionId) {
+        let Some(session) = self.sessions.get(id).filter(|session| session.calls.is_empty()) else {
+            return;
+        };
+        match session.connection {
+            Some(connection) => self.close_socket(now, connection, CloseReason::Restart),
+            None => self.end_session(now, id, End::DRAINING),
         }
     }
 

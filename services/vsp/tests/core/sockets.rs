@@ -183,8 +183,7 @@ fn draining_lets_calls_end_and_then_ends_them() {
 #[test]
 fn draining_does_not_wait_for_a_client_that_is_gone() {
     let mut world = World::new();
-    let (client, _) = world.log_in("alice");
-    let leg = world.call(client, "call-1", "9196");
+    let (client, _, leg) = world.talking();
     world.cut(client);
     world
         .server
@@ -206,6 +205,10 @@ fn draining_lets_a_client_come_back_to_its_call_and_nobody_else() {
     world.settle();
     world.cut(old);
 
+    let elsewhere = Some("vsdk-3c0ffee.other");
+    assert!(!world.server.may_enter(elsewhere) && world.server.may_enter(Some(&sticky)));
+    let idle = world.open_with(elsewhere);
+    assert_eq!(world.closed[&idle], CloseReason::Restart);
     let foreign = world.open();
     world.request(foreign, "login", world::returning("bob", &session));
     assert_eq!(world.closed[&foreign], CloseReason::Restart);
@@ -226,9 +229,7 @@ fn draining_lets_a_client_come_back_to_its_call_and_nobody_else() {
     let ready = world.expect(client, "clientReady");
     assert_eq!(ready, json!({"reattached_sessions": ["call-1"]}));
     world.cut(client);
-    let client = world.open();
-    world.ask(client, "login", world::returning("alice", &session));
-    world.expect(client, "clientReady");
+    let (client, _) = world.come_back(&session);
 
     world.modify(client, json!({"action": "hold"}));
     let bye = json!({"dialogParams": {"callID": "call-1"}});
@@ -242,12 +243,28 @@ fn draining_lets_a_client_come_back_to_its_call_and_nobody_else() {
     assert_eq!(world.closed[&late], CloseReason::Restart, "and nobody is awaited");
 }
 
+/// The socket goes; the session waits for its user, and ends with its call.
+#[test]
+fn draining_turns_away_who_logs_in_as_somebody_else_and_keeps_the_call_of_before() {
+    let mut world = World::new();
+    let (client, session, leg) = world.talking();
+    let until = world.now + Duration::from_secs(50);
+    world.server.handle_drain(world.now, until);
+    world.settle();
+    world.request(client, "login", json!({"login": "bob", "passwd": "bob-pw"}));
+    assert_eq!(world.closed[&client], CloseReason::Restart);
+    let (back, calls) = world.come_back(&session);
+    assert_eq!(calls, json!(["call-1"]));
+    world.cut(back);
+    world.far_bye(leg, None);
+    assert!(world.server.is_empty(), "{:?}", world.server.counts());
+}
+
 /// A call is not cut because its token ends during a drain.
 #[test]
 fn draining_lets_a_client_with_a_call_renew_its_credentials() {
     let mut world = World::new();
-    let (client, _) = world.log_in("alice");
-    world.call(client, "call-1", "9196");
+    let (client, _, _) = world.talking();
     let until = world.now + Duration::from_secs(20);
     world.server.handle_drain(world.now, until);
     world.settle();
