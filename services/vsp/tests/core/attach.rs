@@ -1,25 +1,16 @@
 //! Clients that come back without their media: C15, C16, C17, and when the media is left alone.
 
-use crate::world::{BROWSER_ANSWER, World, returning};
+use crate::world::{BROWSER_ANSWER, World};
 use offhook_media_control::{Command, CommandErrorKind, Direction, Event, LegName, PlayEnd, Sound};
 use offhook_vsp::ConnectionId;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-fn back_on(world: &mut World, client: ConnectionId, session: &str) -> Value {
-    let params = returning("alice", session);
-    let answer = world.ask(client, "login", params);
-    assert_eq!(answer["result"]["sessid"], session);
-    world.expect(client, "clientReady")
-}
-
 /// A page that was loaded anew in a call, which it has been offered.
 fn reloaded(world: &mut World) -> ConnectionId {
-    let (old, session) = world.log_in("alice");
-    world.call(old, "call-1", "9196");
+    let (old, session, _) = world.talking();
     world.leave_page(old);
-    let client = world.open();
-    back_on(world, client, &session);
+    let (client, _) = world.come_back(&session);
     world.expect(client, "attach");
     client
 }
@@ -54,15 +45,11 @@ fn renewed(world: &World) -> bool {
 #[test]
 fn c15_media_that_is_gone_is_started_anew() {
     let mut world = World::new();
-    let (old, session) = world.log_in("alice");
-    world.call(old, "call-1", "9196");
+    let (old, session, _) = world.talking();
     world.cut(old);
     silence(&mut world);
-    let client = world.open();
-    assert_eq!(
-        back_on(&mut world, client, &session),
-        json!({"reattached_sessions": ["call-1"]})
-    );
+    let (client, calls) = world.come_back(&session);
+    assert_eq!(calls, json!(["call-1"]));
     assert!(renewed(&world));
     let attach = world.expect(client, "attach");
     assert_eq!(
@@ -91,12 +78,10 @@ fn c15_media_that_is_gone_is_started_anew() {
 #[test]
 fn media_that_goes_on_is_left_alone() {
     let mut world = World::new();
-    let (mut client, session) = world.log_in("alice");
-    world.call(client, "call-1", "9196");
+    let (mut client, session, _) = world.talking();
     for _ in 0..10 {
         world.cut(client);
-        client = world.open();
-        back_on(&mut world, client, &session);
+        (client, _) = world.come_back(&session);
         assert_eq!(world.frames_left(client), 0);
     }
     assert!(!renewed(&world));
@@ -125,14 +110,12 @@ fn played(world: &World) -> usize {
 #[test]
 fn the_far_end_hears_of_an_absence_only_when_socket_and_media_are_gone() {
     let mut world = World::new();
-    let (old, session) = world.log_in("alice");
-    world.call(old, "call-1", "9196");
+    let (old, session, _) = world.talking();
     silence(&mut world);
     assert_eq!(played(&world), 0, "it is there, and mends its media by itself");
     world.cut(old);
     assert_eq!(played(&world), 1);
-    let client = world.open();
-    back_on(&mut world, client, &session);
+    let (client, _) = world.come_back(&session);
     world.cut(client);
     assert_eq!(played(&world), 1, "it is played already");
     let media = world.media_session();
@@ -149,8 +132,7 @@ fn the_far_end_hears_of_an_absence_only_when_socket_and_media_are_gone() {
 #[test]
 fn a_roaming_client_whose_media_goes_on_is_not_talked_over() {
     let mut world = World::new();
-    let (old, _) = world.log_in("alice");
-    world.call(old, "call-1", "9196");
+    let (old, _, _) = world.talking();
     world.cut(old);
     world.advance(Duration::from_secs(5));
     assert_eq!(played(&world), 0);
@@ -161,11 +143,10 @@ fn a_roaming_client_whose_media_goes_on_is_not_talked_over() {
 #[test]
 fn c15_a_client_that_comes_from_another_network_gets_an_offer() {
     let mut world = World::new();
-    let (old, session) = world.log_in("alice");
-    world.call(old, "call-1", "9196");
+    let (old, session, _) = world.talking();
     world.cut(old);
     let client = world.open_from("198.51.100.77", None);
-    back_on(&mut world, client, &session);
+    world.come_back_on(client, &session);
     world.expect(client, "attach");
     attach_answer(&mut world, client, "call-1");
 }
@@ -173,11 +154,9 @@ fn c15_a_client_that_comes_from_another_network_gets_an_offer() {
 #[test]
 fn c15_a_page_that_crashed_is_noticed_when_its_media_falls_silent() {
     let mut world = World::new();
-    let (old, session) = world.log_in("alice");
-    world.call(old, "call-1", "9196");
+    let (old, session, _) = world.talking();
     world.cut(old);
-    let client = world.open();
-    back_on(&mut world, client, &session);
+    let (client, _) = world.come_back(&session);
     world.advance(Duration::from_secs(5));
     silence(&mut world);
     world.expect(client, "attach");
@@ -186,13 +165,11 @@ fn c15_a_page_that_crashed_is_noticed_when_its_media_falls_silent() {
 #[test]
 fn c15_a_held_call_stays_held() {
     let mut world = World::new();
-    let (old, session) = world.log_in("alice");
-    world.call(old, "call-1", "9196");
+    let (old, session, _) = world.talking();
     world.hold(old, "call-1");
     world.take_frames(old);
     world.leave_page(old);
-    let client = world.open();
-    back_on(&mut world, client, &session);
+    let (client, _) = world.come_back(&session);
     world.expect(client, "attach");
     attach_answer(&mut world, client, "call-1");
     let hold = world.ask(
@@ -215,11 +192,8 @@ fn c16_a_page_that_was_loaded_anew_gets_its_active_call_and_no_other() {
     world.invite(old, "c-ringing", "3");
     world.leave_page(old);
     assert_eq!(world.server.counts().calls, 3, "the page may come back");
-    let client = world.open();
-    assert_eq!(
-        back_on(&mut world, client, &session),
-        json!({"reattached_sessions": ["b-active"]})
-    );
+    let (client, calls) = world.come_back(&session);
+    assert_eq!(calls, json!(["b-active"]));
     let frames = world.take_frames(client);
     let about = |method: &str| -> Vec<_> {
         frames
@@ -239,11 +213,8 @@ fn c17_a_call_that_rings_rings_again_in_a_page_that_was_loaded_anew() {
     let (old, session) = world.log_in("alice");
     let call = world.called(old);
     world.leave_page(old);
-    let client = world.open();
-    assert_eq!(
-        back_on(&mut world, client, &session),
-        json!({"reattached_sessions": [call]})
-    );
+    let (client, calls) = world.come_back(&session);
+    assert_eq!(calls, json!([call]));
     assert_eq!(world.expect(client, "invite")["callID"], call);
     world.answer(client, &call);
     assert_eq!(world.frame(client)["result"]["message"], "CALL ANSWERED");
@@ -258,6 +229,25 @@ fn c15_an_attach_that_nobody_answers_ends_the_call_after_a_while() {
     assert_eq!(world.server.counts().calls, 1);
     world.advance_alive(client, Duration::from_secs(10));
     assert_eq!(world.find_bye(client)["cause"], "RECOVERY_ON_TIMER_EXPIRE");
+}
+
+/// Its network may go again before it could answer: then it has the whole grace time, and is asked anew.
+#[test]
+fn c15_an_attach_does_not_expire_while_its_client_is_away() {
+    let mut world = World::new();
+    let (old, session, _) = world.talking();
+    world.leave_page(old);
+    let (client, _) = world.come_back(&session);
+    world.expect(client, "attach");
+    world.advance_alive(client, Duration::from_secs(10));
+    world.cut(client);
+    world.advance(Duration::from_secs(50));
+    assert_eq!(world.server.counts().calls, 1, "within the grace time");
+    let (client, _) = world.come_back(&session);
+    world.expect(client, "attach");
+    attach_answer(&mut world, client, "call-1");
+    world.advance_alive(client, Duration::from_secs(60));
+    assert_eq!(world.server.counts().calls, 1);
 }
 
 #[test]

@@ -52,8 +52,8 @@ fn what_happened_meanwhile_is_told() {
     world.cut(old);
     world.far_bye(over, None);
     world.far_respond(incoming, 200, Some(CARRIER_ANSWER));
-    let (client, _, ready) = come_back(&mut world, "alice", &session);
-    assert_eq!(ready, json!({"reattached_sessions": ["answered"]}));
+    let (client, calls) = world.come_back(&session);
+    assert_eq!(calls, json!(["answered"]));
     assert_eq!(world.expect(client, "bye")["callID"], "over");
     let media = world.expect(client, "media");
     assert_eq!(
@@ -66,8 +66,7 @@ fn what_happened_meanwhile_is_told() {
 #[test]
 fn m28_without_return_the_far_end_is_released_after_the_grace() {
     let mut world = World::new();
-    let (client, _) = world.log_in("alice");
-    world.call(client, "call-1", "9196");
+    let (client, _, _) = world.talking();
     world.cut(client);
     world.advance(Duration::from_secs(59));
     assert!(world.far_events.is_empty());
@@ -99,8 +98,7 @@ fn a_session_without_calls_ends_with_its_socket() {
 #[test]
 fn c03_the_session_of_somebody_else_is_not_to_be_had() {
     let mut world = World::new();
-    let (alice, session) = world.log_in("alice");
-    world.call(alice, "call-1", "9196");
+    let (alice, session, _) = world.talking();
     world.cut(alice);
     let (_, answer, ready) = come_back(&mut world, "bob", &session);
     assert_ne!(sessid(&answer), session);
@@ -156,8 +154,7 @@ fn a_client_that_answers_pings_with_results_keeps_its_session() {
 #[test]
 fn a_socket_left_behind_in_another_network_gives_its_session_up() {
     let mut world = World::new();
-    let (old, session) = world.log_in("alice");
-    world.call(old, "call-1", "9196");
+    let (old, session, _) = world.talking();
     let client = world.open();
     world.request(client, "login", returning("alice", &session));
     assert_eq!(world.frames_left(client), 0);
@@ -174,8 +171,7 @@ fn a_socket_left_behind_in_another_network_gives_its_session_up() {
 #[test]
 fn a_socket_that_closes_while_it_is_asked_hands_its_session_over() {
     let mut world = World::new();
-    let (old, session) = world.log_in("alice");
-    world.call(old, "call-1", "9196");
+    let (old, session, _) = world.talking();
     let client = world.open();
     world.request(client, "login", returning("alice", &session));
     world.cut(old);
@@ -187,8 +183,7 @@ fn a_socket_that_closes_while_it_is_asked_hands_its_session_over() {
 #[test]
 fn a_frame_that_was_on_its_way_when_its_socket_was_left_keeps_no_session_from_its_client() {
     let mut world = World::new();
-    let (old, session) = world.log_in("alice");
-    world.call(old, "call-1", "9196");
+    let (old, session, _) = world.talking();
     let client = world.open();
     world.request(client, "login", returning("alice", &session));
     assert_eq!(world.frame(old)["method"], "telnyx_rtc.ping");
@@ -232,8 +227,7 @@ fn the_sticky_id_alone_finds_a_session_that_waits() {
 #[test]
 fn answers_to_requests_of_a_lost_socket_go_nowhere() {
     let mut world = World::new();
-    let (old, session) = world.log_in("alice");
-    world.call(old, "call-1", "9196");
+    let (old, session, _) = world.talking();
     world.gateway.hold_replies = true;
     world.request(
         old,
@@ -241,7 +235,7 @@ fn answers_to_requests_of_a_lost_socket_go_nowhere() {
         json!({"dtmf": "1", "dialogParams": {"callID": "call-1"}}),
     );
     world.cut(old);
-    let (client, _, _) = come_back(&mut world, "alice", &session);
+    let (client, _) = world.come_back(&session);
     world.release_replies();
     assert_eq!(world.frames_left(client), 0);
 }

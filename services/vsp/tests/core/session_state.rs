@@ -1,6 +1,6 @@
 //! A session whose server is gone, carried on by another (docs/decisions/0008).
 
-use crate::world::{World, returning, settings};
+use crate::world::{World, settings};
 use offhook_media_control::{Event, LegName, MediaSessionId};
 use offhook_sip::user_agent::LegId;
 use offhook_vsp::{ConnectionId, Server, SessionExists, SessionState, Settings};
@@ -13,8 +13,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// Alice in a call that has lasted a minute.
 fn talking(world: &mut World) -> (ConnectionId, String, LegId) {
-    let (client, session) = world.log_in("alice");
-    let leg = world.call(client, "call-1", "9196");
+    let (client, session, leg) = world.talking();
     world.advance_alive(client, MINUTE);
     world.take_frames(client);
     (client, session, leg)
@@ -33,24 +32,19 @@ fn exported(world: &World, session: &str) -> SessionState {
     state.expect("the session")
 }
 
-/// The client comes back; gives its socket and the calls that it is told of.
-fn back(world: &mut World, session: &str) -> (ConnectionId, serde_json::Value) {
-    let client = world.open();
-    let answer = world.ask(client, "login", returning("alice", session));
-    assert_eq!(answer["result"]["sessid"], session);
-    (
-        client,
-        world.expect(client, "clientReady")["reattached_sessions"].clone(),
-    )
+/// Alice's call is up, and carried on by another server: her session, and the far end's leg.
+fn carried_on(world: &mut World, settings: Settings) -> (String, LegId) {
+    let (_, session, leg) = talking(world);
+    let state = exported(world, &session);
+    succeed(world, settings, state);
+    (session, leg)
 }
 
 #[test]
 fn a_call_goes_on_at_another_server() {
     let mut world = World::new();
-    let (_, session, leg) = talking(&mut world);
-    let state = exported(&world, &session);
-    succeed(&mut world, settings(), state);
-    let (client, calls) = back(&mut world, &session);
+    let (session, leg) = carried_on(&mut world, settings());
+    let (client, calls) = world.come_back(&session);
     assert_eq!(calls, json!(["call-1"]));
     world.hold(client, "call-1");
     assert_eq!(world.frame(client)["result"]["holdState"], "held");
@@ -71,11 +65,9 @@ fn a_call_goes_on_at_another_server() {
 #[test]
 fn the_far_end_may_hang_up_before_the_client_is_back() {
     let mut world = World::new();
-    let (_, session, leg) = talking(&mut world);
-    let state = exported(&world, &session);
-    succeed(&mut world, settings(), state);
+    let (session, leg) = carried_on(&mut world, settings());
     world.far_bye(leg, None);
-    let (client, calls) = back(&mut world, &session);
+    let (client, calls) = world.come_back(&session);
     assert_eq!(calls, json!([]));
     assert_eq!(world.expect(client, "bye")["callID"], "call-1");
 }
@@ -83,9 +75,7 @@ fn the_far_end_may_hang_up_before_the_client_is_back() {
 #[test]
 fn a_client_that_does_not_come_ends_it_after_the_grace_time() {
     let mut world = World::new();
-    let (_, session, leg) = talking(&mut world);
-    let state = exported(&world, &session);
-    succeed(&mut world, settings(), state);
+    let (_, leg) = carried_on(&mut world, settings());
     assert_eq!(world.server.counts().detached, 1);
     world.advance(2 * MINUTE);
     assert!(world.far_has_left(leg));
@@ -97,10 +87,8 @@ fn the_longest_duration_counts_from_the_answer() {
     let mut limited = settings();
     limited.call_duration_max = Some(3 * MINUTE / 2);
     let mut world = World::with(limited.clone());
-    let (_, session, leg) = talking(&mut world);
-    let state = exported(&world, &session);
-    succeed(&mut world, limited, state);
-    let (client, _) = back(&mut world, &session);
+    let (session, leg) = carried_on(&mut world, limited);
+    let (client, _) = world.come_back(&session);
     world.advance_alive(client, MINUTE / 3);
     assert!(!world.far_has_left(leg));
     world.advance_alive(client, MINUTE / 3);
@@ -119,7 +107,7 @@ fn media_that_was_gone_is_offered_anew() {
     let state = exported(&world, &session);
     assert!(!state.calls[0].has_media);
     succeed(&mut world, settings(), state);
-    let (client, calls) = back(&mut world, &session);
+    let (client, calls) = world.come_back(&session);
     assert_eq!(calls, json!(["call-1"]));
     assert_eq!(world.expect(client, "attach")["callID"], "call-1");
 }
