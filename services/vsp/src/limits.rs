@@ -141,7 +141,8 @@ impl LoginThrottle {
 
     /// Counts a failure.
     pub fn failed(&mut self, now: Instant, address: IpAddr) {
-        if self.addresses.len() >= THROTTLED_ADDRESSES_MAX {
+        let address = network(address);
+        if self.addresses.len() >= THROTTLED_ADDRESSES_MAX && !self.addresses.contains_key(&address) {
             let oldest = self
                 .addresses
                 .iter()
@@ -150,7 +151,7 @@ impl LoginThrottle {
             oldest.and_then(|address| self.addresses.remove(&address));
         }
         let full = TokenBucket::new(now, self.failures_max, FORGIVEN_PER_SECOND);
-        let bucket = self.addresses.entry(network(address)).or_insert(full);
+        let bucket = self.addresses.entry(address).or_insert(full);
         bucket.charge(now, FAILURES_OWED_MAX);
     }
 }
@@ -224,5 +225,13 @@ mod tests {
             throttle.failed(start + Duration::from_millis(u64::from(n)), IpAddr::V4(n.into()));
         }
         assert_eq!(throttle.addresses.len(), THROTTLED_ADDRESSES_MAX);
+        let known = IpAddr::V4((THROTTLED_ADDRESSES_MAX as u32).into());
+        let later = start + Duration::from_secs(60);
+        (0..100).for_each(|_| throttle.failed(later, known));
+        assert_eq!(
+            throttle.addresses.len(),
+            THROTTLED_ADDRESSES_MAX,
+            "who is known pushes out nobody"
+        );
     }
 }

@@ -86,6 +86,9 @@ impl Call {
     ) {
         if self.second == Some(leg) {
             self.second = None;
+            if self.is_being_replaced() {
+                return;
+            }
             if !self.is_connected() {
                 return self.newcomer_failed(now, 480, out);
             }
@@ -101,6 +104,14 @@ impl Call {
         }
         let cause = q850.map_or(Cause::NORMAL_CLEARING, translate::cause_of_q850);
         self.finish(now, EndedBy::Carrier, cause, None, None, out);
+    }
+
+    /// Who was put into a place has left while that was done.
+    pub(super) fn left_alone(&mut self, now: Instant, out: &mut Vec<Action>) {
+        let cause = Cause::NORMAL_CLEARING;
+        let bye = (!self.is_connected()).then(|| self.bye(cause, None, None, Vec::new()));
+        out.push(Action::HangUp(None, Vec::new()));
+        self.finish(now, EndedBy::Carrier, cause, None, bye, out);
     }
 
     /// Whether the far end may be given a place in another call.

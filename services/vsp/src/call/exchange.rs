@@ -179,6 +179,12 @@ impl Call {
             .is_some_and(|exchange| matches!(exchange.by, By::FarEnd(..)))
     }
 
+    /// Whether the gateway puts a newcomer into its place just now: that cannot be taken back.
+    pub(super) fn is_being_replaced(&mut self) -> bool {
+        self.exchange()
+            .is_some_and(|exchange| matches!(exchange.stage, Stage::Replacing(None)))
+    }
+
     pub(super) fn on_newcomer_offer(
         &mut self,
         now: Instant,
@@ -297,14 +303,20 @@ impl Call {
         };
         out.push(Action::Note(self.transferred(by.way(), 200)));
         out.push(Action::Client(self.transfer_event(by.way().event(), "done", 200)));
+        let has_left = self.second.is_none() && matches!(stage, Stage::Replacing(None));
         match (by, stage) {
             (By::Client(..), Stage::Replacing(other)) => self.connect(now, other, newcomer, out),
             (By::FarEnd(leg, referral), _) => {
                 out.push(Action::ReferProgress(leg, referral, 200));
                 out.push(Action::Succeed);
-                self.show_party(newcomer.unwrap_or_default(), out);
+                if !has_left {
+                    self.show_party(newcomer.unwrap_or_default(), out);
+                }
             }
             (By::Client(..), _) => {}
+        }
+        if has_left {
+            self.left_alone(now, out);
         }
     }
 

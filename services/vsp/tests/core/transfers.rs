@@ -259,6 +259,24 @@ fn a_gateway_without_a_port_is_an_error_for_the_client() {
     assert_eq!(world.server.counts().calls, 1);
 }
 
+/// What the gateway has replaced it does not put back: there is nobody left to talk with.
+#[test]
+fn a_new_party_that_leaves_while_it_is_put_into_its_place_ends_the_call() {
+    let mut world = World::without_refer();
+    let (client, _) = world.log_in("alice");
+    let (first, second, incoming, _) = begun(&mut world, client);
+    world.gateway.hold_replies = true;
+    world.far_respond(incoming, 200, Some(CARRIER_ANSWER));
+    world.far_bye(second, None);
+    world.release_replies();
+    told(&mut world, client, "done", 200);
+    assert_eq!(world.expect(client, "bye")["sipReason"], "Transferred");
+    assert_eq!(world.frames_left(client), 0);
+    assert!(world.far_has_left(first));
+    assert_eq!(world.records.len(), 1);
+    nothing_left(&mut world);
+}
+
 #[test]
 fn whoever_hangs_up_while_the_new_party_rings_ends_it_all() {
     for by_client in [true, false] {
@@ -458,22 +476,6 @@ fn a_client_cannot_leave_more_pairs_behind_than_it_may_have_calls() {
         world.far_events.clear();
     }
     assert_eq!(world.server.counts().connected, 2);
-}
-
-#[test]
-fn a_new_party_that_leaves_before_the_gateway_is_ready_for_it() {
-    let mut world = World::without_refer();
-    let (client, _) = world.log_in("alice");
-    let (first, second, incoming, _) = begun(&mut world, client);
-    world.gateway.hold_replies = true;
-    world.far_respond(incoming, 200, Some(CARRIER_ANSWER));
-    world.far_bye(second, None);
-    told(&mut world, client, "failed", 480);
-    world.release_replies();
-    assert_eq!((world.frames_left(client), world.far_has_left(first)), (0, false));
-    world.far_bye(first, None);
-    assert_eq!(world.expect(client, "bye")["callID"], "call-1");
-    nothing_left(&mut world);
 }
 
 #[test]

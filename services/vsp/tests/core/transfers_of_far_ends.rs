@@ -227,6 +227,24 @@ fn a_far_end_may_leave_before_the_new_one_has_come() {
 }
 
 #[test]
+fn a_successor_that_leaves_while_it_is_put_into_its_place_ends_the_call() {
+    let mut world = world(FarTransfers::Any);
+    let (client, old) = in_call(&mut world);
+    refer(&mut world, old, "sip:9300@pbx.example");
+    let (new, incoming, _) = newcomer(&mut world);
+    world.gateway.hold_replies = true;
+    world.far_respond(incoming, 200, Some(CARRIER_ANSWER));
+    world.far_bye(new, None);
+    world.release_replies();
+    assert_eq!(world.frame(client)["params"]["eventData"], event("done", 200));
+    assert_eq!(world.expect(client, "bye")["cause"], "NORMAL_CLEARING");
+    assert!(world.far_has_left(old));
+    world.advance(Duration::from_secs(40));
+    let counts = world.server.counts();
+    assert_eq!((counts.calls, counts.sip.legs), (0, 0));
+}
+
+#[test]
 fn whom_the_operator_does_not_let_them_name_is_not_called() {
     for (policy, to, status) in [
         (FarTransfers::Off, "sip:+15550200@x.example", 603),
