@@ -1,7 +1,7 @@
 // A number and its targets: who rings next when one is busy, absent, silent or declines, and what the caller hears. R59.
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
-import { callIds as known, ringing } from "../lib/talk.mjs";
+import { callIds as known, hangUp, ringing } from "../lib/talk.mjs";
 import { until } from "../lib/wait.mjs";
 import { World } from "../lib/world.mjs";
 
@@ -81,8 +81,7 @@ describe("the next target rings", () => {
     const before = await known(alice);
     await bobTakes(await carrier.dial(world.ports.proxy, TEAM), his);
     assert.deepEqual(await known(alice), before, "she was not disturbed");
-    await alice.ask("hangup", talk);
-    await alice.untilEnded(talk);
+    await hangUp(alice, talk, carrier.calls[0]);
   });
 
   test("when the first has no client", async () => {
@@ -102,8 +101,7 @@ describe("the caller hears", () => {
     await alice.untilState(talk, "active");
     const call = await carrier.dial(world.ports.proxy, ALICE);
     assert.equal((await final(call)).status, 486);
-    await alice.ask("hangup", talk);
-    await alice.untilEnded(talk);
+    await hangUp(alice, talk, carrier.calls[0]);
   });
 
   test("the configured 486 from a user who declines, and no other target rings where that is not wanted", async () => {

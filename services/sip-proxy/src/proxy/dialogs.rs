@@ -187,6 +187,14 @@ impl Dialogs {
         self.remove(dialog_key(request))
     }
 
+    /// The call's places, which it gives up before it ends.
+    pub(super) fn vacate(&mut self, request: &Message) -> Held {
+        let dialog = self.running.get_mut(&dialog_key(request));
+        dialog
+            .map(|dialog| std::mem::take(&mut dialog.held))
+            .unwrap_or_default()
+    }
+
     fn remove(&mut self, key: u64) -> Held {
         let Some(dialog) = self.running.remove(&key) else {
             return Held::new();

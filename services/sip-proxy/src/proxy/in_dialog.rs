@@ -11,7 +11,7 @@ use offhook_call_trace::Hop;
 use offhook_sip::transaction::ServerTransactionId;
 use offhook_sip::{Flow, Transport, locate};
 use offhook_sip_message::header::{Header, NameAddr, Route};
-use offhook_sip_message::{HeaderName, HeaderValue, Message, StatusCode, Uri, UriBuf};
+use offhook_sip_message::{HeaderName, HeaderValue, Message, Method, StatusCode, Uri, UriBuf};
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -50,6 +50,11 @@ impl Proxy {
             && let Some(call) = &forward.call
         {
             self.trace(&call.clone(), upstream, Hop::SipProxy, request.bytes());
+        }
+        if request.method() == Some(&Method::Bye) {
+            // Who hangs up is free at once (RFC 3261 §15.1.1), also where the far end is not there to answer.
+            let held = self.dialogs.vacate(&request);
+            self.limits.release(held);
         }
         let mut context = ResponseContext::new(request, Scope::InDialog, forward, (upstream, hop));
         context.upstream_audience = self.settings.audience(peer);

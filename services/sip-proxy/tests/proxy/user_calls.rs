@@ -58,6 +58,21 @@ fn a_phone_that_talks_makes_its_user_busy_until_bye() {
 }
 
 #[test]
+fn who_hangs_up_is_free_though_nobody_answers_the_bye() {
+    let mut world = limited(1, |_| {});
+    dial(&mut world, "sip:123@voice.example.com", &[]);
+    let at_carrier = world.take(carrier_a());
+    world.receive_message(carrier_a(), &answer(&at_carrier, 200));
+    let ok = world.take_all(desk()).pop().expect("the 200");
+    assert_busy(&mut world, "second");
+    world.receive_message(desk(), &in_dialog(&ok, Method::Bye, None));
+    world.take(gateway());
+    assert_eq!(world.proxy.counts().places, 0);
+    call_alice(&mut world, "third");
+    world.take(desk());
+}
+
+#[test]
 fn a_bye_that_belongs_to_no_call_ends_no_other_for_the_count() {
     let mut world = limited(1, |_| {});
     dial(&mut world, "sip:123@voice.example.com", &[]);
