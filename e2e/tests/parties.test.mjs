@@ -94,6 +94,7 @@ test("the softphone writes the name of who was handed over on the card of the ca
   await softphone.page.getByRole("heading", { name: ALICE }).waitFor();
   await softphone.page.getByRole("button", { name: "Answer" }).click();
   await softphone.page.getByRole("heading", { name: NAME }).waitFor();
+  await softphone.page.getByText(`${CALLER_NUMBER} · inbound`).waitFor();
   await handedOver(transfer);
   transfer.call.hangup();
   await softphone.card("destroy");

@@ -18,8 +18,9 @@ export interface CardActions {
 export class CallCard {
   readonly element: HTMLElement;
   readonly call: Call;
-  readonly #name: string;
+  #name = "";
   readonly #title = h("h2", {});
+  readonly #about = h("p", { class: "muted" });
   readonly #actions: CardActions;
   readonly #state = h("p", { class: "call-state" });
   readonly #clock = h("p", { class: "call-clock" });
@@ -37,12 +38,8 @@ export class CallCard {
 
   constructor(call: Call, name: string, actions: CardActions) {
     this.call = call;
-    this.#name = name;
     this.#actions = actions;
     const inbound = call.direction === "inbound";
-    const number = this.number;
-    const title = name || number;
-    this.#title.textContent = title;
     this.#pad = h(
       "div",
       { class: "call-pad", hidden: true },
@@ -52,25 +49,12 @@ export class CallCard {
     this.#transfer = new TransferForm((to) => this.#transferTo(to));
     this.element = h(
       "article",
-      { class: "card call", "aria-label": `Call with ${title}`, "data-call": call.id },
+      { class: "card call", "data-call": call.id },
       h(
         "header",
         {},
         h("span", { class: "avatar", "aria-hidden": "true" }, icon(inbound ? "inbound" : "outbound")),
-        h(
-          "div",
-          { class: "who" },
-          this.#title,
-          h(
-            "p",
-            { class: "muted" },
-            name && name !== number
-              ? `${number} · ${inbound ? "inbound" : "outbound"}`
-              : inbound
-                ? "inbound"
-                : "outbound",
-          ),
-        ),
+        h("div", { class: "who" }, this.#title, this.#about),
         h("div", { class: "when" }, this.#state, this.#clock),
       ),
       this.#ended,
@@ -82,6 +66,7 @@ export class CallCard {
       this.#buttons,
     );
     this.#timer = setInterval(() => void this.#refresh(), REFRESH_MS);
+    this.#showParty(name);
     this.update();
   }
 
@@ -98,8 +83,7 @@ export class CallCard {
   update(): void {
     const { state, direction } = this.call;
     const { farNumber, farName, destinationNumber, callerNumber } = this.call;
-    if (farNumber !== destinationNumber && farNumber !== callerNumber)
-      this.#title.textContent = farName || farNumber;
+    if (farNumber !== destinationNumber && farNumber !== callerNumber) this.#showParty(farName);
     this.element.dataset["state"] = state;
     this.element.dataset["direction"] = direction;
     this.#state.textContent = stateInWords(state, direction);
@@ -109,6 +93,16 @@ export class CallCard {
     this.#you.follow(this.call.localStream);
     if (this.over) this.#finish();
     this.#showButtons();
+  }
+
+  /** Writes who is at the far end, which a transfer may change. */
+  #showParty(name: string): void {
+    const { number, call } = this;
+    this.#name = name;
+    const title = name || number;
+    this.#title.textContent = title;
+    this.#about.textContent = title === number ? call.direction : `${number} · ${call.direction}`;
+    this.element.setAttribute("aria-label", `Call with ${title}`);
   }
 
   /** What is about to end the call: nobody has hung up. */
