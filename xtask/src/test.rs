@@ -120,7 +120,7 @@ fn summary(result: &Result) -> String {
         Outcome::Failed => ('✘', "FAILED"),
         Outcome::LeftOut(reason) => return format!("- {:<8} left out: {reason}", result.name),
     };
-    let closing = closing_line(&result.closing);
+    let closing = closing_line(result.name, &result.closing);
     format!(
         "{mark} {:<8} {word} {:>7.1} s  {closing}",
         result.name,
@@ -128,15 +128,25 @@ fn summary(result: &Result) -> String {
     )
 }
 
-/// The closing lines of a suite in one: those of many Rust test binaries are added up.
-fn closing_line(lines: &[String]) -> String {
-    let results = lines
-        .iter()
-        .filter(|line| line.starts_with("test result:"))
-        .collect::<Vec<_>>();
-    if results.len() < 2 {
-        return lines.join("  ");
+/// What the summary says of a suite: the total that its runner printed under the suite's name, if it did, else all its
+/// closing lines; the results of many Rust test binaries are added up.
+fn closing_line(suite: &str, lines: &[String]) -> String {
+    let total = format!("{suite}: ");
+    if let Some(line) = lines.iter().rfind(|line| line.starts_with(&total)) {
+        return line.clone();
     }
+    let (results, mut others) = lines
+        .iter()
+        .cloned()
+        .partition::<Vec<_>, _>(|line| line.starts_with("test result:"));
+    match results.len() {
+        0 | 1 => others.extend(results),
+        _ => others.push(added_up(&results)),
+    }
+    others.join("  ")
+}
+
+fn added_up(results: &[String]) -> String {
     let sum = |word: &str| {
         results
             .iter()
@@ -161,17 +171,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn results_of_many_binaries_add_up() {
+    fn results_of_many_binaries_add_up_beside_other_lines() {
         let lines = [
+            "Summary [  36.094s] 1386 tests run: 1386 passed, 0 skipped",
             "test result: ok. 27 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s",
             "test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s",
         ];
         let lines = lines.map(str::to_owned);
         assert_eq!(
-            closing_line(&lines),
-            "30 passed; 2 failed; 1 ignored; in 2 test binaries"
+            closing_line("rust", &lines),
+            format!("{}  30 passed; 2 failed; 1 ignored; in 2 test binaries", lines[0])
         );
-        assert_eq!(closing_line(&lines[..1]), lines[0]);
+        assert_eq!(closing_line("rust", &lines[1..2]), lines[1]);
+    }
+
+    #[test]
+    fn a_total_under_the_name_of_the_suite_stands_for_all() {
+        let lines = ["fuzz rtp 9 inputs, nothing found", "fuzz: 21 passed, 0 failed"];
+        assert_eq!(closing_line("fuzz", &lines.map(str::to_owned)), lines[1]);
     }
 
     #[test]
