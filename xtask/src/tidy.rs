@@ -5,7 +5,6 @@
 mod clocks;
 mod files;
 mod layers;
-mod licences;
 mod map;
 mod mask;
 mod shape;
@@ -50,7 +49,6 @@ impl fmt::Display for Finding {
 pub(crate) fn run(root: &Path) -> Result<(), Failure> {
     let tree = Tree::read(root)?;
     let mut findings = check(&tree);
-    findings.extend(licences::check(root)?);
     if !reference::is_current(root) {
         let what = "is not what offhook.example.toml makes; run `cargo xtask docs`";
         findings.push(Finding::new("docs/configuration.md", 0, what));
