@@ -1,6 +1,7 @@
 //! The traces of the last calls, in memory, within bounds.
 
 mod calls;
+mod event;
 
 use crate::rfc3339;
 use bytes::Bytes;

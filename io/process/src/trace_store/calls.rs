@@ -1,16 +1,18 @@
 //! The calls of a trace store and their bounds.
 
-use super::{CallSummary, RawMessage, RecordedEvent, TraceLimits, TraceStore, TracedCall, cut, text};
+use super::event::{Content, Event, Names};
+use super::{CallSummary, RawMessage, TraceLimits, TraceStore, TracedCall, cut, text};
 use offhook_call_trace::{CallId, TraceEvent};
 use std::{
     collections::{HashMap, VecDeque},
     time::SystemTime,
 };
 
-/// Most bytes of an event's name: a method name made up by a peer is not worth more.
-const NAME_LEN_MAX: usize = 128;
 /// Room for so many more events is made at a time: a call that is answered has 40 to 60.
 const EVENTS_MORE: usize = 12;
+/// So many events back is looked for the same text: what one part has sent another one has received, with what happened
+/// elsewhere at the same moment in between.
+const SAME_TEXT_WITHIN: usize = 16;
 
 #[derive(Debug)]
 pub(super) struct Calls {
@@ -19,6 +21,7 @@ pub(super) struct Calls {
     aliases: HashMap<String, CallId>,
     /// Ids of `calls`, in the order in which they began.
     order: VecDeque<CallId>,
+    names: Names,
     bytes: usize,
     next_seq: u64,
     latest: SystemTime,
@@ -39,19 +42,6 @@ struct Call {
     bytes: usize,
 }
 
-#[derive(Debug)]
-struct Event {
-    seq: u64,
-    time: SystemTime,
-    content: Content,
-}
-
-#[derive(Debug)]
-enum Content {
-    Event(TraceEvent),
-    Raw(RawMessage),
-}
-
 impl Calls {
     pub(super) fn new(limits: TraceLimits) -> Self {
         Self {
@@ -59,6 +49,7 @@ impl Calls {
             calls: HashMap::new(),
             aliases: HashMap::new(),
             order: VecDeque::new(),
+            names: Names::default(),
             bytes: 0,
             next_seq: 0,
             latest: SystemTime::UNIX_EPOCH,
@@ -66,7 +57,8 @@ impl Calls {
     }
 
     pub(super) fn record(&mut self, now: SystemTime, call_id: &CallId, event: TraceEvent) {
-        self.add(now, call_id, Content::Event(bounded(event)));
+        let content = Content::of(event, &mut self.names);
+        self.add(now, call_id, content);
     }
 
     pub(super) fn record_raw(&mut self, now: SystemTime, call_id: &CallId, message: RawMessage) {
@@ -80,7 +72,7 @@ impl Calls {
         let half = self.limits.events_per_call.div_ceil(2);
         let tail_max = self.limits.events_per_call - half;
         self.change(time, call_id, |call| {
-            call.push(Event { seq, time, content }, half, tail_max)
+            call.push(Event::new(seq, time, content), half, tail_max)
         });
     }
 
@@ -191,7 +183,9 @@ impl Call {
         }
     }
 
-    fn push(&mut self, event: Event, head_max: usize, tail_max: usize) {
+    fn push(&mut self, mut event: Event, head_max: usize, tail_max: usize) {
+        let latest = self.tail.iter().rev().chain(self.head.iter().rev());
+        event.share_text(latest.take(SAME_TEXT_WITHIN));
         self.bytes += event.bytes();
         if self.head.len() < head_max {
             if self.head.len() == self.head.capacity() {
@@ -233,36 +227,4 @@ impl Call {
             events: self.head.iter().chain(&self.tail).map(Event::read).collect(),
         }
     }
-}
-
-impl Event {
-    fn bytes(&self) -> usize {
-        let content = match &self.content {
-            Content::Event(event) => event.name.len() + event.detail.len(),
-            Content::Raw(message) => message.bytes.len(),
-        };
-        size_of::<Self>() + content
-    }
-
-    fn read(&self) -> RecordedEvent {
-        RecordedEvent {
-            seq: self.seq,
-            time: text(self.time),
-            event: match &self.content {
-                Content::Event(event) => event.clone(),
-                Content::Raw(message) => bounded((message.read)(message)),
-            },
-        }
-    }
-}
-
-/// An event no larger than one may be, and without room to grow: a text that was written piece by piece may have as much
-/// again behind it.
-fn bounded(mut event: TraceEvent) -> TraceEvent {
-    event.name.truncate(cut(&event.name, NAME_LEN_MAX).len());
-    event.name.shrink_to_fit();
-    let detail_max = TraceEvent::DETAIL_MAX + '…'.len_utf8();
-    event.detail.truncate(cut(&event.detail, detail_max).len());
-    event.detail.shrink_to_fit();
-    event
 }
