@@ -20,6 +20,7 @@ mod parties;
 mod setup;
 mod start;
 mod state;
+mod successor;
 mod transfer;
 mod view;
 
@@ -33,6 +34,7 @@ pub(crate) use parties::{ANONYMOUS, UNNAMED, same_number};
 pub(crate) use setup::Refused;
 pub(crate) use start::{NewCall, Start};
 pub use state::CallState;
+pub(crate) use successor::Successor;
 
 use crate::limits::{CLOSE_WAIT_MAX, PENDING_PER_CALL_MAX};
 use crate::output::{CallRecord, EndedBy, Note};
@@ -192,6 +194,8 @@ struct Active {
     far_held: Option<bool>,
     /// Somebody is to take the client's place, or the far end's.
     transfer: Option<exchange::Transfer>,
+    /// Somebody whom the far end has sent, while the gateway puts it into that one's place.
+    successor: Option<Box<Successor>>,
     /// The client's media.
     client_media: ClientMedia,
     /// The far end hears that the client may come back.
@@ -375,9 +379,7 @@ impl Call {
             Purpose::Accept => self.on_accepted(now, reply, out),
             Purpose::AttachOffer => self.on_attach_offer(now, reply, out),
             Purpose::AttachAnswer(asked) => self.on_attach_answer(now, asked, reply, out),
-            Purpose::Replacement(incoming, leg, party) => {
-                self.on_replacement(incoming, leg, party, reply, out);
-            }
+            Purpose::Replacement => self.on_replacement(reply, out),
             Purpose::NewcomerOffer => self.on_newcomer_offer(now, reply, out),
             Purpose::Newcomer => self.on_newcomer_placed(now, reply, out),
             Purpose::SecondOffer(_) | Purpose::OfferForSecond(_) | Purpose::ResumeOffer => {
@@ -425,6 +427,7 @@ impl Call {
         out: &mut Vec<Action>,
     ) {
         self.end_transfer(out);
+        self.refuse_successor(out);
         if let Some(second) = self.second.take() {
             let reason = format!("Q.850;cause={}", cause.q850());
             out.push(Action::HangUpLeg(second, Some(reason)));

@@ -2,8 +2,9 @@
 
 use super::CallKey;
 use super::exchange::TransferTo;
+use super::successor::Successor;
 use crate::output::{ConnectionId, EndedBy, Note};
-use offhook_media_control::Command;
+use offhook_media_control::{Command, Direction};
 use offhook_rpc_message::validate::{CustomHeader, Destination};
 use offhook_rpc_message::{FrameId, HoldState, Party, ResultBody, RpcError, ServerMessage};
 use offhook_sip::Header;
@@ -42,8 +43,10 @@ pub(crate) enum Action {
     AnswerIncoming(LegId, String, Vec<CustomHeader>),
     /// Answer a request of the SIP side: status and SDP.
     Respond(IncomingId, u16, Option<String>),
-    /// Accept an INVITE that takes the place of the call's leg, with this SDP.
-    TakeLeg(IncomingId, LegId, String),
+    /// Accept an INVITE that takes the place of the call's leg, with this SDP; with how its media goes, if that is an answer.
+    TakeLeg(Box<Successor>, String, Option<Direction>),
+    /// Refuse such an INVITE, whose leg is then over.
+    RefuseLeg(IncomingId, LegId, u16),
     /// Send a request in the SIP dialog.
     Request(SipRequest, SipPurpose),
     /// Send a request to the party of this leg; nobody waits for its answer.
@@ -164,7 +167,7 @@ pub(crate) enum Purpose {
     /// To apply the client's answer to it.
     AttachAnswer(Asked),
     /// To answer the offer of a new far end, which takes the place of the one before.
-    Replacement(IncomingId, LegId, Party),
+    Replacement,
     /// To make the offer for a party that is to take another one's place.
     NewcomerOffer,
     /// To put it there.

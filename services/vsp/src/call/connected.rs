@@ -4,7 +4,7 @@
 //! place in it.
 
 use super::exchange::Transfer;
-use super::{Action, Call, CallKey, CallTimer, HoldChange, LegId, Purpose, SipPurpose, SipRequest, State};
+use super::{Action, Call, CallKey, CallTimer, LegId, Purpose, SipPurpose, SipRequest, State};
 use crate::output::EndedBy;
 use crate::translate::{self, Cause, End};
 use offhook_media_control::{Command, CommandError, Direction, LegName, Reply};
@@ -146,13 +146,7 @@ impl Call {
             return;
         }
         active.transfer = None;
-        let target = active.hold;
-        active.hold_change = Some(HoldChange {
-            asked: None,
-            action: "return",
-            target,
-        });
-        self.hold_again(out);
+        self.recall_far_end(out);
     }
 
     /// The second party makes a new offer, or with none asks for ours.

@@ -342,7 +342,7 @@ impl Call {
     }
 
     /// The far end has put us on hold, or taken us back: the application may show it. Our own state stays.
-    fn far_end_holds(&mut self, direction: Direction, out: &mut Vec<Action>) {
+    pub(super) fn far_end_holds(&mut self, direction: Direction, out: &mut Vec<Action>) {
         let held = matches!(direction, Direction::SendOnly | Direction::Inactive);
         let State::Active(active) = &mut self.state else {
             return;
@@ -441,7 +441,7 @@ impl Call {
             | Purpose::FinalAnswer(_)
             | Purpose::Offer
             | Purpose::Accept
-            | Purpose::Replacement(..)
+            | Purpose::Replacement
             | Purpose::AttachOffer
             | Purpose::AttachAnswer(_)
             | Purpose::NewcomerOffer

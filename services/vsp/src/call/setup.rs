@@ -219,6 +219,7 @@ impl Call {
             hold_change: None,
             far_held: None,
             transfer: None,
+            successor: None,
             client_media: super::ClientMedia::There,
             away: false,
             digits: VecDeque::new(),

@@ -120,6 +120,7 @@ impl Call {
             hold_change: None,
             far_held: state.far_held,
             transfer: None,
+            successor: None,
             client_media: match state.has_media {
                 true => ClientMedia::There,
                 false => ClientMedia::Silent,

@@ -1,13 +1,11 @@
-//! Transfers: the far end is asked to call somebody else, or somebody else takes its place.
+//! Transfers that the far end is asked to make: it is to call somebody else.
 
-use super::exchange::{Exchange, Transfer};
-use super::midcall::{SipOutcome, direction_of, failed};
-use super::{Action, Call, Purpose, State, TransferOrder};
+use super::exchange::Transfer;
+use super::midcall::{SipOutcome, failed};
+use super::{Action, Call, State, TransferOrder};
 use crate::output::{EndedBy, Note, TransferWay};
 use crate::translate::End;
-use offhook_media_control::{Command, CommandError, LegName, Reply};
-use offhook_rpc_message::{Party, ResultBody, RpcError, ServerMessage};
-use offhook_sip::user_agent::{IncomingId, LegId};
+use offhook_rpc_message::{ResultBody, RpcError, ServerMessage};
 use serde_json::json;
 use std::time::Instant;
 
@@ -17,6 +15,7 @@ impl Call {
         match &self.state {
             State::Active(active) if active.transfer.is_some() => failed("a transfer is under way"),
             State::Active(active) if active.hold_change.is_some() => failed("a change of hold is under way"),
+            State::Active(active) if active.successor.is_some() => failed("the far end is being replaced"),
             State::Active(_) => Ok(()),
             _ => failed("the call is not active"),
         }
@@ -29,7 +28,7 @@ impl Call {
         }
     }
 
-    fn take_referred(&mut self) -> Option<TransferOrder> {
+    pub(super) fn take_referred(&mut self) -> Option<TransferOrder> {
         let State::Active(active) = &mut self.state else {
             return None;
         };
@@ -120,69 +119,6 @@ impl Call {
             way,
             status,
         }
-    }
-
-    /// Somebody whom the far end has sent takes its place. Only an active call has a place to take.
-    pub(crate) fn replace_far_end(
-        &mut self,
-        incoming: IncomingId,
-        leg: LegId,
-        party: Party,
-        sdp: Option<String>,
-        out: &mut Vec<Action>,
-    ) {
-        match (&self.state, sdp) {
-            // Whoever comes while we make a transfer comes too late.
-            (State::Active(active), _)
-                if matches!(
-                    active.transfer,
-                    Some(Transfer::Ours(Exchange { .. }) | Transfer::GivenAway)
-                ) =>
-            {
-                out.push(Action::Respond(incoming, 481, None));
-            }
-            (State::Active(active), sdp) => {
-                let session = self.media.clone();
-                let command = match sdp {
-                    Some(sdp) => Command::Reoffer {
-                        session,
-                        from: LegName::Carrier,
-                        sdp,
-                    },
-                    None => Command::MakeOffer {
-                        session,
-                        to: LegName::Carrier,
-                        direction: direction_of(active.hold),
-                        renew: false,
-                    },
-                };
-                out.push(Action::Media(command, Purpose::Replacement(incoming, leg, party)));
-            }
-            _ => out.push(Action::Respond(incoming, 481, None)),
-        }
-    }
-
-    pub(super) fn on_replacement(
-        &mut self,
-        incoming: IncomingId,
-        leg: LegId,
-        party: Party,
-        reply: Result<Reply, CommandError>,
-        out: &mut Vec<Action>,
-    ) {
-        let (sdp, offers) = match reply {
-            Ok(Reply::Reoffered { answer, .. }) if self.is_active() => (answer, false),
-            Ok(Reply::Offered { offer }) if self.is_active() => (offer, true),
-            Ok(_) => return out.push(Action::Respond(incoming, 481, None)),
-            Err(_) => return out.push(Action::Respond(incoming, 488, None)),
-        };
-        self.answer_owed = offers;
-        out.push(Action::TakeLeg(incoming, leg, sdp));
-        // Whom the old far end was to call is its affair.
-        if let Some(asked) = self.take_referred().and_then(|order| order.asked) {
-            out.push(Action::Reply(asked, failed("the far end was replaced")));
-        }
-        self.show_party(party, out);
     }
 
     pub(super) fn transfer_event(&self, kind: &str, state: &str, status: u16) -> ServerMessage {

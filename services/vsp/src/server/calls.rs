@@ -70,7 +70,6 @@ impl Server {
             Action::RingsNoMore(leg, status, by) => self.rings_no_more(now, leg, key, status, by),
             Action::AnswerIncoming(leg, sdp, headers) => self.answer_incoming(now, leg, key, sdp, &headers),
             Action::Respond(incoming, status, sdp) => self.send_response(now, incoming, status, sdp),
-            Action::TakeLeg(incoming, leg, sdp) => self.take_leg(now, key, incoming, leg, sdp),
             Action::Request(request, purpose) => {
                 if let (Err((purpose, status, reason)), Some(call)) = (
                     self.send_request(now, key, request, purpose),

@@ -110,6 +110,11 @@ impl Server {
         more: &mut Vec<Action>,
     ) {
         match action {
+            Action::TakeLeg(successor, sdp, direction) => self.take_leg(now, key, *successor, sdp, direction),
+            Action::RefuseLeg(incoming, leg, status) => {
+                self.send_response(now, incoming, status, None);
+                self.leg_over(leg);
+            }
             Action::Send(leg, request) => self.send_beside(now, leg, request),
             Action::CallNewcomer(newcomer, offer) => self.call_newcomer(now, key, *newcomer, offer, more),
             Action::InviteOther(other, offer) => self.invite_other(now, key, other, offer, more),

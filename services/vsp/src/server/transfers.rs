@@ -2,10 +2,12 @@
 
 use super::Server;
 use super::incoming::parties;
-use super::sip::{address, sdp_of};
+use super::sip::{address, latching_of, sdp_of};
 use crate::call::{
-    Action, Asked, Call, CallKey, Goal, Newcomer, OutgoingCall, SipPurpose, TransferOrder, TransferTo,
+    Action, Asked, Call, CallKey, Goal, Newcomer, OutgoingCall, SipPurpose, Successor, TransferOrder,
+    TransferTo,
 };
+use offhook_media_control::Direction;
 use offhook_rpc_message::validate::Destination;
 use offhook_rpc_message::{ClientCallId, ErrorCode, ModifyAction, Party, RpcError};
 use offhook_sip::Header;
@@ -205,8 +207,14 @@ impl Server {
         match key {
             Some(key) => {
                 let (party, _) = parties(request, "");
+                let successor = Successor {
+                    incoming: invite,
+                    leg,
+                    party,
+                    latching: latching_of(request),
+                };
                 self.with_call(now, key, |call, out| {
-                    call.replace_far_end(invite, leg, party, sdp_of(request), out)
+                    call.replace_far_end(successor, sdp_of(request), out)
                 });
             }
             None => {
@@ -222,30 +230,34 @@ impl Server {
         &mut self,
         now: Instant,
         key: CallKey,
-        incoming: IncomingId,
-        leg: LegId,
+        successor: Successor,
         sdp: String,
+        direction: Option<Direction>,
     ) {
-        let Some(call) = self.calls.get_mut(&key) else {
+        let Some(call_id) = self.calls.get(&key).map(|call| call.id.clone()) else {
             return;
         };
-        let call_id = call.id.clone();
-        let old = call.leg.replace(leg);
-        if let Some(old) = old.and_then(|old| self.legs.get_mut(&old)) {
-            old.key = None;
+        let leg = successor.leg;
+        let mut reply = Reply::new(StatusCode::OK);
+        reply.body = Some(offhook_sip::user_agent::Body::sdp(sdp));
+        if let Err(error) = self.user_agent.respond(now, successor.incoming, reply) {
+            tracing::debug!(%call_id, %error, "who was to take a far end's place has gone");
+            self.leg_over(leg);
+            return self.with_call(now, key, |call, out| call.successor_gone(direction, out));
+        }
+        let call = self.calls.get_mut(&key);
+        let old = call.and_then(|call| call.leg.replace(leg));
+        if let Some(old) = old {
+            if let Some(old) = self.legs.get_mut(&old) {
+                old.key = None;
+            }
+            self.leg_over(old);
         }
         if let Some(new) = self.legs.get_mut(&leg) {
             new.key = Some(key);
             new.call_id = call_id;
         }
-        if let Some(old) = old {
-            self.leg_over(old);
-        }
-        let mut reply = Reply::new(StatusCode::OK);
-        reply.body = Some(offhook_sip::user_agent::Body::sdp(sdp));
-        if let Err(error) = self.user_agent.respond(now, incoming, reply) {
-            tracing::debug!(%error, "who was to take a far end's place has gone");
-        }
+        self.with_call(now, key, |call, out| call.succeeded_by(successor, direction, out));
         self.abandon_requests(now, key);
     }
 }

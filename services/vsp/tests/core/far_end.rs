@@ -65,11 +65,22 @@ impl World {
 
     /// Somebody whom a far end has sent calls to take its place in `leg` (RFC 3891), with or without an offer.
     pub(crate) fn far_successor(&mut self, leg: LegId, sdp: Option<&str>) -> LegId {
+        self.far_successor_with(leg, sdp, &[])
+    }
+
+    /// The same with further headers.
+    pub(crate) fn far_successor_with(
+        &mut self,
+        leg: LegId,
+        sdp: Option<&str>,
+        headers: &[(&str, &str)],
+    ) -> LegId {
         let dialog = self.far_end.dialog(leg).unwrap();
         let named = user_agent::ReplacedDialog::of_dialog(dialog);
         let (call_id, to, from) = (named.call_id, named.to_tag, named.from_tag);
         let value = [&call_id[..], b";to-tag=", &to, b";from-tag=", &from].concat();
-        let headers = [("Replaces", std::str::from_utf8(&value).unwrap())];
+        let replaces = ("Replaces", std::str::from_utf8(&value).unwrap());
+        let headers: Vec<_> = headers.iter().copied().chain([replaces]).collect();
         self.far_call_with("vsp", BOB, &headers, sdp)
     }
 

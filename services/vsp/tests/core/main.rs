@@ -25,6 +25,7 @@ mod reconnect;
 mod register_elsewhere;
 mod session_state;
 mod sockets;
+mod successors;
 mod transfers;
 mod transfers_of_far_ends;
 mod translation;
