@@ -105,7 +105,7 @@ pub(crate) struct Call {
     /// Answer for the client's offer.
     client_answer: ClientAnswer,
     /// Whose packets the gateway takes on the far side; none: its own rule.
-    latching: Option<Latching>,
+    pub(crate) latching: Option<Latching>,
     /// A 200 of ours makes an offer: its ACK has to bring the answer.
     answer_owed: bool,
     state: State,
@@ -427,7 +427,6 @@ impl Call {
         out: &mut Vec<Action>,
     ) {
         self.end_transfer(out);
-        self.refuse_successor(out);
         if let Some(second) = self.second.take() {
             let reason = format!("Q.850;cause={}", cause.q850());
             out.push(Action::HangUpLeg(second, Some(reason)));

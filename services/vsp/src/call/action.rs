@@ -139,8 +139,8 @@ pub(crate) enum SipPurpose {
     Message(Asked),
     /// To have the far end make a transfer.
     Transfer,
-    /// To give the far end of another call a place in this one.
-    Join,
+    /// To give the far end of that call a place in this one.
+    Join(CallKey),
 }
 
 /// What a command was given for.
@@ -215,7 +215,7 @@ impl SipPurpose {
             | SipPurpose::Digit
             | SipPurpose::Resume
             | SipPurpose::Transfer
-            | SipPurpose::Join => None,
+            | SipPurpose::Join(_) => None,
         }
     }
 }

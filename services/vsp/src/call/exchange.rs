@@ -10,9 +10,9 @@ use super::midcall::{SipOutcome, failed};
 use super::{Action, Asked, Call, CallKey, CallTimer, Newcomer, Purpose, State, TransferOrder};
 use crate::output::{EndedBy, TransferWay};
 use crate::translate::{self, End};
-use offhook_media_control::{Command, CommandError, LegName, Reply};
+use offhook_media_control::{Command, CommandError, Direction, Latching, LegName, Reply, Sound};
 use offhook_rpc_message::validate::Destination;
-use offhook_rpc_message::{Party, ResultBody};
+use offhook_rpc_message::{HoldState, Party, ResultBody};
 use offhook_sip::user_agent::{LegId, ReferralId};
 use std::time::{Duration, Instant};
 
@@ -48,6 +48,8 @@ pub(super) struct Exchange {
     stage: Stage,
     /// SDP of the newcomer before its answer.
     early_sdp: Option<String>,
+    /// Whose packets the gateway takes from the newcomer; none: its own rule.
+    latching: Option<Latching>,
     /// The newest status that was told.
     told: u16,
 }
@@ -142,6 +144,7 @@ impl Call {
             newcomer,
             stage: Stage::Offering(goal),
             early_sdp: None,
+            latching: None,
             told: 100,
         }));
         out.push(Action::Media(command, Purpose::NewcomerOffer));
@@ -246,10 +249,17 @@ impl Call {
     }
 
     /// The newcomer has answered.
-    pub(crate) fn newcomer_answers(&mut self, now: Instant, sdp: Option<String>, out: &mut Vec<Action>) {
+    pub(crate) fn newcomer_answers(
+        &mut self,
+        now: Instant,
+        sdp: Option<String>,
+        latching: Option<Latching>,
+        out: &mut Vec<Action>,
+    ) {
         let Some(exchange) = self.exchange() else {
             return;
         };
+        exchange.latching = latching;
         match sdp.or_else(|| exchange.early_sdp.take()) {
             Some(sdp) => self.place(sdp, None, out),
             None => self.newcomer_failed(now, 488, out),
@@ -257,13 +267,17 @@ impl Call {
     }
 
     /// What the offer of a place led to at the far end of the other call.
-    pub(super) fn on_joined(&mut self, now: Instant, outcome: SipOutcome, out: &mut Vec<Action>) {
-        let Some(exchange) = self.exchange() else {
+    pub(super) fn on_joined(
+        &mut self,
+        now: Instant,
+        other: CallKey,
+        outcome: SipOutcome,
+        out: &mut Vec<Action>,
+    ) {
+        let awaited = |exchange: &Exchange| matches!(exchange.stage, Stage::Joining(key) if key == other);
+        if !self.exchange().is_some_and(|exchange| awaited(exchange)) {
             return;
-        };
-        let Stage::Joining(other) = exchange.stage else {
-            return;
-        };
+        }
         match outcome {
             Ok(Some(sdp)) => self.place(sdp, Some(other), out),
             Ok(None) => self.newcomer_failed(now, 488, out),
@@ -296,7 +310,11 @@ impl Call {
             return self.newcomer_failed(now, status, out);
         }
         let Some(Exchange {
-            by, newcomer, stage, ..
+            by,
+            newcomer,
+            stage,
+            latching,
+            ..
         }) = self.take_exchange()
         else {
             return;
@@ -305,18 +323,44 @@ impl Call {
         out.push(Action::Client(self.transfer_event(by.way().event(), "done", 200)));
         let has_left = self.second.is_none() && matches!(stage, Stage::Replacing(None));
         match (by, stage) {
-            (By::Client(..), Stage::Replacing(other)) => self.connect(now, other, newcomer, out),
+            (By::Client(..), Stage::Replacing(other)) => {
+                self.latch_second(latching, out);
+                self.connect(now, other, newcomer, out);
+            }
             (By::FarEnd(leg, referral), _) => {
                 out.push(Action::ReferProgress(leg, referral, 200));
                 out.push(Action::Succeed);
                 if !has_left {
-                    self.show_party(newcomer.unwrap_or_default(), out);
+                    self.has_new_far_end(newcomer.unwrap_or_default(), latching, out);
                 }
             }
             (By::Client(..), _) => {}
         }
         if has_left {
             self.left_alone(now, out);
+        }
+    }
+
+    /// A leg of its own has the carrier's place: nothing that was said to the one before, or by it, holds for this one.
+    fn has_new_far_end(&mut self, party: Party, latching: Option<Latching>, out: &mut Vec<Action>) {
+        self.latching = None;
+        self.latch(latching, out);
+        self.show_party(party, out);
+        self.far_end_holds(Direction::SendRecv, out);
+        let State::Active(active) = &mut self.state else {
+            return;
+        };
+        if active.hold == HoldState::Held {
+            let command = Command::Play {
+                session: self.media.clone(),
+                to: LegName::Carrier,
+                sound: Sound::Hold,
+                repeat: true,
+                yields: false,
+            };
+            out.push(Action::Media(command, Purpose::Nothing));
+        } else if std::mem::take(&mut active.away) {
+            self.client_away(out);
         }
     }
 
@@ -367,6 +411,7 @@ impl Call {
 
     /// The call ends while a transfer is under way.
     pub(super) fn end_transfer(&mut self, out: &mut Vec<Action>) {
+        self.refuse_successor(out);
         let State::Active(active) = &mut self.state else {
             return;
         };

@@ -257,7 +257,7 @@ impl Call {
                 out.push(Action::Reply(asked, failed(&why)));
             }
             (SipPurpose::Transfer, outcome) => self.on_refer_answered(outcome, out),
-            (SipPurpose::Join, outcome) => self.on_joined(now, outcome, out),
+            (SipPurpose::Join(other), outcome) => self.on_joined(now, other, outcome, out),
             (SipPurpose::Resume, Ok(Some(sdp))) => {
                 out.push(Action::Media(self.carrier_answer(sdp, true), Purpose::Nothing));
             }
@@ -308,13 +308,25 @@ impl Call {
     pub(crate) fn latch(&mut self, latching: Option<Latching>, out: &mut Vec<Action>) {
         let changed = std::mem::replace(&mut self.latching, latching) != latching;
         if changed || latching == Some(Latching::Any) {
-            let command = Command::Latch {
-                session: self.media.clone(),
-                leg: LegName::Carrier,
-                latching,
-            };
-            out.push(Action::Media(command, Purpose::Nothing));
+            self.send_latch(LegName::Carrier, latching, out);
         }
+    }
+
+    /// The same of a party that has the client's place: its leg begins with the gateway's own rule.
+    pub(crate) fn latch_second(&self, latching: Option<Latching>, out: &mut Vec<Action>) {
+        if latching.is_some() {
+            self.send_latch(LegName::Client, latching, out);
+        }
+    }
+
+    fn send_latch(&self, leg: LegName, latching: Option<Latching>, out: &mut Vec<Action>) {
+        let session = self.media.clone();
+        let command = Command::Latch {
+            session,
+            leg,
+            latching,
+        };
+        out.push(Action::Media(command, Purpose::Nothing));
     }
 
     /// The ACK to a 200 of ours. Where that made an offer, the call ends without the answer to it (RFC 3261 §13.2.2.4).

@@ -79,7 +79,20 @@ impl Call {
         }
         let order = self.take_referred();
         match (status, order) {
-            (200..300, _) => {
+            (200..300, order) => {
+                // A NOTIFY may overtake the answer to its REFER.
+                if let Some(TransferOrder {
+                    asked: Some(asked),
+                    action,
+                    ..
+                }) = order
+                {
+                    let call = self.client_id.clone();
+                    out.push(Action::Reply(
+                        asked,
+                        Ok(ResultBody::Transferring { call, action }),
+                    ));
+                }
                 out.push(Action::Client(self.transfer_event("transfer", "done", status)));
                 out.push(Action::Note(self.transferred(TransferWay::Refer, status)));
                 self.end(now, EndedBy::Client, End::TRANSFERRED, out);
@@ -87,11 +100,15 @@ impl Call {
             (status, Some(order)) if is_refusal_of_referee(status) => {
                 out.push(Action::TransferHere(order, status));
             }
-            (status, _) => self.transfer_failed(TransferWay::Refer, status, out),
+            (status, Some(order)) => {
+                let why = format!("the transfer failed: {status}");
+                self.transfer_refused(order, status, &why, out);
+            }
+            (status, None) => self.transfer_failed(TransferWay::Refer, status, out),
         }
     }
 
-    /// The transfer cannot be made here either.
+    /// The transfer is not made, here or there.
     pub(crate) fn transfer_refused(
         &mut self,
         order: TransferOrder,

@@ -1,7 +1,7 @@
 //! Runs what calls want done, and brings them what comes back.
 
 use super::{Leg, PendingCommand, Server, TimerKey};
-use crate::call::{Action, Asked, Call, CallKey, Purpose, Refused};
+use crate::call::{Action, Asked, Call, CallKey, Purpose, Refused, SipPurpose};
 use crate::output::{ConnectionId, MediaToken, Note, Output};
 use offhook_call_trace::{CallId, Hop, Protocol, TraceEvent, redact_json};
 use offhook_media_control::{Command, CommandError, Event, LegName, Reply};
@@ -111,9 +111,20 @@ impl Server {
             session.call_ended(key, call, told);
         }
         // The user agent says nothing more of requests of a call that is over, and clients wait for their answers.
-        let over: Vec<_> = self.sip_requests.extract_if(|_, (of, _)| *of == key).collect();
-        for asked in over.into_iter().filter_map(|(_, (_, purpose))| purpose.asked()) {
-            self.reply(&asked, Err(has_ended()));
+        let is_over = |of: CallKey, purpose: &SipPurpose| {
+            of == key || matches!(purpose, SipPurpose::Join(other) if *other == key)
+        };
+        let over: Vec<_> = self
+            .sip_requests
+            .extract_if(|_, (of, purpose)| is_over(*of, purpose))
+            .collect();
+        for (_, (of, purpose)) in over {
+            if of != key {
+                let outcome = Err((480, "the other call has ended".to_owned()));
+                self.with_call(now, of, |call, out| call.on_response(now, purpose, outcome, out));
+            } else if let Some(asked) = purpose.asked() {
+                self.reply(&asked, Err(has_ended()));
+            }
         }
         if self.draining {
             self.leave_if_idle(now, session_id);

@@ -17,6 +17,7 @@ use offhook_sip_message::header::{
     CallId as CallIdHeader, From as FromHeader, Header as _, NameAddr, PAssertedIdentity, Reason,
 };
 use offhook_sip_message::{Message, Method, StatusCode};
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -100,11 +101,11 @@ impl Server {
 
     /// Calls of a user that are up or on their way, at all of the user's clients.
     fn calls_of(&self, user: &str) -> usize {
-        self.sessions
-            .values()
-            .filter(|session| session.user == user)
-            .map(|session| session.calls.len())
-            .sum()
+        let sessions = self.sessions.values().filter(|session| session.user == user);
+        let keys = sessions.flat_map(|session| session.calls.values());
+        // One that rings at several clients is one.
+        let ids: HashSet<_> = keys.filter_map(|key| Some(&self.calls.get(key)?.id)).collect();
+        ids.len()
     }
 
     /// Whether this address may bring calls for a user and say who is in them: also the registrar of the account.

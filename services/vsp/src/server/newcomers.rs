@@ -1,6 +1,8 @@
 //! Parties that take another one's place in a call: their legs, and what comes on them.
 
-use super::sip::{address, digit_of, outgoing_request, q850_of, refused, sdp_of, status_of_taken, text_body};
+use super::sip::{
+    address, digit_of, latching_of, outgoing_request, q850_of, refused, sdp_of, status_of_taken, text_body,
+};
 use super::{Leg, Server, TimerKey};
 use crate::call::{Action, CallKey, CallTimer, Newcomer, SipPurpose, SipRequest};
 use crate::output::EndedBy;
@@ -42,7 +44,7 @@ impl Server {
                 });
             }
             Event::Answered { response, .. } => self.with_call(now, key, |call, out| {
-                call.newcomer_answers(now, sdp_of(&response), out);
+                call.newcomer_answers(now, sdp_of(&response), latching_of(&response), out);
             }),
             Event::Failed { failure, .. } => {
                 let status = refused(&failure, &[]).status;
@@ -198,7 +200,7 @@ impl Server {
         let request = outgoing_request(SipRequest::Reinvite(offer));
         match leg.map(|leg| self.user_agent.request(now, leg, request)) {
             Some(Ok(id)) => {
-                self.sip_requests.insert(id, (key, SipPurpose::Join));
+                self.sip_requests.insert(id, (key, SipPurpose::Join(other)));
                 if let Some(other) = self.calls.get_mut(&other) {
                     other.promise_away();
                 }
@@ -213,12 +215,12 @@ impl Server {
 
     /// The far end of `other` is in the call now.
     pub(super) fn take_other(&mut self, now: Instant, key: CallKey, other: CallKey) {
-        let leg = self
+        let taken = self
             .calls
             .get_mut(&other)
             .filter(|other| other.is_active())
-            .and_then(|other| other.leg.take());
-        let (Some(leg), Some(call)) = (leg, self.calls.get_mut(&key)) else {
+            .and_then(|other| Some((other.leg.take()?, other.latching)));
+        let (Some((leg, latching)), Some(call)) = (taken, self.calls.get_mut(&key)) else {
             // It has left at the last moment.
             return self.with_call(now, key, |call, out| {
                 call.end(now, EndedBy::Carrier, End::CARRIER_LOST, out);
@@ -231,6 +233,7 @@ impl Server {
             leg.key = Some(key);
             leg.call_id = call_id;
         }
+        self.with_call(now, key, |call, out| call.latch_second(latching, out));
         self.with_call(now, other, |call, out| call.given_away(now, out));
     }
 

@@ -356,6 +356,24 @@ fn a_user_with_all_calls_taken_is_busy() {
     }
 }
 
+/// It is one call, at however many browsers it rings.
+#[test]
+fn a_call_that_rings_at_several_clients_counts_once() {
+    let mut own = settings();
+    own.users.get_mut("alice").unwrap().calls_max = Some(2);
+    let mut world = World::with(own);
+    let clients = [0, 1, 2].map(|_| world.log_in("alice").0);
+    world.far_call("alice", &[]);
+    world.far_statuses();
+    world.far_call("alice", &[]);
+    for client in clients {
+        assert_eq!(world.frames_left(client), 2, "both ring");
+    }
+    assert!(!world.far_statuses().contains(&486));
+    world.far_call("alice", &[]);
+    assert!(world.far_statuses().contains(&486), "the third is one too many");
+}
+
 #[test]
 fn a_client_that_logs_in_while_it_rings_rings_too() {
     let mut world = World::new();

@@ -11,6 +11,7 @@ mod far_end;
 mod gateway;
 mod hostile_carriers;
 mod inbound_call;
+mod joins;
 mod latching;
 mod late_offer;
 mod login;

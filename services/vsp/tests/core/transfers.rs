@@ -1,11 +1,11 @@
 //! Transfers that the VSP makes itself, because the far end does not.
 
 use crate::gateway::tag;
-use crate::world::{CARRIER_ANSWER, World, header, invite_params, settings};
+use crate::world::{CARRIER_ANSWER, World, header, invite_params, proxy_address, settings};
 use offhook_media_control::{
-    Command, CommandErrorKind, Direction, Event as MediaEvent, GoneReason, LegName, SessionSummary,
+    Command, CommandErrorKind, Direction, Event as MediaEvent, GoneReason, Latching, LegName, SessionSummary,
 };
-use offhook_sip::user_agent::{Event, IncomingId, LegId, Notice};
+use offhook_sip::user_agent::{Event, IncomingId, LegId, Notice, Output};
 use offhook_sip_message::{Message, Method, StatusCode};
 use offhook_vsp::{ConnectionId, TransferWay};
 use serde_json::{Value, json};
@@ -16,17 +16,17 @@ fn blind(world: &mut World, client: ConnectionId) -> String {
     world.modify(client, params)
 }
 
-fn event(state: &str, status: u16) -> Value {
+pub(crate) fn event(state: &str, status: u16) -> Value {
     json!({"kind": "transfer", "state": state, "sipCode": status})
 }
 
 /// The client is told next how its transfer goes.
-fn told(world: &mut World, client: ConnectionId, state: &str, status: u16) {
+pub(crate) fn told(world: &mut World, client: ConnectionId, state: &str, status: u16) {
     assert_eq!(world.frame(client)["params"]["eventData"], event(state, status));
 }
 
 /// The far end declines the REFER that it has got.
-fn decline(world: &mut World, status: u16) {
+pub(crate) fn decline(world: &mut World, status: u16) {
     let Some(Notice::ReferRequested { leg, referral, .. }) = world.far_notices.pop() else {
         panic!("a REFER at the far end")
     };
@@ -74,7 +74,7 @@ fn nothing_left(world: &mut World) {
 }
 
 /// One party hangs up, so that the other one is left alone, and leaves.
-fn both_leave(world: &mut World, one: LegId, other: LegId) {
+pub(crate) fn both_leave(world: &mut World, one: LegId, other: LegId) {
     world.far_bye(one, None);
     assert!(world.far_has_left(other));
     nothing_left(world);
@@ -299,66 +299,6 @@ fn whoever_hangs_up_while_the_new_party_rings_ends_it_all() {
 }
 
 #[test]
-fn two_far_ends_of_a_client_are_joined_when_one_of_them_declines() {
-    let mut world = World::new();
-    let (client, _) = world.log_in("alice");
-    let first = world.call(client, "call-1", "9196");
-    let second = world.call(client, "call-2", "9197");
-    world.modify(client, json!({"action": "replace", "replaceCallID": "call-2"}));
-    decline(&mut world, 405);
-    assert_eq!(world.frame(client)["result"]["action"], "replace");
-    let (leg, incoming, request) = world.far_asked();
-    assert_eq!((leg, request.method()), (second, Some(&Method::Invite)));
-    assert!(request.body().ends_with(b"offer in place of Client\r\n"));
-    world.far_respond(incoming, 200, Some(CARRIER_ANSWER));
-    told(&mut world, client, "done", 200);
-    for call in ["call-1", "call-2"] {
-        let bye = world.expect(client, "bye");
-        assert_eq!(
-            (&bye["callID"], &bye["sipReason"]),
-            (&json!(call), &json!("Transferred"))
-        );
-    }
-    assert!(!world.far_has_left(first) && !world.far_has_left(second));
-    let counts = world.server.counts();
-    assert_eq!((counts.calls, counts.connected), (1, 1));
-    let of = |name: &str| world.tags().iter().filter(|tag| *tag == name).count();
-    assert_eq!(
-        (of("open"), of("close")),
-        (2, 1),
-        "the second media session is closed"
-    );
-    both_leave(&mut world, second, first);
-}
-
-#[test]
-fn a_far_end_that_does_not_want_to_move_stays_where_it_was() {
-    let mut world = World::without_refer();
-    let (client, _) = world.log_in("alice");
-    world.call(client, "call-1", "9196");
-    let second = world.call(client, "call-2", "9197");
-    world.modify(client, json!({"action": "replace", "replaceCallID": "call-2"}));
-    world.frame(client);
-    let (_, incoming, _) = world.far_asked();
-    world.far_respond(incoming, 488, None);
-    told(&mut world, client, "failed", 488);
-    let (leg, incoming, request) = world.far_asked();
-    assert_eq!(leg, second);
-    assert!(
-        request.body().ends_with(b"offer SendRecv\r\n"),
-        "its media comes back"
-    );
-    world.far_respond(incoming, 200, Some(CARRIER_ANSWER));
-    world.hold(client, "call-2");
-    assert_eq!(
-        world.frame(client)["result"]["holdState"],
-        "held",
-        "the call works as before"
-    );
-    assert_eq!(world.server.counts().calls, 2);
-}
-
-#[test]
 fn a_held_party_is_resumed_when_it_is_connected() {
     let mut world = World::without_refer();
     let (client, _) = world.log_in("alice");
@@ -515,4 +455,77 @@ fn a_client_may_hold_while_its_far_end_tries_and_hears_when_that_is_in_the_way()
     world.far_end.refer_progress(now, leg, referral, refused).unwrap();
     world.settle();
     told(&mut world, client, "failed", 491);
+}
+
+/// NOTIFYs may overtake the answer to their REFER.
+#[test]
+fn an_outcome_that_is_faster_than_the_answer_to_the_refer_is_the_answer_for_the_client() {
+    for (status, member) in [(200, "result"), (486, "error")] {
+        let mut world = World::new();
+        let (client, _) = world.log_in("alice");
+        world.call(client, "call-1", "9196");
+        let asked = blind(&mut world, client);
+        let Some(Notice::ReferRequested { leg, referral, .. }) = world.far_notices.pop() else {
+            panic!()
+        };
+        world.far_end.accept_refer(world.now, leg, referral).unwrap();
+        let status = StatusCode::new(status).unwrap();
+        world
+            .far_end
+            .refer_progress(world.now, leg, referral, status)
+            .unwrap();
+        let sent = std::iter::from_fn(|| world.far_end.poll_output());
+        let mut sent: Vec<_> = sent
+            .filter_map(|output| match output {
+                Output::Transmit(transmit) => Some(transmit.bytes),
+                _ => None,
+            })
+            .collect();
+        sent.reverse();
+        for bytes in sent {
+            world.server.handle_datagram(world.now, proxy_address(), bytes);
+        }
+        world.settle();
+        let frames = world.take_frames(client);
+        let answers: Vec<_> = frames
+            .iter()
+            .filter(|frame| frame["id"] == json!(asked))
+            .collect();
+        assert_eq!(answers.len(), 1, "{frames:?}");
+        assert!(answers[0][member].is_object(), "{frames:?}");
+    }
+}
+
+#[test]
+fn the_media_of_a_new_party_is_recognised_by_its_own_rule() {
+    let rule = |world: &World| {
+        let last = world
+            .gateway
+            .commands
+            .iter()
+            .rev()
+            .find_map(|command| match command {
+                Command::Latch { leg, latching, .. } => Some((*leg, *latching)),
+                _ => None,
+            });
+        last.expect("a rule")
+    };
+    let header = [("X-Offhook-Latching", "any")];
+    let any = (LegName::Client, Some(Latching::Any));
+    let mut world = World::without_refer();
+    let (client, _) = world.log_in("alice");
+    let (.., incoming, _) = begun(&mut world, client);
+    world.far_respond_with(incoming, 200, Some(CARRIER_ANSWER), &header);
+    assert_eq!(rule(&world), any);
+    // A party that is moved keeps what it had in its own call.
+    let mut world = World::without_refer();
+    let (client, _) = world.log_in("alice");
+    world.call(client, "call-1", "9196");
+    world.invite(client, "call-2", "9197");
+    let (_, incoming, _) = world.far_invite();
+    world.far_respond_with(incoming, 200, Some(CARRIER_ANSWER), &header);
+    world.modify(client, json!({"action": "replace", "replaceCallID": "call-2"}));
+    let (_, incoming, _) = world.far_asked();
+    world.far_respond(incoming, 200, Some(CARRIER_ANSWER));
+    assert_eq!(rule(&world), any);
 }

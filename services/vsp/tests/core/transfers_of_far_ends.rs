@@ -1,7 +1,7 @@
 //! RFC 3515: far ends that send our clients to somebody else.
 
 use crate::world::{CARRIER_ANSWER, World, header, settings};
-use offhook_media_control::{Command, LegName};
+use offhook_media_control::{Command, Event as MediaEvent, Latching, LegName, Sound};
 use offhook_sip::user_agent::{Event, IncomingId, LegId, NameAddr, Notice, OutgoingRefer, ReplacedDialog};
 use offhook_sip_message::{Message, Method, UriBuf};
 use offhook_vsp::{ConnectionId, FarTransfers, TransferWay};
@@ -293,4 +293,73 @@ fn a_refer_outside_of_any_call_is_refused() {
     let to = [("Refer-To", "<sip:+1900555@x.example>")];
     assert_eq!(world.far_asks_outside(Method::Refer, &to, None), 403);
     assert!(world.far_events.is_empty());
+}
+
+/// The far end has held the client before it hands it over; the new one talks with it.
+#[test]
+fn what_the_old_far_end_was_to_the_client_ends_with_it() {
+    let mut world = world(FarTransfers::Any);
+    let (client, old) = in_call(&mut world);
+    let hold = Some(("application/sdp", "v=0\r\na=sendonly\r\n"));
+    world.far_request(old, Method::Invite, hold);
+    world.far_events.clear();
+    assert_eq!(refer(&mut world, old, "sip:9300@pbx.example"), 202);
+    let (_, incoming, _) = newcomer(&mut world);
+    let rule = [("X-Offhook-Latching", "any")];
+    world.far_respond_with(incoming, 200, Some(CARRIER_ANSWER), &rule);
+    let frames = world.take_frames(client);
+    let mut held = frames
+        .iter()
+        .map(|frame| &frame["params"]["eventData"]["holdState"]);
+    assert_eq!(held.rfind(|held| held.is_string()).unwrap(), "active");
+    let latched = |command: &Command| {
+        matches!(
+            command,
+            Command::Latch {
+                leg: LegName::Carrier,
+                latching: Some(Latching::Any),
+                ..
+            }
+        )
+    };
+    assert!(
+        world.gateway.commands.iter().any(latched),
+        "its media is recognised by its own rule"
+    );
+}
+
+/// The gateway plays to the leg that is there; a new one has to be played to anew.
+#[test]
+fn a_new_far_end_hears_that_it_is_held_and_that_the_client_is_away() {
+    for away in [false, true] {
+        let mut world = world(FarTransfers::Any);
+        let (client, old) = in_call(&mut world);
+        if away {
+            let session = world.media_session();
+            world.event(MediaEvent::MediaStopped {
+                session,
+                from: LegName::Client,
+            });
+            world.cut(client);
+        } else {
+            world.hold(client, "call-1");
+        }
+        world.far_events.clear();
+        assert_eq!(refer(&mut world, old, "sip:9300@pbx.example"), 202);
+        let (_, incoming, _) = newcomer(&mut world);
+        let before = world.gateway.commands.len();
+        world.far_respond(incoming, 200, Some(CARRIER_ANSWER));
+        let heard = world.gateway.commands[before..]
+            .iter()
+            .find_map(|command| match command {
+                Command::Play {
+                    to: LegName::Carrier,
+                    sound,
+                    ..
+                } => Some(sound.clone()),
+                _ => None,
+            });
+        let expected = if away { Sound::Away } else { Sound::Hold };
+        assert_eq!(heard, Some(expected));
+    }
 }
