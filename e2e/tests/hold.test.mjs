@@ -74,6 +74,19 @@ test("R61: a hold that the far end refuses is no hold: the state stays, and both
   await hangUp(phone, id, call);
 });
 
+test("R61: a hold that crosses an offer of the far end is made anew after that", async () => {
+  const { id, call, carrier } = await talk({ reinvite: [491, "Request Pending"] });
+  const held = phone.ask("hold", id);
+  await until("the hold gets 491", () => call.reinvites.length > 0);
+  carrier.set({ reinvite: null });
+  assert.equal((await call.reinvite("sendrecv")).status, 200);
+  assert.notEqual(await held, false);
+  assert.equal(await phone.state(id), "held");
+  assert.equal(directionOf(call.reinvites.at(-1).body), "sendonly");
+  await untilUnheard(call);
+  await hangUp(phone, id, call);
+});
+
 test("R61: what is not answered cannot be held", async () => {
   const carrier = await world.carrier({ script: (call) => call.ring() });
   const id = await phone.call("+491000");

@@ -63,11 +63,30 @@ fn reinvites_that_cross_get_491_and_the_one_who_waits_less_goes_first() {
     let (incoming, _) = world.incoming_request(ALICE);
     world.respond(ALICE, incoming, reply(200, Some("b2")));
     world.run(2100);
-    assert_eq!(world.story(BOB), ["response 200 INVITE", "INVITE a"]);
+    assert_eq!(world.story(BOB), ["response 200 INVITE"], "a is out of date");
+    assert_eq!(world.story(ALICE), ["INVITE b", "response 491 INVITE", "ack"]);
+    world.request(ALICE, alices, Method::Invite, sdp("after b"));
+    world.run(10);
+    assert_eq!(world.story(BOB)[1..], ["INVITE after b"]);
     let (incoming, _) = world.incoming_request(BOB);
     world.respond(BOB, incoming, reply(200, Some("a2")));
     world.run(10);
-    assert_eq!(world.story(ALICE), ["INVITE b", "ack", "response 200 INVITE"]);
+    assert_eq!(world.story(ALICE)[3..], ["response 200 INVITE"]);
+    world.bye(ALICE, alices);
+    world.expect_nothing_left();
+}
+
+#[test]
+fn what_was_answered_with_491_is_sent_again_where_theirs_does_not_come() {
+    let mut world = World::new();
+    let (alices, _) = world.in_call();
+    world.request(ALICE, alices, Method::Invite, sdp("a"));
+    world.run(10);
+    let (incoming, _) = world.incoming_request(BOB);
+    world.respond(BOB, incoming, Reply::new(StatusCode::REQUEST_PENDING));
+    world.run(4010);
+    assert_eq!(world.story(BOB), ["INVITE a", "INVITE a"]);
+    assert_eq!(world.story(ALICE), [""; 0]);
     world.bye(ALICE, alices);
     world.expect_nothing_left();
 }

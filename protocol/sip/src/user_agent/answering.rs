@@ -101,6 +101,9 @@ impl UserAgent {
             }
             leg.session.running = grant.map(|grant| grant.start(now));
         }
+        if kind == Kind::Reinvite || reply.body.is_some() {
+            self.overtake_own_offer(leg_id);
+        }
         if kind == Kind::Update {
             self.retime(leg_id);
             return Ok(());

@@ -180,6 +180,8 @@ pub(super) struct OwnOffer {
     pub(super) outgoing: OutgoingRequest,
     pub(super) retries: u32,
     pub(super) phase: OfferPhase,
+    /// The 491 that it waits after.
+    pub(super) refusal: Option<Message>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -61,7 +61,8 @@ struct Outside {
 
 impl UserAgent {
     /// Sends a request within an answered call (INFO, UPDATE, MESSAGE, REFER, …; INVITE for a re-INVITE). Re-INVITEs
-    /// and UPDATEs with an offer that get 491 are tried again by the user agent after the random time of RFC 3261 §14.1.
+    /// and UPDATEs with an offer that get 491 are tried again by the user agent after the random time of RFC 3261 §14.1;
+    /// where an offer of theirs is accepted meanwhile, the owner gets the 491 and makes a new one.
     /// UPDATE (RFC 3311) and INFO also go while the call rings, if it has one early dialog; an offer only after that of
     /// the INVITE was answered reliably (RFC 3262). `Response` or `RequestFailed` follows, unless the call ends before.
     pub fn request(

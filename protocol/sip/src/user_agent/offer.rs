@@ -55,6 +55,7 @@ impl UserAgent {
                 outgoing,
                 retries,
                 phase: OfferPhase::Sent(transaction),
+                refusal: None,
             });
         }
         self.retime(leg_id);
@@ -197,6 +198,7 @@ impl UserAgent {
         }
         if status == StatusCode::REQUEST_PENDING && offer.retries < GLARE_RETRIES_MAX {
             let wait = self.glare_wait(leg_id);
+            offer.refusal = Some(response);
             offer.phase = OfferPhase::Waiting { until: now + wait };
             if let Some(leg) = self.legs.get_mut(&leg_id) {
                 leg.own_offer = Some(offer);
@@ -265,6 +267,26 @@ impl UserAgent {
                 request,
                 leg: Some(leg_id),
                 failure: Failure::Transport,
+            });
+        }
+    }
+
+    /// Theirs is agreed on while ours waits after a 491: what ours says is out of date (RFC 3264 §8), so its owner makes a new
+    /// one. A refresh of ours is no longer needed.
+    pub(super) fn overtake_own_offer(&mut self, leg_id: LegId) {
+        let leg = self.legs.get_mut(&leg_id);
+        let waiting = |offer: &mut OwnOffer| matches!(offer.phase, OfferPhase::Waiting { .. });
+        let overtaken = leg.and_then(|leg| leg.own_offer.take_if(waiting));
+        if let Some(OwnOffer {
+            request: Some(request),
+            refusal: Some(response),
+            ..
+        }) = overtaken
+        {
+            self.push_event(Event::Response {
+                request,
+                leg: Some(leg_id),
+                response,
             });
         }
     }

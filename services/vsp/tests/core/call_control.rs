@@ -427,3 +427,23 @@ fn glare_is_solved_and_then_the_hold_is_told() {
         .find(|frame| frame["result"]["action"] == "hold");
     assert_eq!(result.expect("the hold is told")["result"]["holdState"], "held");
 }
+
+/// The gateway's offer is void once it has answered theirs: the next one is made anew.
+#[test]
+fn an_offer_that_theirs_has_overtaken_is_made_anew() {
+    let mut world = World::new();
+    let (client, _, leg) = world.talking();
+    world.modify(client, json!({"action": "hold"}));
+    let (_, incoming, _) = world.far_asked();
+    world.far_respond(incoming, 491, None);
+    world.far_request(leg, Method::Invite, Some(("application/sdp", CARRIER_SIDE_OFFER)));
+    world.advance(Duration::from_secs(5));
+    let (_, incoming, _) = world.far_asked();
+    let tags = world.tags();
+    let at = |name: &str| tags.iter().rposition(|tag| tag == name);
+    assert!(at("make-offer") > at("reoffer"), "{tags:?}");
+    world.far_respond(incoming, 200, Some(CARRIER_ANSWER));
+    let frames = world.take_frames(client);
+    let result = frames.iter().find(|frame| frame["result"]["action"] == "hold");
+    assert_eq!(result.expect("the hold is told")["result"]["holdState"], "held");
+}
