@@ -8,6 +8,7 @@
 mod bridge;
 mod codec;
 mod error;
+mod offered;
 mod opus_params;
 mod read;
 mod rtp_leg;
@@ -19,6 +20,7 @@ mod write;
 pub use bridge::{Bridge, Prefer, Route, answer_order};
 pub use codec::{Codec, NegotiatedCodec, TelephoneEvents};
 pub use error::OfferAnswerError;
+pub use offered::OfferedSections;
 pub use opus_params::{OpusParams, OpusSending};
 pub use read::LatestOffer;
 pub use rtp_leg::{RtpChange, RtpLegNegotiation};

@@ -4,6 +4,7 @@ use offhook_sdp::attribute::Direction;
 
 use crate::codec::Codec;
 use crate::error::OfferAnswerError;
+use crate::offered::OfferedSections;
 use crate::opus_params::OpusParams;
 use crate::read::{LatestOffer, expect_offered};
 use crate::rtp_state::{RtpLegState, RtpLocal, RtpRemote};
@@ -39,7 +40,7 @@ impl RtpLegNegotiation {
                 version: 1,
                 direction: Direction::SendRecv,
                 remote: None,
-                remote_offer: None,
+                offered: None,
                 latest_offer: LatestOffer::None,
             },
         }
@@ -111,9 +112,10 @@ impl RtpLegNegotiation {
         remote
             .codecs
             .sort_by_key(|negotiated| wanted.iter().position(|codec| *codec == negotiated.codec));
+        let offered = OfferedSections::read(&offer)?;
         let change = self.change_to(&remote);
         self.state.remote = Some(remote);
-        self.state.remote_offer = Some(offer);
+        self.state.offered = Some(offered);
         self.state.latest_offer = LatestOffer::Theirs;
         Ok(change)
     }
@@ -125,17 +127,15 @@ impl RtpLegNegotiation {
     /// [`OfferAnswerError::WrongState`] without an offer, [`OfferAnswerError::NoCommonCodec`] if nothing of `order`
     /// was offered.
     pub fn answer(&mut self, order: &[Codec], allowed: Direction) -> Result<String, OfferAnswerError> {
-        let (Some(offer), Some(remote), LatestOffer::Theirs) = (
-            &self.state.remote_offer,
-            &self.state.remote,
-            self.state.latest_offer,
-        ) else {
+        let (Some(offered), Some(remote), LatestOffer::Theirs) =
+            (&self.state.offered, &self.state.remote, self.state.latest_offer)
+        else {
             return Err(OfferAnswerError::WrongState {
                 what: "an answer needs an offer of the carrier",
             });
         };
         let direction = remote.direction.mirrored().and(allowed);
-        let answer = write::answer(&self.state, offer, remote, order, direction)?;
+        let answer = write::answer(&self.state, offered, remote, order, direction)?;
         self.state.direction = direction;
         self.state.version += 1;
         Ok(answer.to_string())

@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 
-use offhook_sdp::SessionDescription;
 use offhook_sdp::attribute::Direction;
 
 use crate::codec::{Codec, NegotiatedCodec, TelephoneEvents};
+use crate::offered::OfferedSections;
 use crate::opus_params::OpusParams;
 use crate::read::LatestOffer;
 
@@ -62,8 +62,8 @@ pub struct RtpLegState {
     pub direction: Direction,
     /// The carrier's latest description, read.
     pub remote: Option<RtpRemote>,
-    /// The carrier's latest offer: our answers and later offers have its sections (RFC 3264 §8).
-    pub remote_offer: Option<SessionDescription>,
+    /// The sections of the carrier's latest offer.
+    pub offered: Option<OfferedSections>,
     /// Whose offer counts.
     pub latest_offer: LatestOffer,
 }

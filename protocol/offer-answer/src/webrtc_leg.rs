@@ -4,6 +4,7 @@ use offhook_sdp::attribute::{Direction, Setup};
 
 use crate::codec::Codec;
 use crate::error::OfferAnswerError;
+use crate::offered::OfferedSections;
 use crate::opus_params::OpusParams;
 use crate::read::{LatestOffer, expect_offered};
 use crate::webrtc_state::{DtlsRole, IceCredentials, WebRtcLegState, WebRtcLocal, WebRtcRemote};
@@ -40,7 +41,7 @@ impl WebRtcLegNegotiation {
                 local,
                 version: 1,
                 remote: None,
-                remote_offer: None,
+                offered: None,
                 latest_offer: LatestOffer::None,
                 dtls_role: None,
             },
@@ -95,10 +96,11 @@ impl WebRtcLegNegotiation {
         remote
             .codecs
             .sort_by_key(|negotiated| ours.iter().position(|codec| *codec == negotiated.codec));
+        let offered = OfferedSections::read(&offer)?;
         let change = self.change_to(&remote);
         self.state.dtls_role = Some(self.role_for_offer(remote.setup, change)?);
         self.state.remote = Some(remote);
-        self.state.remote_offer = Some(offer);
+        self.state.offered = Some(offered);
         self.state.latest_offer = LatestOffer::Theirs;
         Ok(change)
     }
@@ -112,15 +114,15 @@ impl WebRtcLegNegotiation {
     /// was offered.
     pub fn answer(&mut self, order: &[Codec]) -> Result<String, OfferAnswerError> {
         let state = &self.state;
-        let (Some(offer), Some(remote), LatestOffer::Theirs) =
-            (&state.remote_offer, &state.remote, state.latest_offer)
+        let (Some(offered), Some(remote), LatestOffer::Theirs) =
+            (&state.offered, &state.remote, state.latest_offer)
         else {
             return Err(OfferAnswerError::WrongState {
                 what: "an answer needs an offer of the browser",
             });
         };
         let role = state.dtls_role.unwrap_or(DtlsRole::Server);
-        let answer = write::answer(&state.local, state.version, offer, remote, role, order)?;
+        let answer = write::answer(&state.local, state.version, offered, remote, role, order)?;
         self.state.version += 1;
         Ok(answer.to_string())
     }

@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 
-use offhook_sdp::SessionDescription;
 use offhook_sdp::attribute::{Direction, Fingerprint, Setup};
 
 use crate::codec::{Codec, NegotiatedCodec, TelephoneEvents};
+use crate::offered::OfferedSections;
 use crate::opus_params::OpusParams;
 use crate::read::LatestOffer;
 
@@ -96,8 +96,8 @@ pub struct WebRtcLegState {
     pub version: u64,
     /// The browser's latest description, read.
     pub remote: Option<WebRtcRemote>,
-    /// The browser's latest offer: our answers and later offers have its sections (RFC 3264 §8).
-    pub remote_offer: Option<SessionDescription>,
+    /// The sections of the browser's latest offer.
+    pub offered: Option<OfferedSections>,
     /// Whose offer counts.
     pub latest_offer: LatestOffer,
     /// Our DTLS role, once agreed; constant from then on.

@@ -1,8 +1,8 @@
-//! Writing of what both kinds of leg have in common: the frame of a description, codecs, rejected sections.
+//! Writing of what both kinds of leg have in common: the frame of a description, codecs, sections.
 
 use std::net::IpAddr;
 
-use offhook_sdp::attribute::{Fmtp, FmtpParameter, Mid, Ptime, RtpMap};
+use offhook_sdp::attribute::{Fmtp, FmtpParameter, Ptime, RtpMap};
 use offhook_sdp::{
     Bandwidth, BandwidthKind, Connection, Host, MediaDescription, MediaKind, Origin, SessionDescription,
     TransportProtocol,
@@ -10,8 +10,8 @@ use offhook_sdp::{
 
 use crate::codec::{Codec, NegotiatedCodec, TELEPHONE_EVENT, TelephoneEvents};
 use crate::error::OfferAnswerError;
+use crate::offered::OfferedSections;
 use crate::opus_params::OpusParams;
-use crate::read::audio_section;
 
 /// Events that we understand: the sixteen digits and hook flash (RFC 4733 §3.2).
 const EVENTS: &str = "0-16";
@@ -169,40 +169,11 @@ pub(crate) fn codecs_to_answer(
 
 /// The sections of an offer of ours: on a leg whose peer has offered before, as many and in that order.
 pub(crate) fn sections_to_offer(
-    remote_offer: Option<&SessionDescription>,
+    offered: Option<&OfferedSections>,
     ours: MediaDescription,
 ) -> Vec<MediaDescription> {
-    let shape = remote_offer.and_then(|offer| Some((offer, audio_section(offer).ok()?.0)));
-    match shape {
-        Some((offer, place)) => sections_like(offer, ours, place),
+    match offered {
+        Some(offered) => offered.around(ours),
         None => vec![ours],
     }
-}
-
-/// Our section in the place of the peer's audio section; every other section of its offer is rejected.
-pub(crate) fn sections_like(
-    offer: &SessionDescription,
-    ours: MediaDescription,
-    place: usize,
-) -> Vec<MediaDescription> {
-    let mut ours = Some(ours);
-    let sections = offer.media.iter().enumerate().map(|(index, section)| {
-        if index == place {
-            ours.take().unwrap_or_else(|| rejected(section))
-        } else {
-            rejected(section)
-        }
-    });
-    sections.collect()
-}
-
-/// A section with port 0 (RFC 3264 §6).
-fn rejected(section: &MediaDescription) -> MediaDescription {
-    let formats = section.formats.iter().take(1).cloned().collect();
-    let mut answer = MediaDescription::new(section.kind.clone(), 0, section.protocol.clone(), formats);
-    if let Ok(Some(mid)) = section.attributes.first::<Mid>() {
-        answer.attributes.push(&mid);
-    }
-    answer.attributes.push_flag("inactive");
-    answer
 }

@@ -5,11 +5,9 @@ use offhook_sdp::{MediaDescription, SessionDescription, TransportProtocol};
 
 use crate::codec::{Codec, TelephoneEvents};
 use crate::error::OfferAnswerError;
-use crate::read::audio_section;
+use crate::offered::OfferedSections;
 use crate::rtp_state::{RtpLegState, RtpLocal, RtpRemote};
-use crate::write::{
-    AudioFormats, codecs_to_answer, formats_to_offer, frame, sections_like, sections_to_offer,
-};
+use crate::write::{AudioFormats, codecs_to_answer, formats_to_offer, frame, sections_to_offer};
 
 /// Our offer; on a leg that has been up with the same sections and payload types.
 pub(super) fn offer(state: &RtpLegState) -> SessionDescription {
@@ -24,20 +22,19 @@ pub(super) fn offer(state: &RtpLegState) -> SessionDescription {
         local.shares_port(),
     );
     let mut description = frame(local.session_id, state.version, local.address.ip());
-    description.media = sections_to_offer(state.remote_offer.as_ref(), section);
+    description.media = sections_to_offer(state.offered.as_ref(), section);
     description
 }
 
-/// Our answer to `offer`, with the codecs of `order` that it has.
+/// Our answer to the offer with these sections, with the codecs of `order` that it has.
 pub(super) fn answer(
     state: &RtpLegState,
-    offer: &SessionDescription,
+    offered: &OfferedSections,
     remote: &RtpRemote,
     order: &[Codec],
     direction: Direction,
 ) -> Result<SessionDescription, OfferAnswerError> {
     let local = &state.local;
-    let (place, offered) = audio_section(offer)?;
     let codecs = codecs_to_answer(order, &remote.codecs)?;
     let events = remote.telephone_events;
     let section = section(
@@ -49,7 +46,7 @@ pub(super) fn answer(
         remote.rtcp_mux,
     );
     let mut description = frame(local.session_id, state.version, local.address.ip());
-    description.media = sections_like(offer, section, place);
+    description.media = offered.around(section);
     Ok(description)
 }
 

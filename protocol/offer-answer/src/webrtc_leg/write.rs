@@ -7,27 +7,24 @@ use offhook_sdp::{MediaDescription, SessionDescription, TransportProtocol};
 
 use crate::codec::{Codec, TelephoneEvents};
 use crate::error::OfferAnswerError;
-use crate::read::audio_section;
+use crate::offered::OfferedSections;
 use crate::webrtc_state::{DtlsRole, WebRtcLegState, WebRtcLocal, WebRtcRemote};
-use crate::write::{
-    AudioFormats, codecs_to_answer, formats_to_offer, frame, sections_like, sections_to_offer,
-};
+use crate::write::{AudioFormats, codecs_to_answer, formats_to_offer, frame, sections_to_offer};
 
 /// Length of the packets that we send, milliseconds.
 const PACKET_MS: u16 = 20;
 /// Track id of `a=msid`; there is one per stream.
 const TRACK: &str = "audio";
 
-/// Our answer to `offer`, with the codecs of `order` that it has.
+/// Our answer to the offer with these sections, with the codecs of `order` that it has.
 pub(super) fn answer(
     local: &WebRtcLocal,
     version: u64,
-    offer: &SessionDescription,
+    offered: &OfferedSections,
     remote: &WebRtcRemote,
     role: DtlsRole,
     order: &[Codec],
 ) -> Result<SessionDescription, OfferAnswerError> {
-    let (place, offered) = audio_section(offer)?;
     let codecs = codecs_to_answer(order, &remote.codecs)?;
     let setup = match role {
         DtlsRole::Client => Setup::Active,
@@ -40,11 +37,11 @@ pub(super) fn answer(
     }
     push_transport(&mut section, local, setup, remote.direction.mirrored());
     let mut description = session(local, version);
-    if let Some(mid) = remote.mid.clone().filter(|mid| is_bundled(offer, mid)) {
+    if let Some(mid) = remote.mid.clone().filter(|_| offered.is_bundled) {
         description.attributes.push(&Group::bundle(vec![mid]));
     }
     push_stream_semantics(&mut description, local);
-    description.media = sections_like(offer, section, place);
+    description.media = offered.around(section);
     Ok(description)
 }
 
@@ -64,7 +61,7 @@ pub(super) fn offer(state: &WebRtcLegState, direction: Direction) -> SessionDesc
     let mut description = session(local, state.version);
     description.attributes.push(&Group::bundle(vec![mid]));
     push_stream_semantics(&mut description, local);
-    description.media = sections_to_offer(state.remote_offer.as_ref(), section);
+    description.media = sections_to_offer(state.offered.as_ref(), section);
     description
 }
 
@@ -127,11 +124,6 @@ fn push_transport(section: &mut MediaDescription, local: &WebRtcLocal, setup: Se
         track: Some(TRACK.to_owned()),
     });
     attributes.push(&Ssrc::cname(local.ssrc, &local.cname));
-}
-
-fn is_bundled(offer: &SessionDescription, mid: &str) -> bool {
-    let mut groups = offer.attributes.all::<Group>().flatten();
-    groups.any(|group| group.is_bundle() && group.mids.iter().any(|member| member == mid))
 }
 
 /// The preferred address; the discard port of nowhere if the gateway gave none.

@@ -50,7 +50,7 @@ proptest! {
         let mut leg = web_leg();
         if leg.handle_offer(&apply(&chromium_offer(), &changes)).is_ok() {
             let answer = SessionDescription::parse(&leg.answer(&Codec::ALL).unwrap()).unwrap();
-            let offered = leg.export().remote_offer.as_ref().unwrap().media.len();
+            let offered = leg.export().offered.as_ref().unwrap().rejected.len() + 1;
             prop_assert_eq!(answer.media.len(), offered);
             prop_assert_eq!(answer.media.iter().filter(|section| section.port != 0).count(), 1);
             prop_assert!(SessionDescription::parse(&leg.offer(Direction::SendRecv)).is_ok());
@@ -65,7 +65,7 @@ proptest! {
         let mut callee = rtp_leg(&Codec::ALL);
         if callee.handle_offer(&text).is_ok() {
             let answer = SessionDescription::parse(&callee.answer(&Codec::ALL, Direction::SendRecv).unwrap()).unwrap();
-            prop_assert_eq!(answer.media.len(), callee.export().remote_offer.as_ref().unwrap().media.len());
+            prop_assert_eq!(answer.media.len(), callee.export().offered.as_ref().unwrap().rejected.len() + 1);
         }
         let mut caller = rtp_leg(&Codec::ALL);
         caller.offer(Direction::SendRecv);
