@@ -108,7 +108,8 @@ fn routes(from: &[NegotiatedCodec], to: &[NegotiatedCodec], prefer: Prefer) -> V
         Prefer::Relay => to.first(),
         Prefer::Opus => to.iter().min_by_key(|negotiated| negotiated.codec),
     };
-    from.iter()
+    let mut routes: Vec<Route> = from
+        .iter()
         .filter_map(|received| {
             let same = to
                 .iter()
@@ -119,5 +120,7 @@ fn routes(from: &[NegotiatedCodec], to: &[NegotiatedCodec], prefer: Prefer) -> V
                 sent: *sent,
             })
         })
-        .collect()
+        .collect();
+    routes.shrink_to_fit();
+    routes
 }

@@ -8,6 +8,7 @@ use crate::offered::OfferedSections;
 use crate::opus_params::OpusParams;
 use crate::read::{LatestOffer, expect_offered};
 use crate::rtp_state::{RtpLegState, RtpLocal, RtpRemote};
+use crate::write::print;
 
 mod read;
 mod write;
@@ -67,7 +68,7 @@ impl RtpLegNegotiation {
         let offer = write::offer(&self.state);
         self.state.version += 1;
         self.state.latest_offer = LatestOffer::Ours;
-        offer.to_string()
+        print(&offer)
     }
 
     /// Reads the carrier's answer (183 or 200). Another answer to the same offer replaces the one before.
@@ -138,7 +139,7 @@ impl RtpLegNegotiation {
         let answer = write::answer(&self.state, offered, remote, order, direction)?;
         self.state.direction = direction;
         self.state.version += 1;
-        Ok(answer.to_string())
+        Ok(print(&answer))
     }
 
     fn change_to(&self, new: &RtpRemote) -> RtpChange {

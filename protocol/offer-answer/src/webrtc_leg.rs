@@ -8,6 +8,7 @@ use crate::offered::OfferedSections;
 use crate::opus_params::OpusParams;
 use crate::read::{LatestOffer, expect_offered};
 use crate::webrtc_state::{DtlsRole, IceCredentials, WebRtcLegState, WebRtcLocal, WebRtcRemote};
+use crate::write::print;
 
 mod read;
 mod write;
@@ -124,7 +125,7 @@ impl WebRtcLegNegotiation {
         let role = state.dtls_role.unwrap_or(DtlsRole::Server);
         let answer = write::answer(&state.local, state.version, offered, remote, role, order)?;
         self.state.version += 1;
-        Ok(answer.to_string())
+        Ok(print(&answer))
     }
 
     /// Writes an offer of ours (inbound call, attach): actpass on a fresh leg, our constant role on a running one;
@@ -133,7 +134,7 @@ impl WebRtcLegNegotiation {
         let offer = write::offer(&self.state, direction);
         self.state.version += 1;
         self.state.latest_offer = LatestOffer::Ours;
-        offer.to_string()
+        print(&offer)
     }
 
     /// Reads the browser's answer to our offer. Another answer to the same offer replaces the one before.

@@ -110,6 +110,13 @@ pub(crate) fn frame(session_id: u64, version: u64, address: IpAddr) -> SessionDe
     description
 }
 
+/// A description as text. Who sends it may keep it for as long as the call takes: without room to grow.
+pub(crate) fn print(description: &SessionDescription) -> String {
+    let mut text = description.to_string();
+    text.shrink_to_fit();
+    text
+}
+
 /// Codecs and events of an offer of ours with their numbers: those already in use keep theirs (RFC 3264 §8.3.2), new
 /// ones get our usual number, or a free one where a peer uses that for something else.
 pub(crate) fn formats_to_offer(

@@ -212,7 +212,11 @@ impl WebRtcLeg {
 
     /// The next event.
     pub fn poll_event(&mut self) -> Option<LegEvent> {
-        self.events.pop_front()
+        let event = self.events.pop_front();
+        if event.is_none() {
+            self.events.shrink_to_fit();
+        }
+        event
     }
 
     /// Says goodbye (DTLS close_notify); drain `poll_transmit` once more, then drop the leg.

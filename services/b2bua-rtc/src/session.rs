@@ -249,7 +249,12 @@ impl MediaSession {
 
     /// The next thing that the worker has to know.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        let output = self.outputs.pop_front();
+        if output.is_none() {
+            // There is nothing to tell for most of a call.
+            self.outputs.shrink_to_fit();
+        }
+        output
     }
 
     /// True if [`Self::poll_output`] has something.
@@ -295,6 +300,13 @@ impl MediaSession {
             _ if self.client.ufrag().is_some() => LegName::Client,
             _ => LegName::Carrier,
         }
+    }
+
+    /// Our ufrags that led here: they do no longer.
+    pub fn take_ufrags(&mut self) -> impl Iterator<Item = String> + use<> {
+        std::mem::take(&mut self.ufrags)
+            .into_iter()
+            .map(|(_, ufrag)| ufrag)
     }
 
     /// Another session's peer has proven to send from this address. If that was a lie (the sender of a datagram is easily
@@ -368,6 +380,8 @@ impl MediaSession {
             if self.ufrags.iter().any(|(_, known)| known == ufrag) {
                 continue;
             }
+            // A leg has one, and two for as long as an ICE restart takes.
+            self.ufrags.reserve_exact(1);
             self.ufrags.push((leg.name, ufrag.to_owned()));
             self.outputs.push_back(Output::UfragAdded(ufrag.to_owned()));
             let of_leg = self.ufrags.iter().filter(|(name, _)| *name == leg.name);

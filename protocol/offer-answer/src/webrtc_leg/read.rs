@@ -102,6 +102,7 @@ fn fingerprints(levels: &Levels<'_>) -> Result<Vec<Fingerprint>, OfferAnswerErro
     if all.is_empty() {
         Err(OfferAnswerError::UnsupportedFingerprint { hash: first })
     } else {
+        all.shrink_to_fit();
         Ok(all)
     }
 }

@@ -5,6 +5,7 @@
 //! one is heard again when all newer ones have been silent for a while, or have said goodbye.
 
 use offhook_rtp::Ssrc;
+use smallvec::SmallVec;
 use std::time::{Duration, Instant};
 
 /// Sources of one peer that are told apart: as many as browsers play at a time. One more is heard only in the place of one
@@ -17,7 +18,7 @@ const SILENT: Duration = Duration::from_millis(100);
 #[derive(Debug, Default)]
 pub(super) struct Sources {
     /// The oldest first.
-    known: Vec<Source>,
+    known: SmallVec<[Source; 1]>,
     /// Which of them is heard.
     heard: usize,
 }

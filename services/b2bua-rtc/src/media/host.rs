@@ -73,8 +73,6 @@ struct Hosted {
     spare: Option<RtpPort>,
     /// The deadline that is in the heap.
     scheduled: Option<Instant>,
-    /// Our ufrags that lead here.
-    ufrags: Vec<String>,
     /// Addresses that lead here.
     addresses: Vec<(LegName, (SocketAddr, SocketAddr))>,
 }
@@ -102,7 +100,8 @@ pub(super) enum Handled {
 /// The sessions of one worker.
 pub(super) struct Host {
     params: Arc<SessionParams>,
-    sessions: Slab<Hosted>,
+    /// Boxed: half of a table that has just grown is empty.
+    sessions: Slab<Box<Hosted>>,
     by_id: HashMap<MediaSessionId, usize>,
     by_ufrag: HashMap<String, usize>,
     /// By local and remote address of the WebRTC port.
@@ -257,14 +256,13 @@ impl Host {
         match MediaSession::open(now, self.params.clone(), request, ports, &mut self.rng) {
             Ok((session, reply)) => {
                 self.by_id.insert(session.id().clone(), key);
-                self.sessions.insert(Hosted {
+                self.sessions.insert(Box::new(Hosted {
                     session,
                     ports,
                     spare: None,
                     scheduled: None,
-                    ufrags: Vec::new(),
                     addresses: Vec::new(),
-                });
+                }));
                 self.after(key);
                 Ok(reply)
             }

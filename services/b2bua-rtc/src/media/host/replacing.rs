@@ -46,7 +46,7 @@ impl Host {
         }];
         let old = std::mem::replace(place, new);
         if !hosted.session.has_webrtc() {
-            for ufrag in std::mem::take(&mut hosted.ufrags) {
+            for ufrag in hosted.session.take_ufrags() {
                 self.by_ufrag.remove(&ufrag);
                 self.notices.push(RouteNotice::Ufrag { ufrag, mine: false });
             }

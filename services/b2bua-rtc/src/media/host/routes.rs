@@ -110,11 +110,9 @@ impl Host {
                         ufrag: ufrag.clone(),
                         mine: true,
                     });
-                    self.sessions[key].ufrags.push(ufrag.clone());
                     self.by_ufrag.insert(ufrag, key);
                 }
                 Output::UfragRemoved(ufrag) => {
-                    self.sessions[key].ufrags.retain(|known| *known != ufrag);
                     self.by_ufrag.remove(&ufrag);
                     self.notices.push(RouteNotice::Ufrag { ufrag, mine: false });
                 }
@@ -151,7 +149,10 @@ impl Host {
         {
             self.forget_address(before, its_leg, path);
         }
-        self.sessions[key].addresses.push((leg, path));
+        let addresses = &mut self.sessions[key].addresses;
+        // Most browsers have one.
+        addresses.reserve_exact(1);
+        addresses.push((leg, path));
         self.notices.push(RouteNotice::Address { path, mine: true });
     }
 
@@ -182,15 +183,14 @@ impl Host {
         self.drain_outputs(key);
         self.ended.retain(|ended| *ended != key);
         let Hosted {
-            session,
+            mut session,
             ports,
             spare,
-            ufrags,
             addresses,
             ..
-        } = self.sessions.remove(key);
+        } = *self.sessions.remove(key);
         self.by_id.remove(session.id());
-        for ufrag in ufrags {
+        for ufrag in session.take_ufrags() {
             self.by_ufrag.remove(&ufrag);
             self.notices.push(RouteNotice::Ufrag { ufrag, mine: false });
         }
