@@ -128,6 +128,8 @@ impl MessageBuilder {
             }
             .into());
         }
+        // Transactions and traces keep it.
+        self.out.shrink_to_fit();
         Ok(self.out.into())
     }
 
