@@ -101,19 +101,12 @@ test("R57, R60: one INVITE, one ACK and one BYE at the carrier; both ends of eac
 });
 
 test("D2, R25, as our own SDK tells it: requesting, trying, ringing with the 180, active with the 200", async () => {
-  let call;
-  await world.carrier({
-    toneHz: CARRIER_HZ,
-    script: (arrived) => {
-      call = arrived;
-      arrived.ring();
-    },
-  });
+  const carrier = await world.carrier({ toneHz: CARRIER_HZ, script: (call) => call.ring() });
   const phone = await world.ownPhone();
   await phone.logIn("alice");
   const id = await phone.call("+491000");
   await phone.untilState(id, "ringing");
-  call.answer();
+  carrier.calls[0].answer();
   await phone.untilState(id, "active");
   await phone.hangup(id);
   await phone.untilState(id, "destroy");

@@ -90,6 +90,17 @@ pub(crate) fn dial(world: &mut World, uri: &str, lines: &[(HeaderName<'static>, 
     dial_from(world, (desk(), desk()), uri, "right", lines);
 }
 
+/// Alice's phone has called a carrier: INVITE as the carrier received it, 200 as the phone did.
+pub(crate) fn phone_with_carrier(world: &mut World) -> (Message, Message) {
+    dial(world, DIALLED, &[]);
+    let at_carrier = world.take(carrier_a());
+    world.receive_message(carrier_a(), &answer(&at_carrier, 200));
+    let ok = world.take_all(desk()).pop().expect("the 200");
+    world.receive_message(desk(), &in_dialog(&ok, Method::Ack, None));
+    assert_eq!(world.take(gateway()).method(), Some(&Method::Ack));
+    (at_carrier, ok)
+}
+
 fn from(text: &str) -> (HeaderName<'static>, String) {
     (HeaderName::From, format!("{text};tag=phone"))
 }

@@ -1,7 +1,7 @@
 //! Whose requests within calls go on: those of VSPs, those to VSPs, and those whose Route we have sealed.
 
 use crate::mid_call::METHODS;
-use crate::phone_calls::{DIALLED, dial, with_phones, world};
+use crate::phone_calls::{dial, phone_with_carrier, with_phones, world};
 use crate::phones::{desk, pocket, registered};
 use crate::world::*;
 use offhook_sip_message::{Message, Method};
@@ -23,6 +23,11 @@ fn request(from: SocketAddr, method: &Method, (uri, routes): (&str, &str), to_ta
     )
 }
 
+/// The To tag of a response.
+fn tag_of(response: &Message) -> String {
+    String::from_utf8_lossy(response.to_tag().expect("a tag")).into_owned()
+}
+
 fn with_ack() -> impl Iterator<Item = Method> {
     METHODS.into_iter().chain([Method::Bye, Method::Ack])
 }
@@ -41,17 +46,6 @@ fn refused(world: &mut World, from: SocketAddr, method: &Method, text: String, r
     assert_eq!(answers, due, "{method}");
     assert!(world.sent.is_empty(), "{method}: {:?}", world.sent);
     assert_eq!(std::mem::take(&mut world.refused), [reason], "{method}");
-}
-
-/// Alice's phone has called a carrier: INVITE as the carrier received it, 200 as the phone did.
-fn phone_with_carrier(world: &mut World) -> (Message, Message) {
-    dial(world, DIALLED, &[]);
-    let at_carrier = world.take(carrier_a());
-    world.receive_message(carrier_a(), &answer(&at_carrier, 200));
-    let ok = world.take_all(desk()).pop().expect("the 200");
-    world.receive_message(desk(), &in_dialog(&ok, Method::Ack, None));
-    assert_eq!(world.take(gateway()).method(), Some(&Method::Ack));
-    (at_carrier, ok)
 }
 
 /// Sends it; it reaches `to`, whose answer comes back.
@@ -123,7 +117,7 @@ fn strangers_send_nothing_within_calls_also_with_a_sealed_route() {
     for method in with_ack() {
         let mut world = world();
         let (_, ok) = phone_with_carrier(&mut world);
-        let tag = String::from_utf8_lossy(ok.to_tag().expect("a tag")).into_owned();
+        let tag = tag_of(&ok);
         for uri in [format!("sip:gw@{}", gateway()), format!("sip:bob@{}", vsp())] {
             let text = request(pocket(), &method, (&uri, &routes_of(&ok)), &tag);
             refused(&mut world, pocket(), &method, text, Refusal::Stranger);
@@ -178,7 +172,7 @@ fn each_method_passes_between_phone_and_browser() {
         let back = carrier_request_to(&at_vsp, method.clone(), 50, &desk().to_string());
         passes(&mut world, vsp(), &back, desk());
         // What proves this call leads to no carrier.
-        let tag = String::from_utf8_lossy(ok.to_tag().expect("a tag")).into_owned();
+        let tag = tag_of(&ok);
         for carrier in [carrier_a(), carrier_b()] {
             let text = request(
                 desk(),
@@ -195,7 +189,7 @@ fn each_method_passes_between_phone_and_browser() {
 fn a_seal_is_good_for_its_call_and_as_it_was_written() {
     let mut world = world();
     let (_, ok) = phone_with_carrier(&mut world);
-    let tag = String::from_utf8_lossy(ok.to_tag().expect("a tag")).into_owned();
+    let tag = tag_of(&ok);
     let (method, uri) = (Method::Info, format!("sip:gw@{}", gateway()));
     let sealed = routes_of(&ok);
     let genuine = request(desk(), &method, (&uri, &sealed), &tag);

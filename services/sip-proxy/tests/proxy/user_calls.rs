@@ -1,6 +1,6 @@
 //! A user's calls are counted over browsers and phones, placed and taken, and over the limit the user is busy.
 
-use crate::phone_calls::dial;
+use crate::phone_calls::phone_with_carrier;
 use crate::phones::{credentials, desk, registered};
 use crate::world::*;
 use offhook_sip_message::{HeaderName, Message, Method};
@@ -43,10 +43,7 @@ fn assert_busy(world: &mut World, id: &str) {
 #[test]
 fn a_phone_that_talks_makes_its_user_busy_until_bye() {
     let mut world = limited(1, |_| {});
-    dial(&mut world, "sip:123@voice.example.com", &[]);
-    let at_carrier = world.take(carrier_a());
-    world.receive_message(carrier_a(), &answer(&at_carrier, 200));
-    assert_eq!(world.last_status(desk()), 200);
+    let (at_carrier, _) = phone_with_carrier(&mut world);
     assert_busy(&mut world, "second");
     world.receive_message(carrier_a(), &carrier_request(&at_carrier, Method::Bye, 2));
     let bye = world.take(desk());
@@ -60,10 +57,7 @@ fn a_phone_that_talks_makes_its_user_busy_until_bye() {
 #[test]
 fn who_hangs_up_is_free_though_nobody_answers_the_bye() {
     let mut world = limited(1, |_| {});
-    dial(&mut world, "sip:123@voice.example.com", &[]);
-    let at_carrier = world.take(carrier_a());
-    world.receive_message(carrier_a(), &answer(&at_carrier, 200));
-    let ok = world.take_all(desk()).pop().expect("the 200");
+    let (_, ok) = phone_with_carrier(&mut world);
     assert_busy(&mut world, "second");
     world.receive_message(desk(), &in_dialog(&ok, Method::Bye, None));
     world.take(gateway());
@@ -75,10 +69,7 @@ fn who_hangs_up_is_free_though_nobody_answers_the_bye() {
 #[test]
 fn a_bye_that_belongs_to_no_call_ends_no_other_for_the_count() {
     let mut world = limited(1, |_| {});
-    dial(&mut world, "sip:123@voice.example.com", &[]);
-    let at_carrier = world.take(carrier_a());
-    world.receive_message(carrier_a(), &answer(&at_carrier, 200));
-    let ok = world.take_all(desk()).pop().expect("the 200");
+    let (_, ok) = phone_with_carrier(&mut world);
     let bye = text(&in_dialog(&ok, Method::Bye, None)).replace("tag=carriertag", "tag=made-up");
     world.receive(desk(), bye);
     let bye = world.take(gateway());

@@ -560,9 +560,7 @@ fn draining_takes_no_more_calls_and_ends_those_that_ring() {
     let (client, _) = world.log_in("alice");
     world.far_call("alice", &[]);
     world.expect(client, "invite");
-    let until = world.now + Duration::from_secs(5);
-    world.server.handle_drain(world.now, until);
-    world.settle();
+    world.drain(Duration::from_secs(5));
     world.far_call("alice", &[]);
     assert_eq!(world.far_statuses(), [180, 503]);
     world.advance(Duration::from_secs(5));

@@ -266,9 +266,7 @@ fn draining_takes_the_account_out_at_once() {
     let mut world = world();
     world.log_in("alice");
     accept(&mut world);
-    let until = world.now + Duration::from_secs(5);
-    world.server.handle_drain(world.now, until);
-    world.settle();
+    world.drain(Duration::from_secs(5));
     let (incoming, _) = register(&mut world);
     assert!(!world.server.is_empty(), "the registrar has not answered");
     world.far_respond(incoming, 200, None);

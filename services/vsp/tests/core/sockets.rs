@@ -160,9 +160,7 @@ fn draining_lets_calls_end_and_then_ends_them() {
     let (busy, _) = world.log_in("alice");
     let (idle, _) = world.log_in("bob");
     world.call(busy, "call-1", "9196");
-    let until = world.now + Duration::from_secs(20);
-    world.server.handle_drain(world.now, until);
-    world.settle();
+    world.drain(Duration::from_secs(20));
     assert_eq!(world.closed.get(&idle), Some(&CloseReason::Restart));
     assert!(!world.closed.contains_key(&busy));
 
@@ -185,10 +183,7 @@ fn draining_does_not_wait_for_a_client_that_is_gone() {
     let mut world = World::new();
     let (client, _, leg) = world.talking();
     world.cut(client);
-    world
-        .server
-        .handle_drain(world.now, world.now + Duration::from_secs(20));
-    world.settle();
+    world.drain(Duration::from_secs(20));
     assert_eq!(world.server.counts().calls, 1);
     world.far_bye(leg, None);
     assert!(world.server.is_empty(), "{:?}", world.server.counts());
@@ -200,9 +195,7 @@ fn draining_lets_a_client_come_back_to_its_call_and_nobody_else() {
     let (old, session) = world.log_in("alice");
     let sticky = world.sticky_id(old);
     world.call(old, "call-1", "9196");
-    let until = world.now + Duration::from_secs(50);
-    world.server.handle_drain(world.now, until);
-    world.settle();
+    world.drain(Duration::from_secs(50));
     world.cut(old);
 
     let elsewhere = Some("vsdk-3c0ffee.other");
@@ -248,9 +241,7 @@ fn draining_lets_a_client_come_back_to_its_call_and_nobody_else() {
 fn draining_turns_away_who_logs_in_as_somebody_else_and_keeps_the_call_of_before() {
     let mut world = World::new();
     let (client, session, leg) = world.talking();
-    let until = world.now + Duration::from_secs(50);
-    world.server.handle_drain(world.now, until);
-    world.settle();
+    world.drain(Duration::from_secs(50));
     world.request(client, "login", json!({"login": "bob", "passwd": "bob-pw"}));
     assert_eq!(world.closed[&client], CloseReason::Restart);
     let (back, calls) = world.come_back(&session);
@@ -265,9 +256,7 @@ fn draining_turns_away_who_logs_in_as_somebody_else_and_keeps_the_call_of_before
 fn draining_lets_a_client_with_a_call_renew_its_credentials() {
     let mut world = World::new();
     let (client, _, _) = world.talking();
-    let until = world.now + Duration::from_secs(20);
-    world.server.handle_drain(world.now, until);
-    world.settle();
+    world.drain(Duration::from_secs(20));
     let login = json!({"login": "alice", "passwd": "alice-pw"});
     let renewed = world.ask(client, "login", login);
     assert!(renewed["result"].is_object(), "{renewed}");

@@ -367,10 +367,7 @@ fn a_pair_without_a_client_ends_by_time_by_drain_and_with_its_gateway() {
         match way {
             "time" => world.advance_alive(client, Duration::from_secs(4 * 60 * 60)),
             "drain" => {
-                world
-                    .server
-                    .handle_drain(world.now, world.now + Duration::from_secs(5));
-                world.settle();
+                world.drain(Duration::from_secs(5));
                 assert!(!world.far_has_left(first), "it may go on for a while");
                 world.advance(Duration::from_secs(6));
             }

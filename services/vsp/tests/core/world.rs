@@ -348,6 +348,12 @@ impl World {
         self.expect(client, "clientReady")["reattached_sessions"].clone()
     }
 
+    /// Drains; calls may go on for so long.
+    pub(crate) fn drain(&mut self, duration: Duration) {
+        self.server.handle_drain(self.now, self.now + duration);
+        self.settle();
+    }
+
     /// Lets time pass, running every timer at its time.
     pub(crate) fn advance(&mut self, duration: Duration) {
         let end = self.now + duration;
