@@ -222,7 +222,6 @@ impl Door {
             .get(header::UPGRADE)
             .is_some_and(|upgrade| upgrade.as_bytes().eq_ignore_ascii_case(b"websocket"));
         if is_upgrade {
-            let place = place.lock().unwrap_or_else(PoisonError::into_inner).take();
             return self.upgrade(request, remote, place).await;
         }
         if request.uri().path() == reports::PATH {
@@ -241,10 +240,7 @@ impl Door {
     }
 
     /// A WebSocket on any path, with any query, without sub-protocol.
-    async fn upgrade(&self, request: Request, remote: SocketAddr, place: Option<Place>) -> Response {
-        let Some(place) = place else {
-            return StatusCode::BAD_REQUEST.into_response();
-        };
+    async fn upgrade(&self, request: Request, remote: SocketAddr, place: &Mutex<Option<Place>>) -> Response {
         if !self.origin_is_allowed(request.headers()) {
             self.notes
                 .refused_connection(remote.ip(), "Origin not in allowed_origins");
@@ -263,6 +259,11 @@ impl Door {
         if !self.may_enter(&peer).await {
             return StatusCode::SERVICE_UNAVAILABLE.into_response();
         }
+        // Who is refused keeps its place with its connection.
+        let place = place.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(place) = place else {
+            return StatusCode::BAD_REQUEST.into_response();
+        };
         let id = ConnectionId(self.last_id.fetch_add(1, Ordering::Relaxed) + 1);
         let inbox = self.inbox.clone();
         upgrade

@@ -336,7 +336,8 @@ impl Server {
             self.keep_best_call(now, &session_id);
         }
         let Some(session) = self.sessions.get_mut(&session_id) else {
-            return;
+            // While we drain, it went with the calls that a new page does not take.
+            return self.close_socket(now, id, CloseReason::Restart);
         };
         session.connection = Some(id);
         session.returned = Some(now);

@@ -19,7 +19,7 @@ impl Server {
     /// The client's `modify`.
     pub(super) fn on_modify(&mut self, now: Instant, asked: Asked, key: CallKey, action: ModifyAction) {
         let (action, to) = match action {
-            ModifyAction::Transfer { destination } => ("transfer", to_number(&destination)),
+            ModifyAction::Transfer { destination } => ("transfer", self.to_number(key, &destination)),
             ModifyAction::Replace { other } => ("replace", self.to_call(key, &other)),
             action => return self.with_call(now, key, |call, out| call.modify(now, asked, action, out)),
         };
@@ -33,6 +33,19 @@ impl Server {
             }
             Err(error) => self.with_call(now, key, |_, out| out.push(Action::Reply(asked, Err(error)))),
         }
+    }
+
+    /// Somebody whom the client may have called: where it may call its target alone, nobody else is called on its behalf.
+    fn to_number(&self, key: CallKey, destination: &str) -> Result<TransferTo, RpcError> {
+        let destination = Destination::new(destination)
+            .map_err(|why| RpcError::new(ErrorCode::InvalidParams, format!("destination: {why}")))?;
+        let session = self.calls.get(&key).map(|call| &call.session);
+        let target = session.and_then(|id| self.sessions.get(id)?.target.as_ref());
+        if target.is_some_and(|target| target.as_str() != destination.as_str()) {
+            let why = "anonymous clients may have their target called alone";
+            return Err(RpcError::new(ErrorCode::CallFailed, why));
+        }
+        Ok(TransferTo::Number(destination))
     }
 
     /// Asks the far end to make a transfer; makes it here where that one does not know how.
@@ -260,10 +273,4 @@ impl Server {
         self.with_call(now, key, |call, out| call.succeeded_by(successor, direction, out));
         self.abandon_requests(now, key);
     }
-}
-
-fn to_number(destination: &str) -> Result<TransferTo, RpcError> {
-    Destination::new(destination)
-        .map(TransferTo::Number)
-        .map_err(|why| RpcError::new(ErrorCode::InvalidParams, format!("destination: {why}")))
 }

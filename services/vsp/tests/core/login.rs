@@ -1,8 +1,9 @@
 //! Login, registration and the requests around them: M6 to M10, and whose session is whose.
 
 use crate::world::{self, World, invite_params};
+use offhook_sip::user_agent::Notice;
 use offhook_vsp::auth::{Claims, Question, Refusal, Verdict};
-use offhook_vsp::{CloseReason, Rejection};
+use offhook_vsp::{CloseReason, ConnectionId, Rejection};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -371,8 +372,8 @@ fn c07_an_expired_token_asks_for_one_login_and_ends_no_call() {
     assert_eq!(world.server.counts().calls, 1);
 }
 
-#[test]
-fn c01_clients_without_a_name_reach_their_target_and_nothing_else() {
+/// A world that has a target for clients without a name, and one that has asked for it.
+fn anonymous() -> (World, ConnectionId) {
     let mut own = crate::world::settings();
     own.anonymous_targets = vec![offhook_vsp::AnonymousTarget {
         kind: "ai_assistant".to_owned(),
@@ -390,6 +391,33 @@ fn c01_clients_without_a_name_reach_their_target_and_nothing_else() {
     let result = world.ask(client, "anonymous_login", login("desk"));
     assert_eq!(result["result"]["message"], "logged in");
     world.expect(client, "clientReady");
+    (world, client)
+}
+
+/// Neither does somebody else call on its behalf: the operator would pay for that.
+#[test]
+fn c01_clients_without_a_name_have_their_far_end_sent_to_nobody_else() {
+    let (mut world, client) = anonymous();
+    world.call(client, "call-1", "");
+    for (destination, member) in [("+1900555", "error"), ("9196", "result")] {
+        world.far_notices.clear();
+        let asked = world.modify(client, json!({"action": "transfer", "destination": destination}));
+        let is_asked = !world.far_notices.is_empty();
+        assert_eq!(is_asked, member == "result", "{destination}");
+        if let Some(Notice::ReferRequested { leg, referral, .. }) = world.far_notices.pop() {
+            world.far_end.accept_refer(world.now, leg, referral).unwrap();
+            world.settle();
+        }
+        let answer = world.frame(client);
+        assert_eq!(answer["id"], json!(asked));
+        assert!(answer[member].is_object(), "{answer}");
+    }
+    assert_eq!(world.server.counts().sip.legs, 1, "nobody is called");
+}
+
+#[test]
+fn c01_clients_without_a_name_reach_their_target_and_nothing_else() {
+    let (mut world, client) = anonymous();
     world.invite(client, "call-1", "");
     let (_, _, invite) = world.far_invite();
     assert!(String::from_utf8_lossy(invite.bytes()).starts_with("INVITE sip:9196@voice.example.com SIP/2.0"));

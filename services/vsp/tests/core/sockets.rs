@@ -251,6 +251,26 @@ fn draining_turns_away_who_logs_in_as_somebody_else_and_keeps_the_call_of_before
     assert!(world.server.is_empty(), "{:?}", world.server.counts());
 }
 
+/// A page that was loaded anew takes no call that is still being placed: with that its session has no reason to stay.
+#[test]
+fn draining_sends_a_client_away_whose_call_ends_with_its_return() {
+    let mut world = World::new();
+    let (bob, _) = world.log_in("bob");
+    world.call(bob, "bobs", "9196");
+    let (old, session) = world.log_in("alice");
+    world.invite(old, "call-1", "9197");
+    world.leave_page(old);
+    world.drain(Duration::from_secs(50));
+    let client = world.open();
+    world.request(client, "login", world::returning("alice", &session));
+    assert_eq!(world.closed.get(&client), Some(&CloseReason::Restart));
+    assert_eq!(
+        (world.server.counts().sessions, world.server.counts().connections),
+        (1, 1),
+        "bob stays"
+    );
+}
+
 /// A call is not cut because its token ends during a drain.
 #[test]
 fn draining_lets_a_client_with_a_call_renew_its_credentials() {

@@ -115,6 +115,31 @@ async fn what_is_no_websocket_is_a_page_or_an_error() {
     );
 }
 
+/// What is refused as a WebSocket is a connection all the same, as long as it is open.
+#[tokio::test]
+async fn a_refused_upgrade_frees_no_place() {
+    let mut config = vsp::config();
+    config.limits.connections_per_address_max = 1;
+    let vsp = vsp::start_with(config, Default::default()).await;
+    let mut first = TcpStream::connect(vsp.http).await.unwrap();
+    first
+        .write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        .await
+        .unwrap();
+    let mut answer = [0; 12];
+    first.read_exact(&mut answer).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 4"));
+    let mut second = TcpStream::connect(vsp.http).await.unwrap();
+    // It may be closed before it has read anything.
+    let _ = second
+        .write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        .await;
+    let mut text = String::new();
+    let _ = timeout(SOON, second.read_to_string(&mut text)).await.unwrap();
+    assert_eq!(text, "", "the one place is taken");
+    drop(first);
+}
+
 #[tokio::test]
 async fn c25_recordings_are_kept_where_the_operator_wants_them() {
     let directory = tempfile::tempdir().unwrap();
