@@ -3,7 +3,7 @@
 mod support;
 
 use offhook_b2bua_rtc::session::Output;
-use offhook_media_control::{Command, Direction, Event, GoneReason, LegName, Reply};
+use offhook_media_control::{Command, Event, GoneReason, LegName, Reply};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use support::{World, sdp, session_id};
@@ -51,15 +51,7 @@ fn a_client_that_restarts_ice_again_and_again_leaves_the_latest_two_ufrags() {
 fn a_leg_that_is_started_anew_again_and_again_leaves_the_latest_two_ufrags() {
     let mut world = World::connected("0", "0");
     for _ in 0..50 {
-        let command = Command::MakeOffer {
-            session: session_id(),
-            to: LegName::Client,
-            direction: Direction::SendRecv,
-            renew: true,
-        };
-        let Ok(Reply::Offered { offer }) = world.command(&command) else {
-            panic!("refused")
-        };
+        let offer = world.renew_client();
         let live = ufrags(&world);
         assert!(live.len() <= 2, "{live:?}");
         assert!(live.contains(sdp::value(&offer, "a=ice-ufrag:")));

@@ -243,13 +243,7 @@ fn the_carrier_hears_no_pause_when_the_client_leg_is_renewed() {
         world.client_sends(&packet);
         world.run_for(Duration::from_millis(20));
     }
-    let renew = Command::MakeOffer {
-        session: session_id(),
-        to: LegName::Client,
-        direction: Direction::SendRecv,
-        renew: true,
-    };
-    assert!(matches!(world.command(&renew), Ok(Reply::Offered { .. })));
+    world.renew_client();
     world.run_for(Duration::from_millis(500));
     let heard = &world.carrier_heard[10..];
     assert!(heard.len() >= 10 + 24, "{}", heard.len());
@@ -260,15 +254,7 @@ fn the_carrier_hears_no_pause_when_the_client_leg_is_renewed() {
 
 /// The client's leg is started anew for a page that was reloaded: another browser, as it were.
 fn renew(world: &mut World) {
-    let command = Command::MakeOffer {
-        session: session_id(),
-        to: LegName::Client,
-        direction: Direction::SendRecv,
-        renew: true,
-    };
-    let Ok(Reply::Offered { offer }) = world.command(&command) else {
-        panic!("refused")
-    };
+    let offer = world.renew_client();
     world.client = Client::new(world.now, Version::Dtls12, true, client_address());
     world.events.clear();
     let answer = sdp::browser(&world.client, "0").replace("actpass", "active");

@@ -29,6 +29,22 @@ fn send(world: &mut World, voices: &mut [(&mut Voice, f32)], frames: usize) {
     }
 }
 
+/// Lets the carrier's first source send at 600 Hz and its second one, beside it, at 1,000 Hz.
+fn send_both(world: &mut World, first: &mut Voice, second: &mut Voice, frames: usize) {
+    send(world, &mut [(first, 600.0), (second, 1_000.0)], frames);
+}
+
+/// A call whose carrier sends one source for `alone` frames and then two of them for `together`, and those two. What the
+/// client has heard is from then on.
+fn with_second_source(codecs: (&str, &str), alone: usize, together: usize) -> (World, Voice, Voice) {
+    let mut world = World::connected(codecs.0, codecs.1);
+    let (mut first, mut second) = (Voice::new(0, 22), Voice::new(0, 33));
+    send(&mut world, &mut [(&mut first, 600.0)], alone);
+    world.client_heard.clear();
+    send_both(&mut world, &mut first, &mut second, together);
+    (world, first, second)
+}
+
 /// One stream: no number missing or twice, each frame after the one before.
 fn is_whole(heard: &[Heard], ticks: u32) -> bool {
     heard.windows(2).all(|pair| {
@@ -39,15 +55,7 @@ fn is_whole(heard: &[Heard], ticks: u32) -> bool {
 
 #[test]
 fn the_newest_source_is_heard_and_the_older_one_beside_it_is_not() {
-    let mut world = World::connected("111 0 8 126", "0 101");
-    let (mut announcement, mut callee) = (Voice::new(0, 22), Voice::new(0, 33));
-    send(&mut world, &mut [(&mut announcement, 600.0)], 25);
-    world.client_heard.clear();
-    send(
-        &mut world,
-        &mut [(&mut announcement, 600.0), (&mut callee, 1_000.0)],
-        50,
-    );
+    let (world, _, _) = with_second_source(("111 0 8 126", "0 101"), 25, 50);
     let heard = &world.client_heard[1..];
     assert_eq!(heard.len(), 50, "one source's packets");
     assert!(is_whole(heard, 160));
@@ -58,15 +66,7 @@ fn the_newest_source_is_heard_and_the_older_one_beside_it_is_not() {
 
 #[test]
 fn two_sources_do_not_tear_what_is_transcoded() {
-    let mut world = World::connected("111", "0");
-    let (mut announcement, mut callee) = (Voice::new(0, 22), Voice::new(0, 33));
-    send(&mut world, &mut [(&mut announcement, 600.0)], 25);
-    world.client_heard.clear();
-    send(
-        &mut world,
-        &mut [(&mut announcement, 600.0), (&mut callee, 1_000.0)],
-        100,
-    );
+    let (world, _, _) = with_second_source(("111", "0"), 25, 100);
     let heard = &world.client_heard;
     assert!((98..=102).contains(&heard.len()), "{}", heard.len());
     assert!(is_whole(&heard[5..], 960));
@@ -76,14 +76,7 @@ fn two_sources_do_not_tear_what_is_transcoded() {
 
 #[test]
 fn the_older_source_is_heard_again_when_the_newer_one_falls_silent() {
-    let mut world = World::connected("111 0", "0");
-    let (mut callee, mut announcement) = (Voice::new(0, 22), Voice::new(0, 33));
-    send(&mut world, &mut [(&mut callee, 600.0)], 10);
-    send(
-        &mut world,
-        &mut [(&mut callee, 600.0), (&mut announcement, 1_000.0)],
-        10,
-    );
+    let (mut world, mut callee, _) = with_second_source(("111 0", "0"), 10, 10);
     world.client_heard.clear();
     send(&mut world, &mut [(&mut callee, 600.0)], 50);
     let heard = &world.client_heard;
@@ -94,14 +87,7 @@ fn the_older_source_is_heard_again_when_the_newer_one_falls_silent() {
 
 #[test]
 fn rfc3550_6_6_who_says_goodbye_makes_room_at_once() {
-    let mut world = World::connected("111 0", "0");
-    let (mut callee, mut announcement) = (Voice::new(0, 22), Voice::new(0, 33));
-    send(&mut world, &mut [(&mut callee, 600.0)], 10);
-    send(
-        &mut world,
-        &mut [(&mut callee, 600.0), (&mut announcement, 1_000.0)],
-        10,
-    );
+    let (mut world, mut callee, _) = with_second_source(("111 0", "0"), 10, 10);
     let mut bye = Vec::new();
     CompoundWriter::new(&mut bye)
         .receiver_report(Ssrc(33), &[])
@@ -116,15 +102,9 @@ fn rfc3550_6_6_who_says_goodbye_makes_room_at_once() {
 
 #[test]
 fn losses_are_counted_of_the_source_that_is_heard() {
-    let mut world = World::connected("111 0", "0");
-    let (mut announcement, mut callee) = (Voice::new(0, 22), Voice::new(0, 33));
-    send(&mut world, &mut [(&mut announcement, 600.0)], 10);
+    let (mut world, mut announcement, mut callee) = with_second_source(("111 0", "0"), 10, 0);
     for _ in 0..100 {
-        send(
-            &mut world,
-            &mut [(&mut announcement, 600.0), (&mut callee, 1_000.0)],
-            9,
-        );
+        send_both(&mut world, &mut announcement, &mut callee, 9);
         // A packet of each is lost on the way.
         announcement.packet(&[0; 160], 160);
         callee.packet(&[0; 160], 160);
@@ -175,14 +155,7 @@ fn digits_count_whatever_source_they_are_of() {
 
 #[test]
 fn who_holds_a_key_down_is_not_silent() {
-    let mut world = World::connected("111 0 8 126", "0 101");
-    let (mut announcement, mut callee) = (Voice::new(0, 22), Voice::new(0, 33));
-    send(&mut world, &mut [(&mut announcement, 600.0)], 10);
-    send(
-        &mut world,
-        &mut [(&mut announcement, 600.0), (&mut callee, 1_000.0)],
-        10,
-    );
+    let (mut world, mut announcement, mut callee) = with_second_source(("111 0 8 126", "0 101"), 10, 10);
     let before = world.session.drops().other_source;
     for duration in (160..8_000).step_by(160) {
         let [high, low] = u16::to_be_bytes(duration);

@@ -21,7 +21,9 @@ use offhook_b2bua_rtc::params::{
 use offhook_b2bua_rtc::session::{MediaSession, Output};
 use offhook_b2bua_rtc::tones::{Material, SoundMaterials, Tones};
 use offhook_call_trace::CallId;
-use offhook_media_control::{Command, CommandError, Event, Latching, LegName, MediaSessionId, Reply};
+use offhook_media_control::{
+    Command, CommandError, Direction, Event, Latching, LegName, MediaSessionId, Reply,
+};
 use offhook_offer_answer::Prefer;
 use offhook_rtp::{RtpFields, RtpPacket, Ssrc};
 use offhook_webrtc::ice::IceCredentials;
@@ -313,6 +315,20 @@ impl World {
         let reply = self.session.handle_command(self.now, command, &mut self.rng);
         self.drain();
         reply
+    }
+
+    /// Has the client's leg started anew; the offer for it.
+    pub(crate) fn renew_client(&mut self) -> String {
+        let command = Command::MakeOffer {
+            session: session_id(),
+            to: LegName::Client,
+            direction: Direction::SendRecv,
+            renew: true,
+        };
+        match self.command(&command) {
+            Ok(Reply::Offered { offer }) => offer,
+            other => panic!("no offer but {other:?}"),
+        }
     }
 
     /// Readies a leg in the place of `leg`; gives the offer for the new party.
