@@ -83,8 +83,11 @@ impl Incoming {
         !std::mem::replace(&mut self.rung, true)
     }
 
-    /// It does not ring at a client, for this reason.
+    /// It does not ring at a client, for this reason. Who was told that another one was faster (200) has refused nothing.
     pub(crate) fn failed(&mut self, status: u16, by: EndedBy) {
+        if status < 300 {
+            return;
+        }
         self.refusal = Some(match self.refusal {
             Some(known) if rank(known.0) >= rank(status) => known,
             _ => (status, by),

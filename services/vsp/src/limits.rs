@@ -26,7 +26,7 @@ pub const SILENCE_MAX: Duration = Duration::from_secs(60);
 pub const UNAUTHENTICATED_MAX: Duration = Duration::from_secs(30);
 /// How long the socket that holds a session may take to show that it lives, when another one asks for the session.
 pub const RIVAL_PROBE: Duration = Duration::from_millis(1_500);
-/// How long the gateway may take to close a session before the call is forgotten.
+/// How long the gateway may take to apply an answer, or to close a session before the call is forgotten.
 pub const CLOSE_WAIT_MAX: Duration = Duration::from_secs(5);
 /// How long each digit sounds.
 pub const DTMF_DURATION_MS: u16 = 160;

@@ -251,7 +251,7 @@ impl Server {
                 TimerKey::Call(key, timer) => {
                     self.with_call(now, key, |call, out| call.on_timer(now, timer, out))
                 }
-                TimerKey::Ring(leg) => self.on_ring_timeout(now, leg),
+                TimerKey::Ring(leg) => self.on_ring_timer(now, leg),
                 TimerKey::Unregister(user) => self.unregister(now, &user),
                 TimerKey::Gateway(user) => self.tell_waiting(now, &user),
                 TimerKey::Locate(domain) => self.locate(&domain),

@@ -5,6 +5,7 @@ use super::sip::{custom_headers, latching_of, sdp_of, sip_header};
 use super::{Server, TimerKey};
 use crate::call::{ANONYMOUS, Action, Asked, Call, CallKey, NewCall, Start};
 use crate::incoming::Incoming;
+use crate::limits::CLOSE_WAIT_MAX;
 use crate::output::{CallRecord, EndedBy, Note};
 use crate::translate::{self, Cause, End};
 use offhook_call_trace::CallId;
@@ -240,6 +241,14 @@ impl Server {
             .filter(|incoming| incoming.calls.is_empty());
         if let Some((status, by)) = left.map(Incoming::refusal) {
             self.end_incoming(now, leg, by, status, None);
+        }
+    }
+
+    /// It has rung for long enough, unless somebody has answered and the gateway is about to apply that.
+    pub(super) fn on_ring_timer(&mut self, now: Instant, leg: LegId) {
+        match self.incoming.get(&leg).and_then(|incoming| incoming.answered) {
+            Some(_) => self.deadlines.set(TimerKey::Ring(leg), now + CLOSE_WAIT_MAX),
+            None => self.on_ring_timeout(now, leg),
         }
     }
 

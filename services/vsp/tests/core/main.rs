@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails may panic")]
 
+mod answers;
 mod attach;
 mod bad_input;
 mod call_control;
