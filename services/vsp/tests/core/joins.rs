@@ -3,9 +3,23 @@
 use crate::transfers::{both_leave, decline, event, told};
 use crate::world::{CARRIER_ANSWER, World};
 use offhook_media_control::Command;
+use offhook_sip::user_agent::{IncomingId, LegId};
 use offhook_sip_message::Method;
+use offhook_vsp::ConnectionId;
 use serde_json::{Value, json};
 use std::time::Duration;
+
+/// Alice in two calls, the far end of the second one asked into the first: her socket, that far end's leg, what it was asked.
+fn joining() -> (World, ConnectionId, LegId, IncomingId) {
+    let mut world = World::without_refer();
+    let (client, _) = world.log_in("alice");
+    world.call(client, "call-1", "9196");
+    let second = world.call(client, "call-2", "9197");
+    world.modify(client, json!({"action": "replace", "replaceCallID": "call-2"}));
+    world.frame(client);
+    let (_, incoming, _) = world.far_asked();
+    (world, client, second, incoming)
+}
 
 #[test]
 fn two_far_ends_of_a_client_are_joined_when_one_of_them_declines() {
@@ -42,13 +56,7 @@ fn two_far_ends_of_a_client_are_joined_when_one_of_them_declines() {
 
 #[test]
 fn a_far_end_that_does_not_want_to_move_stays_where_it_was() {
-    let mut world = World::without_refer();
-    let (client, _) = world.log_in("alice");
-    world.call(client, "call-1", "9196");
-    let second = world.call(client, "call-2", "9197");
-    world.modify(client, json!({"action": "replace", "replaceCallID": "call-2"}));
-    world.frame(client);
-    let (_, incoming, _) = world.far_asked();
+    let (mut world, client, second, incoming) = joining();
     world.far_respond(incoming, 488, None);
     told(&mut world, client, "failed", 488);
     let (leg, incoming, request) = world.far_asked();
@@ -71,13 +79,7 @@ fn a_far_end_that_does_not_want_to_move_stays_where_it_was() {
 #[test]
 fn an_other_far_end_that_hangs_up_instead_of_moving_ends_the_transfer_at_once() {
     for by_client in [false, true] {
-        let mut world = World::without_refer();
-        let (client, _) = world.log_in("alice");
-        world.call(client, "call-1", "9196");
-        let second = world.call(client, "call-2", "9197");
-        world.modify(client, json!({"action": "replace", "replaceCallID": "call-2"}));
-        world.frame(client);
-        world.far_asked();
+        let (mut world, client, second, _) = joining();
         if by_client {
             let params = json!({"dialogParams": {"callID": "call-2"}});
             world.request(client, "telnyx_rtc.bye", params);
