@@ -10,8 +10,6 @@ const HOST: u8 = 4;
 const PARAM: u8 = 8;
 /// Bit of [`CLASS`]: may stand in a URI at all.
 const URI: u8 = 16;
-/// Bit of [`CLASS`]: divides a URI, or may not stand in one.
-const URI_MARK: u8 = 32;
 
 static CLASS: [u8; 256] = classes();
 
@@ -28,21 +26,13 @@ const fn classes() -> [u8; 256] {
     set(&mut table, b"-.!%*_+`'~", TOKEN);
     // unreserved marks, then what `user` and `param-unreserved` add
     set(&mut table, b"-_.!~*'()", USER | PARAM);
-    set(&mut table, b"&=+$,;?/#%", USER);
-    set(&mut table, b"[]/:&+$%", PARAM);
+    set(&mut table, b"&=+$,;?/#", USER);
+    set(&mut table, b"[]/:&+$", PARAM);
     set(&mut table, b"-._", HOST);
     let mut b = b'!' as usize;
     while b < 0x7f {
         if !matches!(b as u8, b'<' | b'>' | b'"') {
             table[b] |= URI;
-        }
-        b += 1;
-    }
-    set(&mut table, b"@:;?", URI_MARK);
-    let mut b = 0usize;
-    while b < 256 {
-        if table[b] & URI == 0 {
-            table[b] |= URI_MARK;
         }
         b += 1;
     }
@@ -88,9 +78,51 @@ pub(crate) fn is_uri_byte(b: u8) -> bool {
     CLASS[b as usize] & URI != 0
 }
 
-/// Divides a URI, or may not stand in one.
-pub(crate) fn is_uri_mark(b: u8) -> bool {
-    CLASS[b as usize] & URI_MARK != 0
+/// How many bytes at the start of `text` are of this class.
+#[inline]
+fn span(text: &[u8], class: u8) -> usize {
+    let end = text.iter().position(|b| CLASS[usize::from(*b)] & class == 0);
+    end.unwrap_or(text.len())
+}
+
+/// Length of the token that `text` starts with; 0 if it starts with none.
+#[inline]
+pub(crate) fn token_len(text: &[u8]) -> usize {
+    span(text, TOKEN)
+}
+
+/// Length of what may be a host name or an IPv4 address at the start of `text`.
+#[inline]
+pub(crate) fn host_len(text: &[u8]) -> usize {
+    span(text, HOST)
+}
+
+/// Length of what may stand in a URI's user part at the start of `text`, whole escapes included.
+#[inline]
+pub(crate) fn user_len(text: &[u8]) -> usize {
+    escaped_len(text, USER)
+}
+
+/// The same for the name or the value of a URI parameter.
+#[inline]
+pub(crate) fn param_len(text: &[u8]) -> usize {
+    escaped_len(text, PARAM)
+}
+
+fn escaped_len(text: &[u8], class: u8) -> usize {
+    let mut len = span(text, class);
+    while escape(&text[len..]).is_some() {
+        len += 3;
+        len += span(&text[len..], class);
+    }
+    len
+}
+
+/// The byte that an escape at the start of `text` stands for.
+pub(crate) fn escape(text: &[u8]) -> Option<u8> {
+    let [b'%', high, low, ..] = text else { return None };
+    let digit = |b: u8| char::from(b).to_digit(16);
+    u8::try_from(digit(*high)? * 16 + digit(*low)?).ok()
 }
 
 /// White space within a header value; a folded line's CR LF counts, since folding is white space (§7.3.1).
@@ -98,8 +130,16 @@ pub(crate) const fn is_space(b: u8) -> bool {
     matches!(b, b' ' | b'\t' | b'\r' | b'\n')
 }
 
-/// `text` without white space at either end.
-pub(crate) fn trim(mut text: &[u8]) -> &[u8] {
+/// `text` without white space at either end. Mostly there is none.
+#[inline]
+pub(crate) fn trim(text: &[u8]) -> &[u8] {
+    match (text.first(), text.last()) {
+        (Some(first), Some(last)) if !is_space(*first) && !is_space(*last) => text,
+        _ => trim_spaces(text),
+    }
+}
+
+fn trim_spaces(mut text: &[u8]) -> &[u8] {
     while let [first, rest @ ..] = text
         && is_space(*first)
     {

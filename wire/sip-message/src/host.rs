@@ -31,20 +31,29 @@ impl<'a> Host<'a> {
         Some(Self::Name(text))
     }
 
-    /// Splits `host[:port]`; white space around the colon is allowed as in Via.
+    /// Splits `host[:port]`.
     pub fn with_port(text: &'a [u8]) -> Option<(Self, Option<u16>)> {
-        let text = chars::trim(text);
         let host_end = match text.first()? {
             b'[' => memchr::memchr(b']', text)? + 1,
-            _ => text.iter().position(|b| *b == b':').unwrap_or(text.len()),
+            _ => chars::host_len(text),
         };
         let (host, rest) = text.split_at(host_end);
-        let host = Self::new(chars::trim(host))?;
-        match chars::trim(rest) {
+        let host = Self::new(host)?;
+        match rest {
             [] => Some((host, None)),
-            [b':', port @ ..] => Some((host, Some(chars::decimal(chars::trim(port))?))),
+            [b':', port @ ..] => Some((host, Some(chars::decimal(port)?))),
             _ => None,
         }
+    }
+
+    /// The same with white space around each part, as Via may have it.
+    pub(crate) fn with_spaced_port(text: &'a [u8]) -> Option<(Self, Option<u16>)> {
+        let text = chars::trim(text);
+        Self::with_port(text).or_else(|| {
+            let colon = text.iter().rposition(|b| *b == b':')?;
+            let (host, port) = (chars::trim(&text[..colon]), chars::trim(&text[colon + 1..]));
+            Some((Self::new(host)?, Some(chars::decimal(port)?)))
+        })
     }
 
     /// The address, if it is one.

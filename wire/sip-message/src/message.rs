@@ -233,7 +233,12 @@ impl Message {
 
     /// The raw value of the first header of this name, whole (also of a list).
     pub fn first(&self, name: HeaderName<'_>) -> Option<&[u8]> {
-        self.matching(name).next().map(|(_, line)| self.value(line))
+        let kind = name.kind();
+        if kind == crate::name::OTHER {
+            return self.matching(name).next().map(|(_, line)| self.value(line));
+        }
+        let line = self.0.lines.iter().find(|line| line.kind == kind)?;
+        Some(self.value(line))
     }
 
     /// Whether a header of this name is there.
@@ -259,10 +264,11 @@ impl Message {
 
     /// The first value of a typed header; `None` if it is not there.
     pub fn get<'a, H: Header<'a>>(&'a self) -> Option<Result<H, HeaderError>> {
-        let (_, line) = self.matching(H::NAME).next()?;
-        let first = header::elements(self.value(line), H::NAME.is_list())
-            .next()
-            .unwrap_or_default();
+        let value = self.first(H::NAME)?;
+        let first = match H::NAME.is_list() {
+            true => header::elements(value, true).next().unwrap_or_default(),
+            false => value,
+        };
         Some(H::parse(first))
     }
 

@@ -74,7 +74,8 @@ fn next_param(text: &[u8]) -> Option<ParamParts<'_>> {
         [b';', rest @ ..] => rest,
         _ => return None,
     };
-    let mut end = 0;
+    let name_end = chars::token_len(text);
+    let mut end = name_end;
     loop {
         match memchr::memchr2(b';', b'"', &text[end..]) {
             Some(at) if text[end + at] == b'"' => end = chars::quoted_end(text, end + at)?,
@@ -83,8 +84,13 @@ fn next_param(text: &[u8]) -> Option<ParamParts<'_>> {
         }
     }
     let (param, rest) = text.split_at(end);
-    // Names are short: nothing cleverer pays.
-    match param.iter().position(|byte| *byte == b'=') {
+    let equals = match param.get(name_end) {
+        Some(b'=') => Some(name_end),
+        None => None,
+        // White space, or what is no token.
+        Some(_) => param.iter().position(|byte| *byte == b'='),
+    };
+    match equals {
         Some(at) => Some((
             chars::trim(&param[..at]),
             Some(chars::trim(&param[at + 1..])),

@@ -36,47 +36,6 @@ pub struct Uri<'a> {
     headers: &'a [u8],
 }
 
-/// Where the parts of a `sip` URI may meet, found in one pass.
-#[derive(Default)]
-struct Marks {
-    /// The first of all.
-    at: Option<usize>,
-    /// The first before that.
-    colon_before_at: Option<usize>,
-    /// The first behind it.
-    semicolon: Option<usize>,
-    /// The first behind it.
-    query: Option<usize>,
-}
-
-impl Marks {
-    /// And whether there is anything that no URI holds.
-    fn find(rest: &[u8]) -> (Self, bool) {
-        let mut marks = Self::default();
-        let mut colon = None;
-        for (position, &b) in rest.iter().enumerate() {
-            if !chars::is_uri_mark(b) {
-                continue;
-            }
-            match b {
-                b'@' if marks.at.is_none() => {
-                    marks = Self {
-                        at: Some(position),
-                        colon_before_at: colon,
-                        ..Self::default()
-                    };
-                }
-                b':' => colon = colon.or(Some(position)),
-                b';' => marks.semicolon = marks.semicolon.or(Some(position)),
-                b'?' => marks.query = marks.query.or(Some(position)),
-                b'@' => {}
-                _ => return (marks, true),
-            }
-        }
-        (marks, false)
-    }
-}
-
 /// A text is no URI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("malformed URI: {what}")]
@@ -85,6 +44,8 @@ pub struct InvalidUri {
     pub what: &'static str,
 }
 
+const STRAY: &str = "white space, control characters, quotes, <> and bytes beyond ASCII must be escaped";
+
 const fn wrong<T>(what: &'static str) -> Result<T, InvalidUri> {
     Err(InvalidUri { what })
 }
@@ -92,30 +53,7 @@ const fn wrong<T>(what: &'static str) -> Result<T, InvalidUri> {
 impl<'a> Uri<'a> {
     /// Takes `raw` apart; it holds nothing but the URI.
     pub fn parse(raw: &'a [u8]) -> Result<Self, InvalidUri> {
-        let Some(colon) = raw.iter().position(|b| *b == b':') else {
-            return wrong("no scheme");
-        };
-        let (scheme_text, rest) = (&raw[..colon], &raw[colon + 1..]);
-        let (marks, stray) = Marks::find(rest);
-        if stray || !scheme_text.iter().all(|b| chars::is_uri_byte(*b)) {
-            return wrong(
-                "white space, control characters, quotes, <> and bytes beyond ASCII must be escaped",
-            );
-        }
-        let scheme = match scheme_text {
-            s if s.eq_ignore_ascii_case(b"sip") => Scheme::Sip,
-            s if s.eq_ignore_ascii_case(b"sips") => Scheme::Sips,
-            s if s.eq_ignore_ascii_case(b"tel") => Scheme::Tel,
-            [first, more @ ..]
-                if first.is_ascii_alphabetic()
-                    && more
-                        .iter()
-                        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.')) =>
-            {
-                Scheme::Other
-            }
-            _ => return wrong("the scheme is malformed"),
-        };
+        let (scheme, rest) = split_scheme(raw)?;
         if rest.is_empty() {
             return wrong("nothing after the scheme");
         }
@@ -130,41 +68,49 @@ impl<'a> Uri<'a> {
             headers: b"",
         };
         match scheme {
-            Scheme::Sip | Scheme::Sips => blank.with_sip_parts(rest, &marks),
+            Scheme::Sip | Scheme::Sips => blank.with_sip_parts(rest),
             Scheme::Tel => blank.with_tel_parts(rest),
-            Scheme::Other => Ok(blank),
+            Scheme::Other if rest.iter().all(|b| chars::is_uri_byte(*b)) => Ok(blank),
+            Scheme::Other => wrong(STRAY),
         }
     }
 
-    fn with_sip_parts(mut self, rest: &'a [u8], marks: &Marks) -> Result<Self, InvalidUri> {
-        let host_start = match marks.at {
+    fn with_sip_parts(mut self, rest: &'a [u8]) -> Result<Self, InvalidUri> {
+        let rest = match memchr::memchr(b'@', rest) {
             Some(at) => {
-                let user_end = marks.colon_before_at.unwrap_or(at);
-                let user = &rest[..user_end];
-                let password = (user_end < at).then(|| &rest[user_end + 1..at]);
-                if user.is_empty() || !is_escaped(user, chars::is_user_byte) {
-                    return wrong("the user part is empty or holds characters that must be escaped");
-                }
-                if !password.is_none_or(|p| is_escaped(p, chars::is_user_byte)) {
-                    return wrong("the password holds characters that must be escaped");
-                }
-                (self.user, self.password) = (Some(user), password);
-                at + 1
+                self.set_user_info(&rest[..at])?;
+                &rest[at + 1..]
             }
-            None => 0,
+            None => rest,
         };
-        let query = marks.query.unwrap_or(rest.len());
-        let host_end = marks.semicolon.unwrap_or(query).min(query);
-        let Some((host, port)) = Host::with_port(&rest[host_start..host_end]) else {
+        let host_end = rest.iter().position(|b| matches!(b, b';' | b'?'));
+        let (host, rest) = rest.split_at(host_end.unwrap_or(rest.len()));
+        let Some((host, port)) = Host::with_port(host) else {
             return wrong("the host or the port is malformed");
         };
         (self.host, self.port) = (Some(host), port);
-        self.params = uri_params(&rest[host_end..query])?;
-        self.headers = rest.get(query + 1..).unwrap_or_default();
-        if query < rest.len() && !is_header_list(self.headers) {
-            return wrong("the part after ? is malformed");
+        let (params, rest) = split_params(rest)?;
+        self.params = params;
+        match rest {
+            [] => Ok(self),
+            [b'?', headers @ ..] if is_header_list(headers) => Ok(Self { headers, ..self }),
+            [b'?', ..] => wrong("the part after ? is malformed"),
+            _ => wrong("a parameter is malformed"),
         }
-        Ok(self)
+    }
+
+    /// `user` or `user:password`.
+    fn set_user_info(&mut self, info: &'a [u8]) -> Result<(), InvalidUri> {
+        let user_end = info.iter().position(|b| *b == b':').unwrap_or(info.len());
+        let (user, password) = (&info[..user_end], info.get(user_end + 1..));
+        if user.is_empty() || chars::user_len(user) < user.len() {
+            return wrong("the user part is empty or holds characters that must be escaped");
+        }
+        if password.is_some_and(|password| chars::user_len(password) < password.len()) {
+            return wrong("the password holds characters that must be escaped");
+        }
+        (self.user, self.password) = (Some(user), password);
+        Ok(())
     }
 
     fn with_tel_parts(mut self, rest: &'a [u8]) -> Result<Self, InvalidUri> {
@@ -177,8 +123,10 @@ impl<'a> Uri<'a> {
             return wrong("a tel number consists of digits, * # and separators");
         }
         self.user = Some(number);
-        self.params = uri_params(&rest[end..])?;
-        Ok(self)
+        match split_params(&rest[end..])? {
+            (params, []) => Ok(Self { params, ..self }),
+            _ => wrong("a parameter is malformed"),
+        }
     }
 
     /// The whole URI as it stands.
@@ -381,7 +329,7 @@ pub(crate) fn unescape(text: &[u8]) -> Cow<'_, [u8]> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
     while let [first, tail @ ..] = rest {
-        match escape(rest) {
+        match chars::escape(rest) {
             Some(byte) => {
                 out.push(byte);
                 rest = &rest[3..];
@@ -395,47 +343,49 @@ pub(crate) fn unescape(text: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(out)
 }
 
-/// The byte that an escape at the start of `text` stands for.
-fn escape(text: &[u8]) -> Option<u8> {
-    let [b'%', high, low, ..] = text else { return None };
-    let digit = |b: u8| char::from(b).to_digit(16);
-    u8::try_from(digit(*high)? * 16 + digit(*low)?).ok()
-}
-
-/// Whether each byte is allowed by `class` and each `%` starts an escape.
-fn is_escaped(text: &[u8], class: impl Fn(u8) -> bool) -> bool {
-    text.iter().all(|b| class(*b)) && has_whole_escapes(text)
-}
-
-/// Whether each `%` starts an escape; mostly there is none.
-fn has_whole_escapes(text: &[u8]) -> bool {
-    memchr::memchr_iter(b'%', text).all(|at| escape(&text[at..]).is_some())
-}
-
-fn uri_params(text: &[u8]) -> Result<Params<'_>, InvalidUri> {
-    if text.is_empty() {
-        return Ok(Params::default());
+/// The scheme and what follows its colon.
+fn split_scheme(raw: &[u8]) -> Result<(Scheme, &[u8]), InvalidUri> {
+    // Nearly all that we meet.
+    if let Some(rest) = raw.strip_prefix(b"sip:") {
+        return Ok((Scheme::Sip, rest));
     }
-    let (mut part_len, mut in_value) = (0, false);
-    let mut is_part_of_one = |b: u8| {
-        let ends = b == b';' || b == b'=' && !in_value;
-        let fits = if ends {
-            part_len > 0
-        } else {
-            chars::is_param_byte(b)
-        };
-        in_value = if ends { b == b'=' } else { in_value };
-        part_len = if ends { 0 } else { part_len + 1 };
-        fits
+    let Some(colon) = raw.iter().position(|b| *b == b':') else {
+        return wrong("no scheme");
     };
-    let inner = text.strip_prefix(b";").unwrap_or_default();
-    let fits = inner.iter().all(|b| is_part_of_one(*b)) && part_len > 0;
-    // An escape that another part would complete is none: `=` and `;` are no hex digits.
-    if fits && has_whole_escapes(inner) {
-        Ok(Params::new(text))
-    } else {
-        wrong("a parameter is malformed")
+    let scheme = match &raw[..colon] {
+        s if s.eq_ignore_ascii_case(b"sip") => Scheme::Sip,
+        s if s.eq_ignore_ascii_case(b"sips") => Scheme::Sips,
+        s if s.eq_ignore_ascii_case(b"tel") => Scheme::Tel,
+        [first, more @ ..]
+            if first.is_ascii_alphabetic()
+                && more
+                    .iter()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.')) =>
+        {
+            Scheme::Other
+        }
+        _ => return wrong("the scheme is malformed"),
+    };
+    Ok((scheme, &raw[colon + 1..]))
+}
+
+/// The `;name=value` parameters that `text` starts with, and what follows them.
+fn split_params(text: &[u8]) -> Result<(Params<'_>, &[u8]), InvalidUri> {
+    let mut rest = text;
+    while let [b';', part @ ..] = rest {
+        let mut end = chars::param_len(part);
+        let mut is_empty = end == 0;
+        if part.get(end) == Some(&b'=') {
+            let value_len = chars::param_len(&part[end + 1..]);
+            is_empty |= value_len == 0;
+            end += 1 + value_len;
+        }
+        if is_empty {
+            return wrong("a parameter is malformed");
+        }
+        rest = &part[end..];
     }
+    Ok((Params::new(&text[..text.len() - rest.len()]), rest))
 }
 
 /// `name=value&name=value`, values may be empty (§25.1 `headers`).
@@ -444,7 +394,7 @@ fn is_header_list(text: &[u8]) -> bool {
     let part_ok = |part: &[u8]| {
         part.iter()
             .enumerate()
-            .all(|(at, b)| header_byte(*b) && (*b != b'%' || escape(&part[at..]).is_some()))
+            .all(|(at, b)| header_byte(*b) || chars::escape(&part[at..]).is_some())
     };
     text.split(|b| *b == b'&').all(|pair| {
         memchr::memchr(b'=', pair)

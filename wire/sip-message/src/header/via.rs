@@ -131,25 +131,22 @@ impl<'a> Header<'a> for Via<'a> {
             header: Self::NAME,
             what,
         };
-        let mut parts = value.splitn(3, |b| *b == b'/');
-        let (name, version, rest) = (parts.next(), parts.next(), parts.next());
-        let protocol_ok = name.is_some_and(|n| chars::trim(n).eq_ignore_ascii_case(b"SIP"))
-            && version.is_some_and(|v| chars::trim(v) == b"2.0");
-        let rest = rest
-            .filter(|_| protocol_ok)
-            .map(chars::trim)
+        let plain = value.strip_prefix(b"SIP/2.0/");
+        let rest = plain
+            .or_else(|| after_spaced_protocol(value))
             .ok_or(wrong("SIP/2.0/ and a transport are expected"))?;
-        let gap = rest
-            .iter()
-            .position(|b| chars::is_space(*b))
-            .ok_or(wrong("the sent-by address is missing"))?;
-        let (transport, rest) = rest.split_at(gap);
-        if !chars::is_token(transport) {
-            return Err(wrong("the transport is no token"));
+        let rest = chars::trim(rest);
+        let (transport, rest) = rest.split_at(chars::token_len(rest));
+        match rest.first() {
+            None => return Err(wrong("the sent-by address is missing")),
+            Some(b) if !chars::is_space(*b) || transport.is_empty() => {
+                return Err(wrong("the transport is no token"));
+            }
+            Some(_) => {}
         }
         let params_start = rest.iter().position(|b| *b == b';').unwrap_or(rest.len());
         let (sent_by, params) = rest.split_at(params_start);
-        let (host, port) = Host::with_port(sent_by).ok_or(wrong("the sent-by address is malformed"))?;
+        let (host, port) = Host::with_spaced_port(sent_by).ok_or(wrong("the sent-by address is malformed"))?;
         let params = Params::new(params);
         if !params.is_well_formed() {
             return Err(wrong("malformed parameters"));
@@ -173,4 +170,12 @@ impl<'a> Header<'a> for Via<'a> {
         }
         out.extend_from_slice(self.params.as_bytes());
     }
+}
+
+/// What follows `SIP / 2.0 /`, in any case and with white space where the grammar has it.
+fn after_spaced_protocol(value: &[u8]) -> Option<&[u8]> {
+    let mut parts = value.splitn(3, |b| *b == b'/');
+    let (name, version, rest) = (parts.next()?, parts.next()?, parts.next()?);
+    let fits = chars::trim(name).eq_ignore_ascii_case(b"SIP") && chars::trim(version) == b"2.0";
+    fits.then_some(rest)
 }
