@@ -40,6 +40,7 @@ use bytes::Bytes;
 use dialogs::Dialogs;
 use floods::Floods;
 use limits::Limits;
+use memchr::memmem::Finder;
 use offhook_call_trace::{CallId, Hop};
 use offhook_sip::digest::Authenticator;
 use offhook_sip::locate::Place;
@@ -83,6 +84,7 @@ pub struct Proxy {
     settled: Vec<ServerTransactionId>,
     /// Host and port of our Vias.
     sent_by: String,
+    sent_by_finder: Finder<'static>,
     /// Tells our Record-Routes from made-up ones.
     sealer: Sealer,
     branches: IdMap<ClientTransactionId, ServerTransactionId>,
@@ -113,13 +115,15 @@ impl Proxy {
             transactions_max: settings.transactions_max,
         };
         let drawn: [u8; 32] = rng.random();
+        let sent_by = settings.address.to_string();
         let sealer = settings.sealer.clone().unwrap_or_else(|| Sealer::new(&drawn));
         Self {
             layer: TransactionLayer::new(config, StdRng::from_rng(&mut rng)),
             rng,
             contexts: IdMap::default(),
             settled: Vec::new(),
-            sent_by: settings.address.to_string(),
+            sent_by_finder: Finder::new(&sent_by).into_owned(),
+            sent_by,
             sealer,
             branches: IdMap::default(),
             ring_timers: BTreeSet::new(),

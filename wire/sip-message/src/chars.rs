@@ -66,10 +66,6 @@ pub(crate) fn is_user_byte(b: u8) -> bool {
     CLASS[b as usize] & USER != 0
 }
 
-pub(crate) fn is_host_byte(b: u8) -> bool {
-    CLASS[b as usize] & HOST != 0
-}
-
 pub(crate) fn is_param_byte(b: u8) -> bool {
     CLASS[b as usize] & PARAM != 0
 }
@@ -189,17 +185,15 @@ pub(crate) fn find_outside(text: &[u8], separator: u8) -> Option<usize> {
 
 /// A decimal number without sign, or `None` if it is empty, has other characters or does not fit.
 pub(crate) fn decimal<T: TryFrom<u64>>(text: &[u8]) -> Option<T> {
-    if text.is_empty() {
-        return None;
-    }
     let mut number: u64 = 0;
     for b in text {
-        if !b.is_ascii_digit() {
+        let digit = b.wrapping_sub(b'0');
+        if digit > 9 {
             return None;
         }
-        number = number.checked_mul(10)?.checked_add(u64::from(b - b'0'))?;
+        number = number.checked_mul(10)?.checked_add(u64::from(digit))?;
     }
-    T::try_from(number).ok()
+    T::try_from(number).ok().filter(|_| !text.is_empty())
 }
 
 /// Appends `number` in decimal.

@@ -84,24 +84,22 @@ impl<'a> Edit<'a> {
 
     /// Sets a header to one value, where its first line stands; added at the end if there is none.
     pub fn replace(&mut self, name: HeaderName<'_>, value: &HeaderValue) {
-        let mut lines = self.message.matching(name);
+        let message = self.message;
+        let mut lines = message.matching(name);
         let Some((_, first)) = lines.next() else {
             return self.append(name, value);
         };
-        let rest: SmallVec<[Range<usize>; 4]> = lines
-            .map(|(_, line)| line.start.into()..line.end.into())
-            .collect();
         self.splice(
             first.value_start.into()..first.value_end.into(),
             &[value.as_bytes()],
         );
-        for range in rest {
-            self.splice(range, &[]);
+        for (_, line) in lines {
+            self.splice(line.start.into()..line.end.into(), &[]);
         }
     }
 
     /// Replaces the first element of a list header, or the first line's value of another; added if there is none.
-    pub fn replace_first(&mut self, name: HeaderName<'_>, value: &HeaderValue) {
+    pub fn replace_first(&mut self, name: HeaderName<'a>, value: &HeaderValue) {
         match self.elements(name).next() {
             Some(element) => self.splice(element.range, &[value.as_bytes()]),
             None => self.append(name, value),
@@ -110,13 +108,9 @@ impl<'a> Edit<'a> {
 
     /// Removes all lines of a header.
     pub fn remove(&mut self, name: HeaderName<'_>) {
-        let lines: SmallVec<[Range<usize>; 4]> = self
-            .message
-            .matching(name)
-            .map(|(_, line)| line.start.into()..line.end.into())
-            .collect();
-        for range in lines {
-            self.splice(range, &[]);
+        let message = self.message;
+        for (_, line) in message.matching(name) {
+            self.splice(line.start.into()..line.end.into(), &[]);
         }
     }
 
@@ -131,9 +125,8 @@ impl<'a> Edit<'a> {
     }
 
     /// Removes the first `count` values of a header, across lines: the top Via, our own Routes.
-    pub fn pop_values(&mut self, name: HeaderName<'_>, count: usize) {
-        let popped: SmallVec<[Element; 4]> = self.elements(name).take(count).collect();
-        for element in popped {
+    pub fn pop_values(&mut self, name: HeaderName<'a>, count: usize) {
+        for element in self.elements(name).take(count) {
             // The last of a line takes the line with it, unless values before it stay (they cannot: we pop in order).
             let range = match element.next_start {
                 Some(next) => element.range.start..next,
@@ -153,10 +146,10 @@ impl<'a> Edit<'a> {
         let Ok(via) = Via::parse(&raw[element.range.clone()]) else {
             return false;
         };
-        let moved = via.host.ip() != Some(source.ip());
-        if !moved && !via.wants_rport() && !via.params.has("received") {
+        if !via.wants_stamp(source) {
             return false;
         }
+        let moved = via.host.ip() != Some(source.ip());
         let wants_rport = via.wants_rport();
         let head = via.params.as_bytes().as_ptr() as usize - raw.as_ptr() as usize;
         let mut tail: Vec<u8> = Vec::with_capacity(96);
@@ -267,15 +260,13 @@ impl<'a> Edit<'a> {
     }
 
     /// Where each value of a header stands in the original.
-    fn elements(&self, name: HeaderName<'_>) -> impl Iterator<Item = Element> + use<'a> {
+    fn elements(&self, name: HeaderName<'a>) -> impl Iterator<Item = Element> + use<'a> {
         let message = self.message;
         let list = name.is_list();
         let base = message.bytes().as_ptr() as usize;
-        let lines: SmallVec<[usize; 8]> = message.matching(name).map(|(at, _)| at).collect();
-        lines.into_iter().flat_map(move |at| {
-            let line = message.lines()[at];
+        message.matching(name).flat_map(move |(_, line)| {
             let starts = move |element: &[u8]| element.as_ptr() as usize - base;
-            let mut found = header::elements(message.value(&line), list).peekable();
+            let mut found = header::elements(message.value(line), list).peekable();
             std::iter::from_fn(move || {
                 let element = found.next()?;
                 let start = starts(element);

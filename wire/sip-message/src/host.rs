@@ -22,23 +22,24 @@ impl<'a> Host<'a> {
             return std::str::from_utf8(inner).ok()?.parse().ok().map(Self::V6);
         }
         // Only digits and dots can be an address; a name's last label starts with a letter (§25.1).
-        if let Some(address) = v4(text) {
+        if let Some((address, [])) = v4_prefix(text) {
             return Some(Self::V4(address));
         }
-        if text.is_empty() || !text.iter().all(|b| chars::is_host_byte(*b)) {
-            return None;
-        }
-        Some(Self::Name(text))
+        (!text.is_empty() && chars::host_len(text) == text.len()).then_some(Self::Name(text))
     }
 
     /// Splits `host[:port]`.
     pub fn with_port(text: &'a [u8]) -> Option<(Self, Option<u16>)> {
-        let host_end = match text.first()? {
-            b'[' => memchr::memchr(b']', text)? + 1,
-            _ => chars::host_len(text),
+        let (host, rest) = match v4_prefix(text) {
+            Some((address, rest @ ([] | [b':', ..]))) => (Self::V4(address), rest),
+            _ => {
+                let end = match text.first()? {
+                    b'[' => memchr::memchr(b']', text)? + 1,
+                    _ => chars::host_len(text),
+                };
+                (Self::new(&text[..end])?, &text[end..])
+            }
         };
-        let (host, rest) = text.split_at(host_end);
-        let host = Self::new(host)?;
         match rest {
             [] => Some((host, None)),
             [b':', port @ ..] => Some((host, Some(chars::decimal(port)?))),
@@ -84,26 +85,34 @@ impl<'a> Host<'a> {
     }
 }
 
-/// Four decimal numbers up to 255 with dots between, none with a leading zero: nearly every host that we meet.
-fn v4(text: &[u8]) -> Option<Ipv4Addr> {
-    let mut octets = [0_u8; 4];
-    let mut digits = text.iter();
-    for (at, octet) in octets.iter_mut().enumerate() {
-        let mut number: Option<u16> = None;
-        loop {
-            match (digits.next(), number) {
-                (Some(b'.'), Some(_)) if at < 3 => break,
-                (None, Some(_)) if at == 3 => break,
-                (Some(digit @ b'0'..=b'9'), None) => number = Some(u16::from(digit - b'0')),
-                (Some(digit @ b'0'..=b'9'), Some(more @ 1..=25)) => {
-                    number = Some(more * 10 + u16::from(digit - b'0'));
+/// Four decimal numbers up to 255 with dots between, none with a leading zero, and what follows them: nearly every host that
+/// we meet.
+fn v4_prefix(text: &[u8]) -> Option<(Ipv4Addr, &[u8])> {
+    let (mut address, mut octet, mut digits, mut dots) = (0_u32, 0_u32, 0, 0);
+    let mut len = 0;
+    for b in text {
+        match b {
+            b'0'..=b'9' => {
+                if digits > 0 && octet == 0 {
+                    return None;
                 }
-                _ => return None,
+                octet = octet * 10 + u32::from(b - b'0');
+                digits += 1;
+                if octet > 255 {
+                    return None;
+                }
             }
+            b'.' if digits > 0 && dots < 3 => {
+                address = address << 8 | octet;
+                (octet, digits) = (0, 0);
+                dots += 1;
+            }
+            _ => break,
         }
-        *octet = u8::try_from(number?).ok()?;
+        len += 1;
     }
-    Some(Ipv4Addr::from(octets))
+    let whole = dots == 3 && digits > 0;
+    whole.then(|| (Ipv4Addr::from(address << 8 | octet), &text[len..]))
 }
 
 impl From<IpAddr> for Host<'_> {
@@ -145,7 +154,8 @@ mod tests {
     proptest! {
         #[test]
         fn addresses_are_those_of_the_standard_library(text in "[0-9.]{0,16}|([0-9]{1,3}\\.){3}[0-9]{1,3}") {
-            prop_assert_eq!(v4(text.as_bytes()), text.parse().ok());
+            let address = v4_prefix(text.as_bytes()).filter(|(_, rest)| rest.is_empty());
+            prop_assert_eq!(address.map(|(address, _)| address), text.parse().ok());
         }
 
         #[test]

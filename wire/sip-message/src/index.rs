@@ -9,6 +9,8 @@ use smallvec::SmallVec;
 /// A position in a message; [`MESSAGE_MAX`] keeps it within 16 bits.
 pub(crate) type Position = u16;
 
+const _: () = assert!(MESSAGE_MAX <= Position::MAX as usize);
+
 /// Where one header stands: `start..end` with its line break and all folds, name and trimmed value inside.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Line {
@@ -115,27 +117,26 @@ fn line_end(raw: &[u8], from: usize, broken: Broken) -> Result<Option<usize>, Pa
 /// Name and value of the header in `start..end`; `None` if there is no name or no colon.
 fn split(raw: &[u8], start: usize, end: usize) -> Option<Line> {
     let line = raw.get(start..end)?;
-    let name_len = line.iter().position(|b| !chars::is_token_byte(*b))?;
-    let mut colon = name_len;
-    while matches!(line.get(colon), Some(b' ' | b'\t')) {
-        colon += 1;
+    let (name, rest) = line.split_at(chars::token_len(line));
+    let mut spaced = rest;
+    while let [b' ' | b'\t', rest @ ..] = spaced {
+        spaced = rest;
     }
-    if name_len == 0 || line.get(colon) != Some(&b':') {
+    let [b':', after @ ..] = spaced else {
+        return None;
+    };
+    if name.is_empty() {
         return None;
     }
-    let after = &line[colon + 1..];
-    let value = chars::trim(after);
-    let value_start = start + colon + 1 + (value.as_ptr() as usize - after.as_ptr() as usize);
+    // Nearly everybody writes one space before the value and none behind it.
+    let value = chars::trim(after.strip_prefix(b" ").unwrap_or(after));
+    let value_start = value.as_ptr() as usize - raw.as_ptr() as usize;
     Some(Line {
-        kind: Kind::of(&line[..name_len]),
-        start: position(start),
-        name_end: position(start + name_len),
-        value_start: position(value_start),
-        value_end: position(value_start + value.len()),
-        end: position(end + 2),
+        kind: Kind::of(name),
+        start: start as Position,
+        name_end: (start + name.len()) as Position,
+        value_start: value_start as Position,
+        value_end: (value_start + value.len()) as Position,
+        end: (end + 2) as Position,
     })
-}
-
-fn position(at: usize) -> Position {
-    Position::try_from(at).expect("the length was checked against MESSAGE_MAX")
 }

@@ -54,5 +54,5 @@ pub use params::{ParamWriter, Params};
 pub use respond::respond;
 pub use status::{InvalidStatus, StatusCode};
 pub use uri::{InvalidUri, Scheme, Uri, UriBuf, UriBuilder};
-pub use validate::{Defect, validate};
+pub use validate::{Defect, validate, validate_beyond_via};
 pub use value::{HeaderValue, InvalidValue};

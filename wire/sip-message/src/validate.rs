@@ -94,6 +94,18 @@ pub fn validate(message: &Message) -> Result<(), Defect> {
         return Err(Defect::Repeated(name));
     }
     message.require::<Via<'_>>()?;
+    validate_headers(message)
+}
+
+/// The same for a message whose top Via was read before, and is well formed.
+pub fn validate_beyond_via(message: &Message) -> Result<(), Defect> {
+    match repeated(message) {
+        Some(name) => Err(Defect::Repeated(name)),
+        None => validate_headers(message),
+    }
+}
+
+fn validate_headers(message: &Message) -> Result<(), Defect> {
     message.require::<From<'_>>()?;
     message.require::<To<'_>>()?;
     message.require::<CallId<'_>>()?;

@@ -10,7 +10,9 @@ use crate::flow::Flow;
 use crate::locate;
 use bytes::Bytes;
 use offhook_sip_message::header::{CSeq, RetryAfter, Via};
-use offhook_sip_message::{Edit, Message, MessageBuilder, Method, StatusCode, Token, respond, validate};
+use offhook_sip_message::{
+    Edit, Message, MessageBuilder, Method, ParseError, StatusCode, Token, respond, validate, validate_beyond_via,
+};
 use std::time::Instant;
 
 /// What a sender shall wait when we are full: long enough for transactions to end (64 × T1 is 32 s at most).
@@ -61,7 +63,7 @@ impl TransactionLayer {
             tracing::debug!(%source, ?response, "dropped a response that belongs to no request of ours");
             return;
         };
-        if let Err(defect) = validate(&response) {
+        if let Err(defect) = validate_beyond_via(&response) {
             self.totals.malformed_total += 1;
             tracing::debug!(%source, ?response, %defect, "dropped a malformed response");
             return;
@@ -134,6 +136,7 @@ impl TransactionLayer {
         let Some(method) = request.method().cloned() else {
             return;
         };
+        // What it writes into the key buffer is still there when a transaction begins.
         let via = request.require::<Via<'_>>().ok();
         if let Some(id) = via.as_ref().and_then(|via| self.server_by(via, &method)) {
             let Some(entry) = self.servers.get_mut(&id) else {
@@ -146,34 +149,37 @@ impl TransactionLayer {
             return self.settle_server(id, actions);
         }
         // RFC 2543 branches are refused on purpose: to match without the cookie is guesswork that nobody needs any more.
-        let rfc3261 = via.is_some_and(|via| via.has_rfc3261_branch());
-        let defect = validate(&request).err();
-        if !rfc3261 || defect.is_some() {
+        let defect = match via {
+            Some(_) => validate_beyond_via(&request).err(),
+            None => validate(&request).err(),
+        };
+        let via = via.filter(Via::has_rfc3261_branch);
+        let rfc3261 = via.is_some();
+        let Some(via) = via.filter(|_| defect.is_none()) else {
             self.totals.malformed_total += 1;
             tracing::debug!(%source, ?request, ?defect, rfc3261, "refused a malformed request");
             let status = defect.map_or(StatusCode::BAD_REQUEST, |defect| defect.status());
             return self.refuse(source, &request, status);
-        }
+        };
         if self.servers.len() >= self.config.transactions_max {
             self.totals.overload_total += 1;
             return self.refuse(source, &request, StatusCode::SERVICE_UNAVAILABLE);
         }
-        self.start_server(now, source, request, &method);
-    }
-
-    fn start_server(&mut self, now: Instant, source: Flow, request: Message, method: &Method) {
-        let mut edit = Edit::new(&request);
-        let request = match edit.stamp_via(source.remote).then(|| edit.finish_message()) {
+        let (flow, key) = (self.response_flow(&via, source), self.key_buffer.as_slice().into());
+        let request = match via.wants_stamp(source.remote).then(|| stamped(&request, source)) {
             None => request,
             Some(Ok(stamped)) => stamped,
             Some(Err(error)) => return self.refuse(source, &request, error.status()),
         };
-        let Ok(via) = request.require::<Via<'_>>() else {
+        self.start_server(now, (source, flow), request, key);
+    }
+
+    /// `flows`: where the request came from, and where its responses go.
+    fn start_server(&mut self, now: Instant, flows: (Flow, Flow), request: Message, key: Box<[u8]>) {
+        let (source, flow) = flows;
+        let Some(method) = request.method() else {
             return;
         };
-        let flow = self.response_flow(&via, source);
-        key::write(&mut self.key_buffer, &via, method);
-        let key: Box<[u8]> = self.key_buffer.as_slice().into();
         let (timing, reliable) = (self.config.timing, source.transport.is_reliable());
         let (machine, actions) = if *method == Method::Invite {
             let Ok(trying) = respond(&request, StatusCode::TRYING, None).bytes() else {
@@ -193,6 +199,7 @@ impl TransactionLayer {
             None
         };
         let id = ServerTransactionId(self.new_id());
+        let is_cancel = *method == Method::Cancel;
         self.server_keys.insert(key.clone(), id);
         self.servers.insert(
             id,
@@ -202,10 +209,10 @@ impl TransactionLayer {
                 flow,
                 machine,
                 // Without an INVITE it stands for itself, so that its end is not reported either.
-                cancels: (*method == Method::Cancel).then_some(cancelled.unwrap_or(id)),
+                cancels: is_cancel.then_some(cancelled.unwrap_or(id)),
             },
         );
-        if *method == Method::Cancel {
+        if is_cancel {
             self.answer_cancel(now, id, cancelled, request);
         } else {
             self.push_event(Event::Request {
@@ -265,4 +272,11 @@ impl TransactionLayer {
             self.transmit(flow, response.bytes().clone(), None, true);
         }
     }
+}
+
+/// The request with a note in its top Via of where it came from.
+fn stamped(request: &Message, source: Flow) -> Result<Message, ParseError> {
+    let mut edit = Edit::new(request);
+    edit.stamp_via(source.remote);
+    edit.finish_message()
 }

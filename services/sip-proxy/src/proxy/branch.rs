@@ -158,7 +158,7 @@ impl Proxy {
         let address = target.address.ok_or(CarrierFailure::Unresolved)?;
         let context = self.contexts.get_mut(&id).ok_or(CarrierFailure::Unreachable)?;
         let branch = self.layer.branch() + &loop_mark(&context.request);
-        let bytes = forward.apply(&context.request, self.settings.address, &branch);
+        let bytes = forward.apply(&context.request, &self.sent_by, &branch);
         let bytes = bytes.map_err(|_| CarrierFailure::Unreachable)?;
         let invite = context.is_invite();
         let begins_call = invite && context.scope == Scope::Initial;
@@ -338,9 +338,9 @@ impl Proxy {
             self.dialogs.refresh(now, response);
         }
         self.limits.release(held);
-        // So that their users see who was faster, and no missed call (RFC 3326 §2).
-        let elsewhere = Header::new("Reason", "SIP;cause=200;text=\"Call completed elsewhere\"").ok();
         for other in others {
+            // So that their users see who was faster, and no missed call (RFC 3326 §2).
+            let elsewhere = Header::new("Reason", "SIP;cause=200;text=\"Call completed elsewhere\"").ok();
             let _ = self.layer.cancel(now, other, elsewhere.as_slice());
         }
         self.close(id);

@@ -4,11 +4,8 @@ use super::identity::Disclosure;
 use super::own_route::{Party, hash};
 use bytes::Bytes;
 use offhook_call_trace::{CALL_ID_HEADER, CallId};
-use offhook_sip_message::header::{CSeq, Header, MaxForwards, RAck, RecordRoute, Transport, Via};
-use offhook_sip_message::{
-    Edit, HeaderName, HeaderValue, Host, Message, ParamWriter, ParseError, StartLine, UriBuf,
-};
-use std::net::SocketAddr;
+use offhook_sip_message::header::{CSeq, Header, MaxForwards, RAck, RecordRoute};
+use offhook_sip_message::{Edit, HeaderName, HeaderValue, Message, ParseError, StartLine, UriBuf};
 
 pub(super) const CALL_ID: HeaderName<'static> = HeaderName::custom(CALL_ID_HEADER);
 
@@ -52,11 +49,11 @@ impl Default for Routes {
 }
 
 impl Forward {
-    /// The request that goes on, with our Via on top.
+    /// The request that goes on, with our Via on top: host and port, and the branch.
     pub(super) fn apply(
         &self,
         request: &Message,
-        address: SocketAddr,
+        sent_by: &str,
         branch: &str,
     ) -> Result<Bytes, ParseError> {
         let mut edit = Edit::new(request);
@@ -86,15 +83,8 @@ impl Forward {
             edit.prepend(HeaderName::RecordRoute, value);
         }
         self.disclosure.apply(request, &mut edit, self.call.is_some());
-        let params = ParamWriter::new().pair("branch", branch);
-        let via = Via {
-            transport: Transport::Udp,
-            host: Host::from(address.ip()),
-            port: Some(address.port()),
-            params: params.params(),
-        };
-        if let Ok(value) = via.to_value() {
-            edit.prepend(HeaderName::Via, &value);
+        if let Ok(via) = HeaderValue::new(["SIP/2.0/UDP ", sent_by, ";branch=", branch].concat()) {
+            edit.prepend(HeaderName::Via, &via);
         }
         if self.shift > 0 {
             self.shift_cseq(request, &mut edit);
@@ -224,11 +214,5 @@ pub(super) fn loop_mark(request: &Message) -> String {
         header(HeaderName::ProxyRequire),
         header(HeaderName::Route),
     ]);
-    let mut text = String::with_capacity(17);
-    text.push('.');
-    for at in (0..16).rev() {
-        let digit = (mark >> (4 * at)) as u32 & 15;
-        text.extend(char::from_digit(digit, 16));
-    }
-    text
+    format!(".{mark:016x}")
 }

@@ -89,7 +89,7 @@ impl Proxy {
             }
         };
         let branch = self.layer.branch();
-        let Ok(forwarded) = forward.apply(&ack, self.settings.address, &branch) else {
+        let Ok(forwarded) = forward.apply(&ack, &self.sent_by, &branch) else {
             return;
         };
         if self.settings.trace

@@ -150,9 +150,8 @@ impl Proxy {
             return Err(Rejection::new(StatusCode::TOO_MANY_HOPS, Refusal::TooManyHops));
         }
         // Vias pass unchanged, so that a look at the bytes says whether any can be ours.
-        let sent_by = self.sent_by.as_bytes();
         let mut vias = request.headers_named(HeaderName::Via);
-        if !vias.any(|line| line.value.windows(sent_by.len()).any(|part| part == sent_by)) {
+        if !vias.any(|line| self.sent_by_finder.find(line.value).is_some()) {
             return Ok(());
         }
         let own = |via: &Via<'_>| self.is_own_via(via);

@@ -57,7 +57,7 @@ impl OwnRoute {
         Self {
             call,
             shift,
-            shifted_tag: tag_hash(from_tag),
+            shifted_tag: if shift > 0 { tag_hash(from_tag) } else { 0 },
             ..Self::default()
         }
     }
@@ -191,7 +191,7 @@ impl OwnRoute {
 
     /// Whether the sender of a request with this From tag is anonymous.
     pub(super) fn hides(&self, from_tag: &[u8]) -> bool {
-        self.anonymous_tag == Some(tag_hash(from_tag))
+        self.anonymous_tag.is_some_and(|tag| tag == tag_hash(from_tag))
     }
 }
 

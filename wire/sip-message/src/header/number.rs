@@ -14,9 +14,12 @@ macro_rules! numbers {
             const NAME: HeaderName<'static> = HeaderName::$name;
 
             fn parse(value: &[u8]) -> Result<Self, HeaderError> {
-                // Parameters after the number are extensions that may be ignored (Min-SE, RFC 4028 §5).
-                let end = memchr::memchr(b';', value).unwrap_or(value.len());
-                chars::decimal(chars::trim(&value[..end]))
+                chars::decimal(value)
+                    .or_else(|| {
+                        // Parameters after the number are extensions that may be ignored (Min-SE, RFC 4028 §5).
+                        let end = memchr::memchr(b';', value)?;
+                        chars::decimal(chars::trim(&value[..end]))
+                    })
                     .map(Self)
                     .ok_or(HeaderError { header: Self::NAME, what: "no number, negative or too large" })
             }

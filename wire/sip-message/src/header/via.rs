@@ -5,7 +5,7 @@ use crate::chars;
 use crate::host::Host;
 use crate::name::HeaderName;
 use crate::params::Params;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Transport named in a Via or in a URI's `transport` parameter.
 #[derive(Clone, Copy, Debug)]
@@ -102,6 +102,11 @@ impl<'a> Via<'a> {
     /// Whether the sender asks for the port to be noted (RFC 3581 §3), noted or not.
     pub fn wants_rport(&self) -> bool {
         self.params.has("rport")
+    }
+
+    /// Whether a receiver has to note where the request came from, or has to correct such a note (§18.2.1, RFC 3581 §4).
+    pub fn wants_stamp(&self, source: SocketAddr) -> bool {
+        self.host.ip() != Some(source.ip()) || self.wants_rport() || self.params.has("received")
     }
 
     /// The noted source port.
