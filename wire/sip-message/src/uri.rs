@@ -370,7 +370,7 @@ fn split_scheme(raw: &[u8]) -> Result<(Scheme, &[u8]), InvalidUri> {
 }
 
 /// The `;name=value` parameters that `text` starts with, and what follows them.
-fn split_params(text: &[u8]) -> Result<(Params<'_>, &[u8]), InvalidUri> {
+pub(crate) fn split_params(text: &[u8]) -> Result<(Params<'_>, &[u8]), InvalidUri> {
     let mut rest = text;
     while let [b';', part @ ..] = rest {
         let mut end = chars::param_len(part);

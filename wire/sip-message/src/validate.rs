@@ -1,6 +1,7 @@
 //! What a receiver has to check before it believes a message (RFC 3261 §8.1.1, §8.2, §16.3, §18.3).
 
 use crate::StatusCode;
+use crate::header::{self, Header};
 use crate::header::{CSeq, CallId, Contact, ContentLength, From, HeaderError, MaxForwards, Route, To, Via};
 use crate::limits::{GROWTH_LEN, GROWTH_LINES, HEADER_LINES_MAX, MESSAGE_MAX};
 use crate::message::{Message, StartLine};
@@ -87,6 +88,14 @@ fn repeated(message: &Message) -> Option<HeaderName<'static>> {
     None
 }
 
+fn check_address<'a, H: Header<'a>>(message: &'a Message) -> Result<(), HeaderError> {
+    match message.first(H::NAME) {
+        Some(value) if header::is_plain(value) => Ok(()),
+        Some(value) => H::parse(value).map(|_| ()),
+        None => Err(HeaderError::missing(H::NAME)),
+    }
+}
+
 /// The first rule that `message` breaks. Checks what every element needs to handle it; whether an extension, a method
 /// or a scheme is supported is the element's own question. Max-Forwards may be missing (§16.3).
 pub fn validate(message: &Message) -> Result<(), Defect> {
@@ -106,14 +115,16 @@ pub fn validate_beyond_via(message: &Message) -> Result<(), Defect> {
 }
 
 fn validate_headers(message: &Message) -> Result<(), Defect> {
-    message.require::<From<'_>>()?;
-    message.require::<To<'_>>()?;
+    check_address::<From<'_>>(message)?;
+    check_address::<To<'_>>(message)?;
     message.require::<CallId<'_>>()?;
     let cseq: CSeq = message.require()?;
     message.get::<MaxForwards>().transpose()?;
     message.get::<Route<'_>>().transpose()?;
-    for contact in message.all::<Contact<'_>>() {
-        contact?;
+    for contact in message.values(HeaderName::Contact) {
+        if !header::is_plain(contact) {
+            Contact::parse(contact)?;
+        }
     }
     if let Some(length) = message.get::<ContentLength>().transpose()?
         && length.0 as usize > message.body().len()

@@ -4,7 +4,7 @@ use super::{Header, HeaderError};
 use crate::chars;
 use crate::name::HeaderName;
 use crate::params::{Params, unquote};
-use crate::uri::Uri;
+use crate::uri::{self, Uri};
 use std::borrow::Cow;
 
 /// `"Display" <uri>;param=…` or `uri;param=…`; in the second form all parameters belong to the header (§20.10).
@@ -67,6 +67,42 @@ impl<'a> NameAddr<'a> {
         out.extend_from_slice(self.uri.as_bytes());
         out.push(b'>');
         out.extend_from_slice(self.params.as_bytes());
+    }
+}
+
+/// Whether `value` is an address as nearly everybody writes it, `"Display" <sip:user@host:port;…>;…`: then it is well formed
+/// without being taken apart. `false` says nothing.
+pub(crate) fn is_plain(value: &[u8]) -> bool {
+    let after_sip = || {
+        let open = match value.first()? {
+            b'"' => chars::quoted_end(value, 0)?,
+            _ => 0,
+        };
+        let rest = &value[open..];
+        let rest = rest.strip_prefix(b" ").unwrap_or(rest);
+        rest.strip_prefix(b"<sip:")
+    };
+    let Some(rest) = after_sip() else {
+        return false;
+    };
+    let rest = match rest.split_at(chars::user_len(rest)) {
+        ([_, ..], [b'@', rest @ ..]) => rest,
+        _ => rest,
+    };
+    let (host, rest) = rest.split_at(chars::host_len(rest));
+    let rest = match rest {
+        [b':', rest @ ..] => {
+            let (port, rest) = rest.split_at(chars::host_len(rest));
+            match chars::decimal::<u16>(port) {
+                Some(_) => rest,
+                None => return false,
+            }
+        }
+        _ => rest,
+    };
+    match uri::split_params(rest) {
+        Ok((_, [b'>', params @ ..])) => !host.is_empty() && Params::new(params).is_well_formed(),
+        _ => false,
     }
 }
 
@@ -169,4 +205,37 @@ address_headers! {
     ReferTo "Where to go instead (RFC 3515 §2.1).";
     ReferredBy "Who asked to go there (RFC 3892).";
     PAssertedIdentity "The caller as a trusted network asserts it, one element of the list (RFC 3325 §9.1).";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn whatever_looks_plain_is_well_formed(
+            display in "(\"[ -~]{0,3}\" {0,2})?",
+            user in "([a-c0-9%:;?&=@]{0,6}@)?",
+            host in "[a-c0-9.\\[:-]{0,8}(:[0-9]{0,6})?",
+            params in "(;[a-c%0-9=;]{0,6})?",
+            rest in ">?(;[a-c=\"; ]{0,8})?",
+        ) {
+            let value = format!("{display}<sip:{user}{host}{params}{rest}");
+            if is_plain(value.as_bytes()) {
+                prop_assert!(NameAddr::parse(value.as_bytes()).is_ok(), "{}", value);
+            }
+        }
+    }
+
+    #[test]
+    fn the_usual_forms_are_plain() {
+        for value in [
+            "<sip:bob@192.0.2.1:5060;transport=udp>;tag=1;expires=60",
+            "\"Bob\" <sip:bob@example.com>;tag=1",
+            "<sip:example.com;lr>",
+        ] {
+            assert!(is_plain(value.as_bytes()), "{value}");
+        }
+    }
 }

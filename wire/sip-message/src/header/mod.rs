@@ -19,7 +19,7 @@ use crate::name::HeaderName;
 use crate::value::{HeaderValue, InvalidValue};
 use std::borrow::Cow;
 
-pub(crate) use address::tag;
+pub(crate) use address::{is_plain, tag};
 pub use address::{From, NameAddr, PAssertedIdentity, RecordRoute, ReferTo, ReferredBy, Route, To};
 pub use auth::{
     Algorithm, AuthParams, AuthenticationInfo, Authorization, Challenge, Credentials, ProxyAuthenticate,
