@@ -88,11 +88,14 @@ fn repeated(message: &Message) -> Option<HeaderName<'static>> {
     None
 }
 
-fn check_address<'a, H: Header<'a>>(message: &'a Message) -> Result<(), HeaderError> {
-    match message.first(H::NAME) {
-        Some(value) if header::is_plain(value) => Ok(()),
-        Some(value) => H::parse(value).map(|_| ()),
-        None => Err(HeaderError::missing(H::NAME)),
+fn required<'a>(message: &'a Message, name: HeaderName<'static>) -> Result<&'a [u8], HeaderError> {
+    message.first(name).ok_or(HeaderError::missing(name))
+}
+
+fn check_address<'a, H: Header<'a>>(value: &'a [u8]) -> Result<(), HeaderError> {
+    match header::is_plain(value) {
+        true => Ok(()),
+        false => H::parse(value).map(|_| ()),
     }
 }
 
@@ -115,16 +118,16 @@ pub fn validate_beyond_via(message: &Message) -> Result<(), Defect> {
 }
 
 fn validate_headers(message: &Message) -> Result<(), Defect> {
-    check_address::<From<'_>>(message)?;
-    check_address::<To<'_>>(message)?;
+    check_address::<From<'_>>(required(message, HeaderName::From)?)?;
+    check_address::<To<'_>>(required(message, HeaderName::To)?)?;
     message.require::<CallId<'_>>()?;
     let cseq: CSeq = message.require()?;
     message.get::<MaxForwards>().transpose()?;
-    message.get::<Route<'_>>().transpose()?;
+    if let Some(routes) = message.first(HeaderName::Route) {
+        check_address::<Route<'_>>(header::elements(routes, true).next().unwrap_or_default())?;
+    }
     for contact in message.values(HeaderName::Contact) {
-        if !header::is_plain(contact) {
-            Contact::parse(contact)?;
-        }
+        check_address::<Contact<'_>>(contact)?;
     }
     if let Some(length) = message.get::<ContentLength>().transpose()?
         && length.0 as usize > message.body().len()

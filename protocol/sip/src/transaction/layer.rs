@@ -20,7 +20,9 @@ use bytes::Bytes;
 use offhook_sip_message::header::Via;
 use offhook_sip_message::{Host, Message, Method, StatusCode};
 use rand::rngs::StdRng;
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Most transactions at a time in each direction unless told otherwise: 100,000 at about 2 KiB each. Over it, requests are answered with 503 and Retry-After, and own requests fail with [`SendError::Full`].
@@ -102,11 +104,11 @@ pub struct TransactionLayer {
     pub(super) config: Config,
     rng: StdRng,
     pub(super) clients: IdMap<ClientTransactionId, ClientEntry>,
-    pub(super) client_keys: HashMap<Box<[u8]>, ClientTransactionId>,
+    pub(super) client_keys: HashMap<Arc<[u8]>, ClientTransactionId>,
     /// Those that wait for a final response, and from where: few of all that are kept for repetitions.
     waiting: IdMap<ClientTransactionId, Flow>,
     pub(super) servers: IdMap<ServerTransactionId, ServerEntry>,
-    pub(super) server_keys: HashMap<Box<[u8]>, ServerTransactionId>,
+    pub(super) server_keys: HashMap<Arc<[u8]>, ServerTransactionId>,
     timers: Deadlines<TransactionId>,
     pub(super) outputs: VecDeque<Output>,
     last_id: u64,
@@ -119,7 +121,7 @@ pub struct TransactionLayer {
 
 #[derive(Debug)]
 pub(super) struct ClientEntry {
-    key: Box<[u8]>,
+    key: Arc<[u8]>,
     flow: Flow,
     pub(super) machine: ClientMachine,
     /// The INVITE that this CANCEL of the layer's own ends; its outcome is nobody's business.
@@ -134,7 +136,7 @@ pub(super) enum ClientMachine {
 
 #[derive(Debug)]
 pub(super) struct ServerEntry {
-    pub(super) key: Box<[u8]>,
+    pub(super) key: Arc<[u8]>,
     pub(super) request: Message,
     /// Where responses go.
     pub(super) flow: Flow,
@@ -288,13 +290,17 @@ impl TransactionLayer {
             return Err(SendError::NoRequest);
         }
         key::write_parts(&mut self.key_buffer, branch, sent_by, method);
-        if self.client_keys.contains_key(self.key_buffer.as_slice()) {
+        let key: Arc<[u8]> = self.key_buffer.as_slice().into();
+        let Entry::Vacant(place) = self.client_keys.entry(key.clone()) else {
             return Err(SendError::BranchInUse);
-        }
+        };
         if self.clients.len() >= self.config.transactions_max {
             self.totals.overload_total += 1;
             return Err(SendError::Full);
         }
+        self.last_id += 1;
+        let id = ClientTransactionId(self.last_id);
+        place.insert(id);
         let (timing, reliable) = (self.config.timing, flow.transport.is_reliable());
         let (machine, actions) = if *method == Method::Invite {
             let (machine, actions) = InviteClient::start(now, bytes, timing, reliable, options.give_up_after);
@@ -303,9 +309,6 @@ impl TransactionLayer {
             let (machine, actions) = Client::start(now, bytes, timing, reliable, options.give_up_after);
             (ClientMachine::Other(Box::new(machine)), actions)
         };
-        let id = ClientTransactionId(self.new_id());
-        let key: Box<[u8]> = self.key_buffer.as_slice().into();
-        self.client_keys.insert(key.clone(), id);
         self.waiting.insert(id, flow);
         self.clients.insert(
             id,

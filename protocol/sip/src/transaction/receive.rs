@@ -13,6 +13,7 @@ use offhook_sip_message::header::{CSeq, RetryAfter, Via};
 use offhook_sip_message::{
     Edit, Message, MessageBuilder, Method, ParseError, StatusCode, Token, respond, validate, validate_beyond_via,
 };
+use std::sync::Arc;
 use std::time::Instant;
 
 /// What a sender shall wait when we are full: long enough for transactions to end (64 × T1 is 32 s at most).
@@ -175,7 +176,7 @@ impl TransactionLayer {
     }
 
     /// `flows`: where the request came from, and where its responses go.
-    fn start_server(&mut self, now: Instant, flows: (Flow, Flow), request: Message, key: Box<[u8]>) {
+    fn start_server(&mut self, now: Instant, flows: (Flow, Flow), request: Message, key: Arc<[u8]>) {
         let (source, flow) = flows;
         let Some(method) = request.method() else {
             return;

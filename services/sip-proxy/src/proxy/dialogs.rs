@@ -182,20 +182,16 @@ impl Dialogs {
         }
     }
 
-    /// BYE: gives back its places.
-    pub(super) fn end(&mut self, request: &Message) -> Held {
-        self.remove(dialog_key(request))
-    }
-
     /// The call's places, which it gives up before it ends.
-    pub(super) fn vacate(&mut self, request: &Message) -> Held {
-        let dialog = self.running.get_mut(&dialog_key(request));
+    pub(super) fn vacate(&mut self, key: u64) -> Held {
+        let dialog = self.running.get_mut(&key);
         dialog
             .map(|dialog| std::mem::take(&mut dialog.held))
             .unwrap_or_default()
     }
 
-    fn remove(&mut self, key: u64) -> Held {
+    /// Ends the call with this [`dialog_key`]: gives back its places.
+    pub(super) fn end(&mut self, key: u64) -> Held {
         let Some(dialog) = self.running.remove(&key) else {
             return Held::new();
         };
@@ -207,7 +203,7 @@ impl Dialogs {
     /// The places of the next call whose session has expired: both ends have given it up by now.
     pub(super) fn pop_expired(&mut self, now: Instant) -> Option<Held> {
         let (at, key) = self.expiries.first().copied()?;
-        (at <= now).then(|| self.remove(key))
+        (at <= now).then(|| self.end(key))
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
@@ -226,7 +222,7 @@ fn lifetime(answer: &Message) -> Duration {
 }
 
 /// The same for both sides. A Call-ID alone is anybody's who has seen it, and forks share it.
-fn dialog_key(message: &Message) -> u64 {
+pub(super) fn dialog_key(message: &Message) -> u64 {
     let (from, to) = (message.from_tag(), message.to_tag());
     let (from, to) = (from.unwrap_or_default(), to.unwrap_or_default());
     let call_id = message.first(HeaderName::CallId).unwrap_or_default();

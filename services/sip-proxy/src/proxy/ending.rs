@@ -6,7 +6,7 @@ use super::{CarrierFailure, Proxy};
 use crate::dial_plan::Unanswered;
 use offhook_sip::Header;
 use offhook_sip::transaction::ServerTransactionId;
-use offhook_sip_message::{HeaderName, HeaderValue, Message, Method, StatusCode, Token, respond};
+use offhook_sip_message::{HeaderName, HeaderValue, Message, StatusCode, Token, respond};
 use std::time::{Duration, Instant};
 
 /// How long a destination that was cancelled may take to say so before the next one is tried: some round trips.
@@ -63,11 +63,10 @@ impl Proxy {
             // Repetitions are the transaction layer's; only an INVITE can still be answered by others.
             self.settled.push(id);
         }
-        if context.request.method() != Some(&Method::Bye) {
-            return;
+        if let Some(dialog) = context.ends {
+            let held = self.dialogs.end(dialog);
+            self.limits.release(held);
         }
-        let held = self.dialogs.end(&context.request);
-        self.limits.release(held);
     }
 
     pub(super) fn set_ring_timer(&mut self, id: ServerTransactionId, at: Option<Instant>) {

@@ -1,5 +1,6 @@
 //! Requests that belong to a call: routed by Route and request URI, loose and strict (RFC 3261 §16.4, §16.6, §16.12).
 
+use super::dialogs::dialog_key;
 use super::forward::{Forward, Routes};
 use super::identity::{Audience, Disclosure};
 use super::own_route::{OwnRoute, Party};
@@ -51,12 +52,14 @@ impl Proxy {
         {
             self.trace(&call.clone(), upstream, Hop::SipProxy, request.bytes());
         }
-        if request.method() == Some(&Method::Bye) {
+        let ends = (request.method() == Some(&Method::Bye)).then(|| dialog_key(&request));
+        if let Some(dialog) = ends {
             // Who hangs up is free at once (RFC 3261 §15.1.1), also where the far end is not there to answer.
-            let held = self.dialogs.vacate(&request);
+            let held = self.dialogs.vacate(dialog);
             self.limits.release(held);
         }
         let mut context = ResponseContext::new(request, Scope::InDialog, forward, (upstream, hop));
+        context.ends = ends;
         context.upstream_audience = self.settings.audience(peer);
         context.targets.push(Target {
             address: Some(address),

@@ -67,6 +67,8 @@ pub(super) struct ResponseContext {
     pub(super) forked: bool,
     /// Timer C.
     pub(super) ring_deadline: Option<Instant>,
+    /// The call that this BYE ends, by its key among the dialogs.
+    pub(super) ends: Option<u64>,
     /// Client transactions that still exist.
     pub(super) live_branches: usize,
     /// The server transaction still exists.
@@ -247,6 +249,7 @@ impl ResponseContext {
             repeats: false,
             forked: false,
             ring_deadline: None,
+            ends: None,
             live_branches: 0,
             has_server: true,
         }
