@@ -94,7 +94,7 @@ impl MessageBuilder {
 
     /// Copies all lines of one header from a received message, byte for byte.
     pub fn copy(mut self, from: &Message, name: HeaderName<'_>) -> Self {
-        for (_, line) in from.matching(name) {
+        for line in from.matching(name) {
             self.out
                 .extend_from_slice(&from.bytes()[line.start.into()..line.end.into()]);
         }

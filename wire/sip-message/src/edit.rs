@@ -64,7 +64,7 @@ impl<'a> Edit<'a> {
             .message
             .matching(name)
             .next()
-            .map_or(self.message.headers_start(), |(_, line)| line.start.into());
+            .map_or(self.message.headers_start(), |line| line.start.into());
         self.splice_header(at, name, value);
         // What is prepended later stands first.
         if let Some(splice) = self.splices.last_mut() {
@@ -78,7 +78,7 @@ impl<'a> Edit<'a> {
             .message
             .matching(name)
             .next_back()
-            .map_or(self.message.headers_end(), |(_, line)| line.end.into());
+            .map_or(self.message.headers_end(), |line| line.end.into());
         self.splice_header(at, name, value);
     }
 
@@ -86,14 +86,14 @@ impl<'a> Edit<'a> {
     pub fn replace(&mut self, name: HeaderName<'_>, value: &HeaderValue) {
         let message = self.message;
         let mut lines = message.matching(name);
-        let Some((_, first)) = lines.next() else {
+        let Some(first) = lines.next() else {
             return self.append(name, value);
         };
         self.splice(
             first.value_start.into()..first.value_end.into(),
             &[value.as_bytes()],
         );
-        for (_, line) in lines {
+        for line in lines {
             self.splice(line.start.into()..line.end.into(), &[]);
         }
     }
@@ -109,7 +109,7 @@ impl<'a> Edit<'a> {
     /// Removes all lines of a header.
     pub fn remove(&mut self, name: HeaderName<'_>) {
         let message = self.message;
-        for (_, line) in message.matching(name) {
+        for line in message.matching(name) {
             self.splice(line.start.into()..line.end.into(), &[]);
         }
     }
@@ -188,6 +188,10 @@ impl<'a> Edit<'a> {
 
     /// The new message's bytes.
     pub fn finish(mut self) -> Bytes {
+        self.put_together()
+    }
+
+    fn put_together(&mut self) -> Bytes {
         let raw = self.message.bytes();
         self.splices
             .sort_by_key(|splice| (splice.range.start, splice.kind, splice.order));
@@ -218,12 +222,12 @@ impl<'a> Edit<'a> {
     }
 
     /// The new message's bytes, where nobody needs its index. An error only if it grew beyond the limits.
-    pub fn finish_within_limits(self) -> Result<Bytes, crate::ParseError> {
+    pub fn finish_within_limits(mut self) -> Result<Bytes, crate::ParseError> {
         let added = self.splices.iter().filter(|splice| splice.kind == Kind::Lines);
         if self.message.lines().len() + added.count() > HEADER_LINES_MAX {
             return Err(crate::ParseError::TooManyHeaders);
         }
-        let bytes = self.finish();
+        let bytes = self.put_together();
         match bytes.len() {
             ..=MESSAGE_MAX => Ok(bytes),
             bytes => Err(crate::ParseError::TooLarge { bytes }),
@@ -264,7 +268,7 @@ impl<'a> Edit<'a> {
         let message = self.message;
         let list = name.is_list();
         let base = message.bytes().as_ptr() as usize;
-        message.matching(name).flat_map(move |(_, line)| {
+        message.matching(name).flat_map(move |line| {
             let starts = move |element: &[u8]| element.as_ptr() as usize - base;
             let mut found = header::elements(message.value(line), list).peekable();
             std::iter::from_fn(move || {

@@ -5,6 +5,7 @@ use crate::limits::{HEADER_LINES_MAX, MESSAGE_MAX};
 use crate::message::ParseError;
 use crate::name::Kind;
 use smallvec::SmallVec;
+use std::ops::Deref;
 
 /// A position in a message; [`MESSAGE_MAX`] keeps it within 16 bits.
 pub(crate) type Position = u16;
@@ -22,8 +23,43 @@ pub(crate) struct Line {
     pub(crate) end: Position,
 }
 
-/// Lines of an ordinary message fit without allocating.
-pub(crate) type Lines = SmallVec<[Line; 32]>;
+/// The header lines of a message.
+pub(crate) struct Lines {
+    /// Those of an ordinary message fit without allocating.
+    all: SmallVec<[Line; 32]>,
+    /// Where the first line of each common kind stands among them; their number or more: there is none.
+    firsts: [u16; Kind::COMMON],
+}
+
+impl Lines {
+    fn new() -> Self {
+        Self {
+            all: SmallVec::new(),
+            firsts: [u16::MAX; Kind::COMMON],
+        }
+    }
+
+    fn push(&mut self, line: Line) {
+        if let Some(first) = self.firsts.get_mut(line.kind.place()) {
+            *first = (*first).min(self.all.len() as u16);
+        }
+        self.all.push(line);
+    }
+
+    /// From the first line of this kind on; maybe with some before it.
+    pub(crate) fn from_first(&self, kind: Kind) -> &[Line] {
+        let first = self.firsts.get(kind.place()).copied().unwrap_or_default();
+        self.all.get(first.into()..).unwrap_or_default()
+    }
+}
+
+impl Deref for Lines {
+    type Target = [Line];
+
+    fn deref(&self) -> &[Line] {
+        &self.all
+    }
+}
 
 /// The head of a message, found.
 pub(crate) struct Head {

@@ -228,16 +228,16 @@ impl Message {
         &'a self,
         name: HeaderName<'a>,
     ) -> impl DoubleEndedIterator<Item = HeaderLine<'a>> {
-        self.matching(name).map(|(_, line)| self.header_line(line))
+        self.matching(name).map(|line| self.header_line(line))
     }
 
     /// The raw value of the first header of this name, whole (also of a list).
     pub fn first(&self, name: HeaderName<'_>) -> Option<&[u8]> {
         let kind = name.kind();
-        if kind == crate::name::OTHER {
-            return self.matching(name).next().map(|(_, line)| self.value(line));
-        }
-        let line = self.0.lines.iter().find(|line| line.kind == kind)?;
+        let line = match kind == crate::name::OTHER {
+            true => self.matching(name).next()?,
+            false => self.0.lines.from_first(kind).iter().find(|line| line.kind == kind)?,
+        };
         Some(self.value(line))
     }
 
@@ -251,13 +251,13 @@ impl Message {
     pub fn values<'a>(&'a self, name: HeaderName<'a>) -> impl Iterator<Item = &'a [u8]> {
         let list = name.is_list();
         self.matching(name)
-            .flat_map(move |(_, line)| header::elements(self.value(line), list))
+            .flat_map(move |line| header::elements(self.value(line), list))
             .take(crate::limits::LIST_VALUES_MAX)
     }
 
     /// Whether a list header holds this token, e.g. `Supported` the tag `100rel`. Compares without case.
     pub fn lists(&self, name: HeaderName<'_>, token: &str) -> bool {
-        self.matching(name).any(|(_, line)| {
+        self.matching(name).any(|line| {
             header::elements(self.value(line), true).any(|value| value.eq_ignore_ascii_case(token.as_bytes()))
         })
     }
@@ -295,9 +295,9 @@ impl Message {
     pub(crate) fn matching<'a>(
         &'a self,
         name: HeaderName<'a>,
-    ) -> impl DoubleEndedIterator<Item = (usize, &'a Line)> {
+    ) -> impl DoubleEndedIterator<Item = &'a Line> {
         let kind: Kind = name.kind();
-        self.0.lines.iter().enumerate().filter(move |(_, line)| {
+        self.0.lines.from_first(kind).iter().filter(move |line| {
             line.kind == kind
                 && (kind != crate::name::OTHER || self.raw_name(line).eq_ignore_ascii_case(name.as_bytes()))
         })
@@ -364,9 +364,9 @@ impl fmt::Debug for Message {
 const VERSION: &[u8] = b"SIP/2.0";
 
 /// The first Content-Length, if it is a number.
-fn content_length(raw: &[u8], lines: &[Line]) -> Option<usize> {
+fn content_length(raw: &[u8], lines: &Lines) -> Option<usize> {
     let kind = HeaderName::ContentLength.kind();
-    let line = lines.iter().find(|line| line.kind == kind)?;
+    let line = lines.from_first(kind).first()?;
     let value = &raw[line.value_start.into()..line.value_end.into()];
     header::ContentLength::parse(value)
         .ok()

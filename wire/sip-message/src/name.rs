@@ -156,6 +156,14 @@ impl Kind {
         }
     }
 
+    /// So many names stand before all others in the table: those that everybody asks for.
+    pub(crate) const COMMON: usize = Index::ContentType as usize + 1;
+
+    /// Its place in the table.
+    pub(crate) fn place(self) -> usize {
+        self.0.into()
+    }
+
     /// Its place in a set of kinds.
     pub(crate) const fn bit(self) -> u128 {
         1 << self.0
