@@ -98,7 +98,9 @@ impl<K: Copy + Eq + Ord + Hash> Deadlines<K> {
     fn find_first(&mut self) {
         loop {
             let fronts = self.lanes.iter().enumerate();
-            let earliest = fronts.filter_map(|(lane, entries)| Some((*entries.front()?, lane))).min();
+            let earliest = fronts
+                .filter_map(|(lane, entries)| Some((*entries.front()?, lane)))
+                .min();
             let odd = self.heap.peek().map(|Reverse(entry)| *entry);
             let first = match (earliest, odd) {
                 (Some((entry, _)), Some(odd)) => Some(entry.min(odd)),

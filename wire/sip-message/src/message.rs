@@ -236,7 +236,12 @@ impl Message {
         let kind = name.kind();
         let line = match kind == crate::name::OTHER {
             true => self.matching(name).next()?,
-            false => self.0.lines.from_first(kind).iter().find(|line| line.kind == kind)?,
+            false => self
+                .0
+                .lines
+                .from_first(kind)
+                .iter()
+                .find(|line| line.kind == kind)?,
         };
         Some(self.value(line))
     }
@@ -292,10 +297,7 @@ impl Message {
         self.values(H::NAME).map(H::parse)
     }
 
-    pub(crate) fn matching<'a>(
-        &'a self,
-        name: HeaderName<'a>,
-    ) -> impl DoubleEndedIterator<Item = &'a Line> {
+    pub(crate) fn matching<'a>(&'a self, name: HeaderName<'a>) -> impl DoubleEndedIterator<Item = &'a Line> {
         let kind: Kind = name.kind();
         self.0.lines.from_first(kind).iter().filter(move |line| {
             line.kind == kind

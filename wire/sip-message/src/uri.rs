@@ -166,10 +166,11 @@ impl<'a> Uri<'a> {
 
     /// Port with the scheme's and transport's default filled in: 5061 for `sips` and TLS, otherwise 5060.
     pub fn port_or_default(&self) -> u16 {
-        self.port.unwrap_or_else(|| match (self.scheme, self.transport()) {
-            (Scheme::Sips, _) | (_, Some(Transport::Tls)) => 5061,
-            _ => 5060,
-        })
+        self.port
+            .unwrap_or_else(|| match (self.scheme, self.transport()) {
+                (Scheme::Sips, _) | (_, Some(Transport::Tls)) => 5061,
+                _ => 5060,
+            })
     }
 
     /// Parameters after the host or number.

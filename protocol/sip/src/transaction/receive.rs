@@ -11,7 +11,8 @@ use crate::locate;
 use bytes::Bytes;
 use offhook_sip_message::header::{CSeq, RetryAfter, Via};
 use offhook_sip_message::{
-    Edit, Message, MessageBuilder, Method, ParseError, StatusCode, Token, respond, validate, validate_beyond_via,
+    Edit, Message, MessageBuilder, Method, ParseError, StatusCode, Token, respond, validate,
+    validate_beyond_via,
 };
 use std::sync::Arc;
 use std::time::Instant;
@@ -166,7 +167,10 @@ impl TransactionLayer {
             self.totals.overload_total += 1;
             return self.refuse(source, &request, StatusCode::SERVICE_UNAVAILABLE);
         }
-        let (flow, key) = (self.response_flow(&via, source), self.key_buffer.as_slice().into());
+        let (flow, key) = (
+            self.response_flow(&via, source),
+            self.key_buffer.as_slice().into(),
+        );
         let request = match via.wants_stamp(source.remote).then(|| stamped(&request, source)) {
             None => request,
             Some(Ok(stamped)) => stamped,

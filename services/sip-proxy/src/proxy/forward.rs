@@ -50,12 +50,7 @@ impl Default for Routes {
 
 impl Forward {
     /// The request that goes on, with our Via on top: host and port, and the branch.
-    pub(super) fn apply(
-        &self,
-        request: &Message,
-        sent_by: &str,
-        branch: &str,
-    ) -> Result<Bytes, ParseError> {
+    pub(super) fn apply(&self, request: &Message, sent_by: &str, branch: &str) -> Result<Bytes, ParseError> {
         let mut edit = Edit::new(request);
         if let Some(uri) = &self.request_uri {
             edit.request_uri(&uri.uri());

@@ -31,6 +31,8 @@ pub(super) struct Limits {
     users: HashMap<UserName, Rate>,
     counted: HashMap<UserName, CountedUser>,
     users_calls: Vec<UserCalls>,
+    /// Places that are taken, of all together: asked for with each batch of messages.
+    held: usize,
 }
 
 #[derive(Debug)]
@@ -68,6 +70,7 @@ impl Limits {
             vsps: settings.vsps.iter().map(|_| Rate::default()).collect(),
             calls_per_second: settings.calls_per_second,
             users: HashMap::new(),
+            held: 0,
         }
     }
 
@@ -105,6 +108,7 @@ impl Limits {
         let carrier = self.carriers.get_mut(id.0)?;
         let free = carrier.calls_max == 0 || carrier.calls < carrier.calls_max;
         carrier.calls += usize::from(free);
+        self.held += usize::from(free);
         free.then_some(Slot::Carrier(id))
     }
 
@@ -123,6 +127,7 @@ impl Limits {
     pub(super) fn hold_user(&mut self, user: CountedUser) -> Slot {
         if let Some(user) = self.users_calls.get_mut(user.0) {
             user.calls += 1;
+            self.held += 1;
         }
         Slot::User(user)
     }
@@ -134,18 +139,16 @@ impl Limits {
                 Slot::Carrier(CarrierId(at)) => self.carriers.get_mut(at).map(|carrier| &mut carrier.calls),
                 Slot::User(CountedUser(at)) => self.users_calls.get_mut(at).map(|user| &mut user.calls),
             };
-            if let Some(calls) = calls {
-                *calls = calls.saturating_sub(1);
+            if let Some(calls) = calls.filter(|calls| **calls > 0) {
+                *calls -= 1;
+                self.held -= 1;
             }
         }
     }
 
     /// What is taken up of all carriers and users.
     pub(super) fn held(&self) -> usize {
-        let carriers = self.carriers.iter().map(|carrier| carrier.calls);
-        carriers
-            .chain(self.users_calls.iter().map(|user| user.calls))
-            .sum()
+        self.held
     }
 }
 

@@ -19,8 +19,8 @@ use crate::name::HeaderName;
 use crate::value::{HeaderValue, InvalidValue};
 use std::borrow::Cow;
 
-pub(crate) use address::{is_plain, tag};
 pub use address::{From, NameAddr, PAssertedIdentity, RecordRoute, ReferTo, ReferredBy, Route, To};
+pub(crate) use address::{is_plain, tag};
 pub use auth::{
     Algorithm, AuthParams, AuthenticationInfo, Authorization, Challenge, Credentials, ProxyAuthenticate,
     ProxyAuthorization, WwwAuthenticate,

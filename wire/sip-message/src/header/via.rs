@@ -151,7 +151,8 @@ impl<'a> Header<'a> for Via<'a> {
         }
         let params_start = rest.iter().position(|b| *b == b';').unwrap_or(rest.len());
         let (sent_by, params) = rest.split_at(params_start);
-        let (host, port) = Host::with_spaced_port(sent_by).ok_or(wrong("the sent-by address is malformed"))?;
+        let (host, port) =
+            Host::with_spaced_port(sent_by).ok_or(wrong("the sent-by address is malformed"))?;
         let params = Params::new(params);
         if !params.is_well_formed() {
             return Err(wrong("malformed parameters"));
