@@ -47,7 +47,7 @@ impl Lines {
     }
 
     /// From the first line of this kind on; maybe with some before it.
-    pub(crate) fn from_first(&self, kind: Kind) -> &[Line] {
+    pub(crate) fn starting_at(&self, kind: Kind) -> &[Line] {
         let first = self.firsts.get(kind.place()).copied().unwrap_or_default();
         self.all.get(first.into()..).unwrap_or_default()
     }

@@ -239,7 +239,7 @@ impl Message {
             false => self
                 .0
                 .lines
-                .from_first(kind)
+                .starting_at(kind)
                 .iter()
                 .find(|line| line.kind == kind)?,
         };
@@ -299,7 +299,7 @@ impl Message {
 
     pub(crate) fn matching<'a>(&'a self, name: HeaderName<'a>) -> impl DoubleEndedIterator<Item = &'a Line> {
         let kind: Kind = name.kind();
-        self.0.lines.from_first(kind).iter().filter(move |line| {
+        self.0.lines.starting_at(kind).iter().filter(move |line| {
             line.kind == kind
                 && (kind != crate::name::OTHER || self.raw_name(line).eq_ignore_ascii_case(name.as_bytes()))
         })
@@ -368,7 +368,7 @@ const VERSION: &[u8] = b"SIP/2.0";
 /// The first Content-Length, if it is a number.
 fn content_length(raw: &[u8], lines: &Lines) -> Option<usize> {
     let kind = HeaderName::ContentLength.kind();
-    let line = lines.from_first(kind).first()?;
+    let line = lines.starting_at(kind).first()?;
     let value = &raw[line.value_start.into()..line.value_end.into()];
     header::ContentLength::parse(value)
         .ok()
