@@ -12,14 +12,27 @@ const FIRST = 23_000 + COUNT * Number(process.env.PORT_BLOCK ?? 0);
 const drawn = new Set();
 
 /** A port that is free for TCP and for UDP: programs that are told one of them may take the other as well. */
-export async function freePort() {
+export function freePort() {
+  return freePorts(1);
+}
+
+/** The first of so many free ports in a row. */
+export async function freePorts(count) {
   for (let tries = 0; tries < COUNT; tries += 1) {
-    const port = FIRST + Math.floor(Math.random() * COUNT);
-    if (drawn.has(port)) continue;
-    drawn.add(port);
-    if ((await canOpen(bindTcp, port)) && (await canOpen(bindUdp, port))) return port;
+    const first = FIRST + Math.floor(Math.random() * (COUNT - count));
+    const ports = Array.from({ length: count }, (_, at) => first + at);
+    if (ports.some((port) => drawn.has(port))) continue;
+    ports.forEach((port) => drawn.add(port));
+    if (await areFree(ports)) return first;
   }
-  throw new Error(`no port from ${FIRST} to ${FIRST + COUNT} is free`);
+  throw new Error(`no ${count} ports from ${FIRST} to ${FIRST + COUNT} are free`);
+}
+
+async function areFree(ports) {
+  for (const port of ports) {
+    if (!(await canOpen(bindTcp, port)) || !(await canOpen(bindUdp, port))) return false;
+  }
+  return true;
 }
 
 async function canOpen(open, port) {

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { G711 } from "./g711.mjs";
-import { freePort } from "./ports.mjs";
+import { freePorts } from "./ports.mjs";
 import { sine } from "./tone.mjs";
 import { until } from "./wait.mjs";
 
@@ -19,7 +19,8 @@ const TONE_SECONDS = 30;
 export async function startSipp(name, { port, calls = 1, toneHz = 440, codec = "PCMU", to, number }) {
   const folder = mkdtempSync(join(tmpdir(), "offhook-sipp-"));
   writeFileSync(join(folder, "tone.raw"), G711[codec].encode(sine(toneHz, 8_000, 8_000 * TONE_SECONDS)));
-  const media = await freePort();
+  // It takes the port two above as well, for video.
+  const media = await freePorts(4);
   const child = spawn(
     "sipp",
     [
