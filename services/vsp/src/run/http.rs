@@ -13,6 +13,8 @@ use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{FromRequestParts, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
+use base64::{Engine as _, alphabet};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use offhook_transport::tls;
 use std::collections::HashMap;
@@ -250,6 +252,13 @@ impl Door {
             address: self.client_address(request.headers(), remote.ip().to_canonical()),
             voice_sdk_id: request.uri().query().and_then(voice_sdk_id),
         };
+        if !has_websocket_key(request.headers()) {
+            return (
+                StatusCode::BAD_REQUEST,
+                "Sec-WebSocket-Key is no key of 16 bytes in base64",
+            )
+                .into_response();
+        }
         let (mut parts, _body) = request.into_parts();
         let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
             Ok(upgrade) => upgrade,
@@ -341,6 +350,14 @@ impl Drop for Place {
             }
         }
     }
+}
+
+/// RFC 6455 §4.2.1: a key of 16 bytes. Bits behind the last byte are nobody's business.
+fn has_websocket_key(headers: &HeaderMap) -> bool {
+    const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true);
+    const BASE64: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
+    let key = headers.get(header::SEC_WEBSOCKET_KEY);
+    key.is_some_and(|key| BASE64.decode(key).is_ok_and(|key| key.len() == 16))
 }
 
 /// `voice_sdk_id` of a query; all other parameters are ignored. Ours need no escapes: what has some is not ours.

@@ -106,8 +106,21 @@ async fn what_is_no_websocket_is_a_page_or_an_error() {
     let upgrade = "GET / HTTP/1.1\r\nUpgrade: websocket";
     let half = http(&vsp, upgrade, b"").await;
     assert!(half.starts_with("HTTP/1.1 4"), "{half}");
-    let old = "GET / HTTP/1.1\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 8\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==";
+    let old = "GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 8\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==";
     assert!(http(&vsp, old, b"").await.starts_with("HTTP/1.1 4"));
+    // RFC 6455 §4.2.1: 16 bytes.
+    for key in [
+        "",
+        "AAAAAAAAAAAAAAAAAAAA",
+        "AAAAAAAAAAAAAAAAAAAAAAAA",
+        "no base64 at all, is it?",
+    ] {
+        let keyless = format!(
+            "GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}"
+        );
+        let answer = http(&vsp, &keyless, b"").await;
+        assert!(answer.starts_with("HTTP/1.1 400"), "{key:?}: {answer}");
+    }
     assert!(
         http(&vsp, "\0\0 / HTTP/1.1", b"")
             .await
